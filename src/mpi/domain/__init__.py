@@ -1,0 +1,1 @@
+"""Pure vocabulary of the index: records, persons, links, decisions. No I/O, no clock."""

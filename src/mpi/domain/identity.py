@@ -1,0 +1,213 @@
+"""Identity as values: persons, links, decisions, and the one value that changes them.
+
+Everything that alters who is who is an :class:`IdentityChange`; a store applies it whole or not at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from mpi.domain.record import Demographics, Guarded, RecordKey, RecordStatus
+
+
+class EventKind(StrEnum):
+    CREATED = "created"  # a record came and a person was minted for it
+    LINKED = "linked"  # a record came and joined a person
+    UPDATED = "updated"  # a new version of a known record
+    DELETED = "deleted"
+    REVIVED = "revived"  # a deleted record registered again
+    MERGED = "merged"
+    MOVED = "moved"
+    ASSERTED = "asserted"
+    LIFTED = "lifted"  # an assertion withdrawn
+    UNDONE = "undone"
+    TASK_CLAIMED = "task_claimed"
+    TASK_DECIDED = "task_decided"
+
+
+class AssertionKind(StrEnum):
+    SAME = "same"
+    NOT_SAME = "not-same"
+
+
+class TaskKind(StrEnum):
+    REVIEW = "review"  # is this record that person?
+    MERGE = "merge"  # are these two persons one?
+    OVERLAY = "overlay"  # is this new version still the same patient?
+    UPDATE = "update"  # the new version no longer fits its person
+    UNDO = "undo"  # where does a record belong after an undo?
+
+
+class TaskStatus(StrEnum):
+    OPEN = "open"
+    CLAIMED = "claimed"
+    DECIDED = "decided"
+
+
+NEW_PERSON = "new"
+"""Stands for a person the store mints while applying a change; at most one per change."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StoredRecord(Guarded):
+    """One version of a source record as stored.
+
+    ``standard`` is the comparison form (:class:`mpi.matching.standardize.StandardRecord`), stored so that nothing
+    is standardised twice. ``digest`` is a keyed digest of the raw demographics; equal digest = equal content.
+    """
+
+    key: RecordKey
+    version: int
+    status: RecordStatus
+    demographics: Demographics
+    standard: Any
+    blocking_keys: tuple[int, ...]
+    digest: bytes
+    received_at: datetime
+    recorded_at: datetime | None = None
+    mpi_id: str | None = None
+    warnings: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PersonState:
+    """A person as it stands. ``version`` rises with every change that touches it (the ETag)."""
+
+    mpi_id: str
+    version: int
+    active: bool
+    merged_into: str | None = None
+    records: tuple[StoredRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    kind: AssertionKind
+    left: RecordKey
+    right: RecordKey
+    actor: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """What the store knows around some blocking keys, read at one moment.
+
+    ``persons`` holds every person that owns an active record under one of the keys, with *all* its active records.
+    ``assertions`` concern any of those records. ``position`` is the last event seen: a commit that finds a later
+    event touching these keys or persons fails with ``ConcurrentChange``. ``narrowed`` counts keys whose block was
+    too large and had to be narrowed by a further trait.
+    """
+
+    persons: tuple[PersonState, ...]
+    assertions: tuple[Assertion, ...]
+    position: int
+    index_size: int
+    narrowed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordMove:
+    """One record changing hands. ``None`` = outside any person (before its birth, after deletion)."""
+
+    key: RecordKey
+    origin: str | None
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    kind: TaskKind
+    record: RecordKey
+    candidates: tuple[str, ...]
+    weight: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    task_id: str
+    version: int
+    kind: TaskKind
+    status: TaskStatus
+    record: RecordKey
+    candidates: tuple[str, ...]
+    weight: float | None
+    reason: str
+    opened_at: datetime
+    assignee: str | None = None
+    outcome: str | None = None
+    decided_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskUpdate:
+    task_id: str
+    status: TaskStatus
+    assignee: str | None = None
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityChange:
+    """A change of identity, applied by ``store.commit`` all or nothing.
+
+    ``moves`` say which record goes where; ``NEW_PERSON`` as a target mints one person. ``retire`` maps a person
+    to the one that survives it (alias), or to None (last record gone). ``revive`` makes retired persons active again
+    (undo, re-registration). ``expected_versions`` maps mpi_id or task_id to the version the decision was based on.
+    ``position`` + ``blocking_keys`` guard the neighbourhood (see :class:`Neighbourhood`); None = no guard.
+    """
+
+    kind: EventKind
+    at: datetime
+    actor: str
+    reason: str | None = None
+    record: StoredRecord | None = None
+    moves: tuple[RecordMove, ...] = ()
+    retire: tuple[tuple[str, str | None], ...] = ()
+    revive: tuple[str, ...] = ()
+    tasks: tuple[NewTask, ...] = ()
+    task_updates: tuple[TaskUpdate, ...] = ()
+    assertions: tuple[Assertion, ...] = ()
+    lift: tuple[Assertion, ...] = ()
+    undoes: str | None = None
+    expected_versions: tuple[tuple[str, int], ...] = ()
+    position: int | None = None
+    guard_keys: tuple[int, ...] = ()
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the append-only history. ``seq`` orders events; ``event_id`` names one for clients."""
+
+    seq: int
+    event_id: str
+    kind: EventKind
+    at: datetime
+    actor: str
+    reason: str | None
+    moves: tuple[RecordMove, ...]
+    retired: tuple[tuple[str, str | None], ...]
+    revived: tuple[str, ...]
+    persons: tuple[str, ...]
+    asserted: tuple[Assertion, ...] = ()
+    lifted: tuple[Assertion, ...] = ()
+    record: RecordKey | None = None
+    record_version: int | None = None
+    undoes: str | None = None
+    undone_by: str | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit made: the event, the minted or touched person, the tasks in the order they were asked for."""
+
+    event: Event
+    mpi_id: str | None
+    task_ids: tuple[str, ...] = ()

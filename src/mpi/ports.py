@@ -1,0 +1,116 @@
+"""The contracts between the heart and its adapters. An adapter is right when it passes ``tests/contract``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+from mpi.domain.identity import (
+    Assertion,
+    Committed,
+    Event,
+    IdentityChange,
+    Neighbourhood,
+    PersonState,
+    StoredRecord,
+    Task,
+    TaskStatus,
+)
+from mpi.domain.record import RecordKey
+
+
+class IdentityStore(Protocol):
+    """Who is who. Every method may raise ``StoreUnavailable``; no answer is ever half of a change."""
+
+    async def candidates(self, blocking_keys: Sequence[tuple[int, tuple[int, ...]]]) -> Neighbourhood:
+        """Every person owning an active record under one of the keys, all its active records, their assertions.
+
+        Each key comes with its narrower keys (same trait, one further trait joined). A block of more
+        than the store's limit is not read; its narrower blocks are read instead and ``narrowed`` counts it.
+        """
+        ...
+
+    async def record(self, key: RecordKey) -> StoredRecord | None:
+        """The current version (ACTIVE, or DELETED when retired), with its person; None if never seen."""
+        ...
+
+    async def versions(self, key: RecordKey) -> tuple[StoredRecord, ...]:
+        """Every stored version, oldest first, including PENDING, HISTORY and DELETED ones."""
+        ...
+
+    async def person(self, mpi_id: str) -> PersonState | None:
+        """The person of that very id, retired or not (aliases are not followed); None if never minted."""
+        ...
+
+    async def assertions(self, keys: Sequence[RecordKey]) -> tuple[Assertion, ...]:
+        """Assertions in force that name any of these records."""
+        ...
+
+    async def commit(self, change: IdentityChange) -> Committed:
+        """Apply the change: versions, links, persons, assertions, tasks and one event – all or nothing, durable.
+
+        Raises ``ConcurrentChange`` when, after ``change.position``, an event touched a record under one of
+        ``guard_keys`` or a person named in the change; ``PreconditionFailed`` when an expected version differs.
+        A task equal in kind and record to an open one is not opened twice: the open one's id is returned.
+        """
+        ...
+
+    def group(self) -> AbstractAsyncContextManager[None]:
+        """Commits inside become durable together when the block ends; reads inside see them at once."""
+        ...
+
+
+class IdentityHistory(Protocol):
+    """What happened and what waits. Same durability and atomicity as :class:`IdentityStore`."""
+
+    async def events(
+        self, after: int = 0, limit: int = 1000, mpi_id: str | None = None
+    ) -> tuple[Event, ...]:
+        """Events with ``seq > after`` in order; with ``mpi_id`` only those that touched that person."""
+        ...
+
+    async def event(self, event_id: str) -> Event | None: ...
+
+    async def later_events(self, event: Event) -> tuple[Event, ...]:
+        """Events after ``event`` that touch one of its records or persons."""
+        ...
+
+    async def tasks(
+        self, status: TaskStatus | None, after: str | None = None, limit: int = 100
+    ) -> tuple[Task, ...]: ...
+
+    async def task(self, task_id: str) -> Task | None: ...
+
+    async def position(self) -> int:
+        """``seq`` of the last event (0 when empty). Cheap: called on every cached read."""
+        ...
+
+    async def statistics(self) -> dict[str, int]:
+        """Counts: records, persons, retired, tasks_open, assertions, events."""
+        ...
+
+    def crosswalk(self) -> AsyncIterator[tuple[RecordKey, str]]:
+        """Every active record with its person, ordered by source and source id."""
+        ...
+
+
+class ApiKey(Protocol):
+    """A stored key: never the secret, only its digest."""
+
+    key_id: str
+    name: str
+    scopes: frozenset[str]
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class KeyStore(Protocol):
+    async def add_key(self, key_id: str, name: str, digest: bytes, scopes: frozenset[str]) -> None: ...
+
+    async def find_key(self, digest: bytes) -> ApiKey | None: ...
+
+    async def list_keys(self) -> tuple[ApiKey, ...]: ...
+
+    async def revoke_key(self, key_id: str) -> bool: ...
