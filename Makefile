@@ -1,0 +1,69 @@
+# Everything a person or a CI does with this checkout. `make` alone lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+BIN := .venv/bin
+# What is linted and typed; bench/ and scripts/ are code like any other.
+CODE := $(wildcard src tests bench scripts)
+TESTS := tests/
+JOBS := 2
+PROFILES := .profiles
+DURATION := 30
+
+.PHONY: help
+help: ## List these targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
+		$(firstword $(MAKEFILE_LIST))
+
+.PHONY: install
+install: ## Create .venv and install the service with its tools (quick when up to date)
+	@sh scripts/set_up.sh
+
+.PHONY: run
+run: install ## Serve on http://127.0.0.1:8000, with a demo population on first start (ARGS=…)
+	@$(BIN)/mpi serve --embedded --demo $(ARGS)
+
+.PHONY: test
+test: lint ## Lint, then run every test; the heart must be covered to 92 %
+	@$(BIN)/python -m pytest $(TESTS) -n $(JOBS) --cov --cov-report=term $(ARGS)
+
+.PHONY: lint
+lint: install ## Check style, format, types, layers and licences
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/black --check --quiet $(CODE) || { $(BIN)/black --check $(CODE); exit 1; }
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/deptry src
+	$(BIN)/vulture
+	$(BIN)/python scripts/check_licences.py --quiet
+
+.PHONY: format
+format: install ## Mend what ruff and black can mend by themselves
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/black $(CODE)
+
+.PHONY: bench
+bench: install ## Run the benches and print their tables (ARGS=…)
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: profile
+profile: install ## Record a flame graph with py-spy: of a new service, or of PID=…
+	@mkdir -p $(PROFILES)
+	$(BIN)/py-spy record --subprocesses --duration $(DURATION) --output $(PROFILES)/profile.svg \
+		$(if $(PID),--pid $(PID),-- $(BIN)/mpi serve --embedded --demo $(ARGS))
+
+.PHONY: memprofile
+memprofile: install ## Record memory with mprof until the service is stopped, then print the peak
+	@mkdir -p $(PROFILES)
+	-$(BIN)/mprof run --include-children --output $(PROFILES)/memory.dat \
+		$(BIN)/mpi serve --embedded --demo $(ARGS)
+	@$(BIN)/mprof peak $(PROFILES)/memory.dat
+
+.PHONY: constraints
+constraints: ## Resolve constraints.txt anew; pins that fit are kept, unless UPGRADE=1
+	@sh scripts/renew_constraints.sh $(if $(UPGRADE),--upgrade)
+
+.PHONY: clean
+clean: ## Remove the environment and every cache; no data is touched
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .coverage htmlcov build dist site $(PROFILES)
