@@ -33,8 +33,6 @@ lint: install ## Check style, format, types, layers and licences
 	$(BIN)/black --check --quiet $(CODE) || { $(BIN)/black --check $(CODE); exit 1; }
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/deptry src
-	$(BIN)/vulture
 	$(BIN)/python scripts/check_licences.py --quiet
 
 .PHONY: format
