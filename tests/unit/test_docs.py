@@ -1,0 +1,45 @@
+"""Documents keep their form, and their links lead somewhere."""
+
+import re
+from pathlib import Path
+
+SECTIONS = ["Context", "Decision", "Consequences", "Rejected"]
+LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def _decisions(checkout: Path) -> list[Path]:
+    return sorted((checkout / "docs/adr").glob("[0-9]*.md"))
+
+
+def test_decisions_are_numbered_in_order(checkout: Path) -> None:
+    numbers = [page.name[:4] for page in _decisions(checkout)]
+    assert numbers
+    assert numbers == [f"{number:04d}" for number in range(1, len(numbers) + 1)]
+
+
+def test_every_decision_keeps_the_form(checkout: Path) -> None:
+    for page in _decisions(checkout):
+        text = page.read_text("utf-8")
+        assert re.match(rf"# {page.name[:4]}\. \S", text), page.name
+        status = r"^Status: (accepted|replaced by \d{4}) · Date: \d{4}-\d{2}-\d{2}$"
+        assert re.search(status, text, re.MULTILINE), page.name
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS, page.name
+
+
+def test_links_between_documents_lead_somewhere(checkout: Path) -> None:
+    pages = [*checkout.glob("*.md"), *(checkout / "docs").rglob("*.md")]
+    broken = [
+        f"{page.relative_to(checkout)}: {target}"
+        for page in pages
+        for target in LINK.findall(page.read_text("utf-8"))
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_the_glossary_is_in_order(checkout: Path) -> None:
+    parts = (checkout / "docs/glossary.md").read_text("utf-8").split("\n## ")[1:]
+    assert parts
+    for part in parts:
+        words = re.findall(r"^\*\*(.+)\*\*$", part, re.MULTILINE)
+        assert words == sorted(words), part.splitlines()[0]
