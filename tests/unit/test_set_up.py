@@ -11,7 +11,7 @@ import pytest
 INCOMPLETE_PYTHON = """#!/bin/sh
 case "$2" in
     *version_info*print* | *print*version_info*) echo 3.11 ;;
-    *{missing}*) exit 1 ;;
+    *"{missing}"*) exit 1 ;;
 esac
 """
 
