@@ -1,0 +1,1 @@
+"""A made-up population with its truth, for demonstrations and measurements. No real patient."""
