@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -24,7 +25,9 @@ from mpi.domain.record import RecordKey
 class IdentityStore(Protocol):
     """Who is who. Every method may raise ``StoreUnavailable``; no answer is ever half of a change."""
 
-    async def candidates(self, blocking_keys: Sequence[tuple[int, tuple[int, ...]]]) -> Neighbourhood:
+    async def candidates(
+        self, blocking_keys: Sequence[tuple[int, tuple[int, ...]]]
+    ) -> Neighbourhood:
         """Every person owning an active record under one of the keys, all its active records, their assertions.
 
         Each key comes with its narrower keys (same trait, one further trait joined). A block of more
@@ -78,8 +81,17 @@ class IdentityHistory(Protocol):
         ...
 
     async def tasks(
-        self, status: TaskStatus | None, after: str | None = None, limit: int = 100
-    ) -> tuple[Task, ...]: ...
+        self,
+        status: TaskStatus | None,
+        after: str | None = None,
+        limit: int = 100,
+        mpi_id: str | None = None,
+    ) -> tuple[Task, ...]:
+        """Tasks in the order they were opened, after task ``after``; ``status`` None = all.
+
+        With ``mpi_id`` only those about one of its records, or that name it as a candidate.
+        """
+        ...
 
     async def task(self, task_id: str) -> Task | None: ...
 
@@ -96,8 +108,9 @@ class IdentityHistory(Protocol):
         ...
 
 
-class ApiKey(Protocol):
-    """A stored key: never the secret, only its digest."""
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A stored key without its secret, of which stores keep a digest only."""
 
     key_id: str
     name: str
@@ -107,7 +120,9 @@ class ApiKey(Protocol):
 
 
 class KeyStore(Protocol):
-    async def add_key(self, key_id: str, name: str, digest: bytes, scopes: frozenset[str]) -> None: ...
+    async def add_key(
+        self, key_id: str, name: str, digest: bytes, scopes: frozenset[str]
+    ) -> None: ...
 
     async def find_key(self, digest: bytes) -> ApiKey | None: ...
 

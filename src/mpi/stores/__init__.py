@@ -1,0 +1,1 @@
+"""Adapters that keep identities; each passes ``tests/contract``."""

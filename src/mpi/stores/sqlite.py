@@ -1,0 +1,203 @@
+"""The index in one SQLite file: needs no server, safe with several processes.
+
+Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory` and
+:class:`~mpi.ports.KeyStore`. One instance belongs to one event loop.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mpi.domain.identity import (
+    Assertion,
+    Committed,
+    Event,
+    IdentityChange,
+    Neighbourhood,
+    PersonState,
+    StoredRecord,
+    Task,
+    TaskStatus,
+)
+from mpi.domain.record import RecordKey
+from mpi.errors import Conflict
+from mpi.ports import ApiKey
+from mpi.stores import sqlite_commit, sqlite_history, sqlite_reads
+from mpi.stores.codec import decode_time, encode_time
+from mpi.stores.sqlite_schema import get_meta, prepare, set_meta
+from mpi.stores.sqlite_transactions import Transactions
+
+BLOCK_LIMIT = 500
+_CROSSWALK_ROWS = 1_000
+_CROSSWALK = """SELECT r.source, r.source_id, p.mpi_id FROM record r
+    CROSS JOIN person p ON p.id = r.person ORDER BY r.source, r.source_id"""
+
+_KEYS = "SELECT key_id, name, scopes, created_at, revoked_at FROM api_key"
+
+
+def open_store(
+    path: Path, hmac_fingerprint: bytes, *, create: bool = True, block_limit: int = BLOCK_LIMIT
+) -> SqliteStore:
+    """Open the database at ``path``, creating or migrating it first.
+
+    Raises:
+        ConfigurationError: it cannot be written, is not ours, is newer than this version, or was
+            made with another HMAC key; the message says how to mend it.
+    """
+    prepare(path, hmac_fingerprint, create=create)
+    return SqliteStore(path, block_limit=block_limit)
+
+
+class SqliteStore:
+    """Persons, records and their history in one file. ``block_limit``: rows of a block that is read whole."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        block_limit: int = BLOCK_LIMIT,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._path = path
+        self._block_limit = block_limit
+        self._clock = clock
+        self._cache = sqlite_reads.RecordCache()
+        self._transactions = Transactions(path, on_rollback=self._cache.clear)
+
+    def close(self) -> None:
+        """Fold the log into the database file and let go of it."""
+        self._transactions.close()
+
+    async def candidates(
+        self, blocking_keys: Sequence[tuple[int, tuple[int, ...]]]
+    ) -> Neighbourhood:
+        """See :class:`mpi.ports.IdentityStore`."""
+        return await self._transactions.read(
+            lambda c: sqlite_reads.candidates(c, self._cache, blocking_keys, self._block_limit)
+        )
+
+    async def record(self, key: RecordKey) -> StoredRecord | None:
+        """See :class:`mpi.ports.IdentityStore`."""
+        return await self._transactions.read(lambda c: sqlite_reads.record(c, key))
+
+    async def versions(self, key: RecordKey) -> tuple[StoredRecord, ...]:
+        """See :class:`mpi.ports.IdentityStore`."""
+        return await self._transactions.read(lambda c: sqlite_reads.versions(c, key))
+
+    async def person(self, mpi_id: str) -> PersonState | None:
+        """See :class:`mpi.ports.IdentityStore`."""
+        return await self._transactions.read(lambda c: sqlite_reads.person(c, self._cache, mpi_id))
+
+    async def assertions(self, keys: Sequence[RecordKey]) -> tuple[Assertion, ...]:
+        """See :class:`mpi.ports.IdentityStore`."""
+        return await self._transactions.read(lambda c: sqlite_reads.assertions_of(c, keys))
+
+    async def commit(self, change: IdentityChange) -> Committed:
+        """See :class:`mpi.ports.IdentityStore`."""
+        return await self._transactions.write(lambda c: sqlite_commit.apply(c, change))
+
+    def group(self) -> AbstractAsyncContextManager[None]:
+        """See :class:`mpi.ports.IdentityStore`. Other writers wait until the group ends."""
+        return self._transactions.group()
+
+    async def events(
+        self, after: int = 0, limit: int = 1000, mpi_id: str | None = None
+    ) -> tuple[Event, ...]:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return await self._transactions.read(
+            lambda c: sqlite_history.events(c, after, limit, mpi_id)
+        )
+
+    async def event(self, event_id: str) -> Event | None:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return await self._transactions.read(lambda c: sqlite_history.event(c, event_id))
+
+    async def later_events(self, event: Event) -> tuple[Event, ...]:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return await self._transactions.read(lambda c: sqlite_history.later_events(c, event))
+
+    async def tasks(
+        self,
+        status: TaskStatus | None,
+        after: str | None = None,
+        limit: int = 100,
+        mpi_id: str | None = None,
+    ) -> tuple[Task, ...]:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return await self._transactions.read(
+            lambda c: sqlite_history.tasks(c, status, after, limit, mpi_id)
+        )
+
+    async def task(self, task_id: str) -> Task | None:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return await self._transactions.read(lambda c: sqlite_history.task(c, task_id))
+
+    async def position(self) -> int:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return await self._transactions.read(sqlite_history.position)
+
+    async def statistics(self) -> dict[str, int]:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return await self._transactions.read(sqlite_history.statistics)
+
+    async def crosswalk(self) -> AsyncIterator[tuple[RecordKey, str]]:
+        """See :class:`mpi.ports.IdentityHistory`. One snapshot of what is durable."""
+        async for batch in self._transactions.stream(_CROSSWALK, _CROSSWALK_ROWS):
+            for source, source_id, mpi_id in batch:
+                yield RecordKey(source, source_id), mpi_id
+
+    async def add_key(self, key_id: str, name: str, digest: bytes, scopes: frozenset[str]) -> None:
+        """See :class:`mpi.ports.KeyStore`."""
+        row = (key_id, name, digest, " ".join(sorted(scopes)), encode_time(self._clock()))
+
+        def insert(connection: sqlite3.Connection) -> None:
+            try:
+                connection.execute("INSERT INTO api_key VALUES (?, ?, ?, ?, ?, NULL)", row)
+            except sqlite3.IntegrityError as error:
+                raise Conflict("this API key exists already") from error
+
+        await self._transactions.write(insert)
+
+    async def find_key(self, digest: bytes) -> ApiKey | None:
+        """See :class:`mpi.ports.KeyStore`."""
+        row = await self._transactions.read(
+            lambda c: c.execute(f"{_KEYS} WHERE digest = ?", (digest,)).fetchone()
+        )
+        return None if row is None else _api_key(row)
+
+    async def list_keys(self) -> tuple[ApiKey, ...]:
+        """See :class:`mpi.ports.KeyStore`."""
+        rows = await self._transactions.read(
+            lambda c: c.execute(f"{_KEYS} ORDER BY created_at, key_id").fetchall()
+        )
+        return tuple(map(_api_key, rows))
+
+    async def revoke_key(self, key_id: str) -> bool:
+        """See :class:`mpi.ports.KeyStore`."""
+        statement = "UPDATE api_key SET revoked_at = ? WHERE key_id = ? AND revoked_at IS NULL"
+        values = (encode_time(self._clock()), key_id)
+        changed = await self._transactions.write(lambda c: c.execute(statement, values).rowcount)
+        return changed == 1
+
+    async def is_demo(self) -> bool:
+        """Whether the database holds made-up patients."""
+        return await self._transactions.read(lambda c: get_meta(c, "demo") is not None)
+
+    async def mark_demo(self) -> None:
+        """Mark the database, for ever, as one of made-up patients."""
+        await self._transactions.write(lambda c: set_meta(c, "demo", b"1"))
+
+
+def _api_key(row: Sequence[Any]) -> ApiKey:
+    return ApiKey(
+        key_id=row[0],
+        name=row[1],
+        scopes=frozenset(row[2].split()),
+        created_at=decode_time(row[3]),
+        revoked_at=None if row[4] is None else decode_time(row[4]),
+    )

@@ -1,0 +1,224 @@
+"""Events and tasks: how they lie in the tables and how they are read back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from mpi.domain.identity import Assertion, Event, EventKind, RecordMove, Task, TaskKind, TaskStatus
+from mpi.domain.record import RecordKey
+from mpi.errors import InvalidInput
+from mpi.stores.codec import decode_time, encode_time
+from mpi.stores.numbering import event_id, event_seq, task_id, task_number
+from mpi.stores.sqlite_reads import as_list, asserted
+
+_EVENTS = "SELECT e.* FROM event e WHERE e.seq > ? ORDER BY e.seq LIMIT ?"
+_EVENTS_OF_PERSON = """SELECT e.* FROM event_person x
+    CROSS JOIN event e ON e.seq = x.seq
+    WHERE x.person = (SELECT id FROM person WHERE mpi_id = ?) AND x.seq > ?
+    ORDER BY x.seq LIMIT ?"""
+_EVENT = "SELECT e.* FROM event e WHERE e.seq = ?"
+_LATER_EVENTS = """SELECT e.* FROM event e WHERE e.seq IN (
+        SELECT later.seq FROM json_each(?2) j
+            CROSS JOIN event_record later ON later.record = j.value AND later.seq > ?1
+        UNION SELECT later.seq FROM json_each(?3) j
+            CROSS JOIN person p ON p.mpi_id = j.value
+            CROSS JOIN event_person later ON later.person = p.id AND later.seq > ?1)
+    ORDER BY e.seq"""
+_TASK = "SELECT * FROM task_row WHERE id = ?"
+_TASKS = "SELECT * FROM task_row WHERE id > ? ORDER BY id LIMIT ?"
+_TASKS_OF_STATUS = "SELECT * FROM task_row WHERE status = ? AND id > ? ORDER BY id LIMIT ?"
+_TASKS_OF_PERSON = """SELECT * FROM task_row WHERE id IN (
+        SELECT mine.id FROM person p CROSS JOIN record owned ON owned.person = p.id
+            CROSS JOIN task mine ON mine.record = owned.id WHERE p.mpi_id = ?1
+        UNION SELECT x.task FROM person p CROSS JOIN task_person x ON x.person = p.id
+            WHERE p.mpi_id = ?1)
+    AND (?2 IS NULL OR status = ?2) AND id > ?3 ORDER BY id LIMIT ?4"""
+
+
+def payload(event: Event, records: Sequence[int]) -> bytes:
+    """What the columns of an event do not hold. ``records``: numbers of all records it touches."""
+    content: dict[str, Any] = {
+        "records": records,
+        "persons": event.persons,
+        "moves": [(m.key.source, m.key.source_id, m.origin, m.target) for m in event.moves],
+        "retired": event.retired,
+        "revived": event.revived,
+        "asserted": [_assertion_row(a) for a in event.asserted],
+        "lifted": [_assertion_row(a) for a in event.lifted],
+        "record": event.record
+        and (event.record.source, event.record.source_id, event.record_version),
+        "detail": event.detail,
+    }
+    return orjson.dumps({name: value for name, value in content.items() if value})
+
+
+def _assertion_row(a: Assertion) -> tuple[Any, ...]:
+    left, right = a.left, a.right
+    return (
+        a.kind.value,
+        left.source,
+        left.source_id,
+        right.source,
+        right.source_id,
+        a.actor,
+        a.reason,
+        encode_time(a.at),
+    )
+
+
+def touched_records(blob: bytes) -> list[int]:
+    """The numbers of the records that an event touched, from its payload."""
+    numbers: list[int] = orjson.loads(blob).get("records", [])
+    return numbers
+
+
+def decode_event(row: Sequence[Any], undone_by: str | None = None) -> Event:
+    """A row of the event columns as a value."""
+    seq, kind, at, actor, reason, undoes, blob = row
+    content = orjson.loads(blob)
+    record = content.get("record")
+    return Event(
+        seq=seq,
+        event_id=event_id(seq),
+        kind=EventKind(kind),
+        at=decode_time(at),
+        actor=actor,
+        reason=reason,
+        moves=tuple(
+            [RecordMove(RecordKey(m[0], m[1]), m[2], m[3]) for m in content.get("moves", ())]
+        ),
+        retired=tuple([(old, into) for old, into in content.get("retired", ())]),
+        revived=tuple(content.get("revived", ())),
+        persons=tuple(content.get("persons", ())),
+        asserted=tuple(map(asserted, content.get("asserted", ()))),
+        lifted=tuple(map(asserted, content.get("lifted", ()))),
+        record=None if record is None else RecordKey(record[0], record[1]),
+        record_version=None if record is None else record[2],
+        undoes=None if undoes is None else event_id(undoes),
+        undone_by=undone_by,
+        detail=content.get("detail", {}),
+    )
+
+
+def undone_by(connection: sqlite3.Connection, seq: int) -> int | None:
+    """The event that undoes ``seq`` and is not undone itself."""
+    row = connection.execute("SELECT max(seq) FROM event WHERE undoes = ?", (seq,)).fetchone()
+    if row[0] is None or undone_by(connection, row[0]) is not None:
+        return None
+    return int(row[0])
+
+
+def _with_undone(connection: sqlite3.Connection, rows: Sequence[Any]) -> tuple[Event, ...]:
+    targets = {
+        row[0]
+        for row in connection.execute(
+            "SELECT DISTINCT u.undoes FROM json_each(?) j CROSS JOIN event u ON u.undoes = j.value",
+            (as_list([row[0] for row in rows]),),
+        )
+    }
+    found = []
+    for row in rows:
+        by = undone_by(connection, row[0]) if row[0] in targets else None
+        found.append(decode_event(row, None if by is None else event_id(by)))
+    return tuple(found)
+
+
+def events(
+    connection: sqlite3.Connection, after: int, limit: int, mpi_id: str | None
+) -> tuple[Event, ...]:
+    """See :meth:`mpi.ports.IdentityHistory.events`."""
+    if mpi_id is None:
+        rows = connection.execute(_EVENTS, (after, limit)).fetchall()
+    else:
+        rows = connection.execute(_EVENTS_OF_PERSON, (mpi_id, after, limit)).fetchall()
+    return _with_undone(connection, rows)
+
+
+def event(connection: sqlite3.Connection, identifier: str) -> Event | None:
+    """See :meth:`mpi.ports.IdentityHistory.event`."""
+    seq = event_seq(identifier)
+    if seq is None:
+        return None
+    return next(iter(_with_undone(connection, connection.execute(_EVENT, (seq,)).fetchall())), None)
+
+
+def later_events(connection: sqlite3.Connection, of: Event) -> tuple[Event, ...]:
+    """See :meth:`mpi.ports.IdentityHistory.later_events`."""
+    row = connection.execute("SELECT payload FROM event WHERE seq = ?", (of.seq,)).fetchone()
+    if row is None:
+        return ()
+    rows = connection.execute(
+        _LATER_EVENTS,
+        (of.seq, as_list(touched_records(row[0])), orjson.dumps(of.persons).decode()),
+    ).fetchall()
+    return _with_undone(connection, rows)
+
+
+def every_event(connection: sqlite3.Connection) -> Iterator[Event]:
+    """The whole history in order, without ``undone_by``."""
+    yield from map(
+        decode_event,
+        connection.execute("SELECT e.* FROM event e ORDER BY seq"),
+    )
+
+
+def tasks(
+    connection: sqlite3.Connection,
+    status: TaskStatus | None,
+    after: str | None,
+    limit: int,
+    mpi_id: str | None,
+) -> tuple[Task, ...]:
+    """See :meth:`mpi.ports.IdentityHistory.tasks`."""
+    start = 0 if after is None else task_number(after)
+    if start is None:
+        raise InvalidInput("after: not the id of a task")
+    state = None if status is None else status.value
+    if mpi_id is not None:
+        rows = connection.execute(_TASKS_OF_PERSON, (mpi_id, state, start, limit))
+    elif state is None:
+        rows = connection.execute(_TASKS, (start, limit))
+    else:
+        rows = connection.execute(_TASKS_OF_STATUS, (state, start, limit))
+    return tuple(map(_task, rows))
+
+
+def task(connection: sqlite3.Connection, identifier: str) -> Task | None:
+    """See :meth:`mpi.ports.IdentityHistory.task`."""
+    number = task_number(identifier)
+    row = None if number is None else connection.execute(_TASK, (number,)).fetchone()
+    return None if row is None else _task(row)
+
+
+def _task(row: Sequence[Any]) -> Task:
+    return Task(
+        task_id=task_id(row[0]),
+        version=row[1],
+        kind=TaskKind(row[2]),
+        status=TaskStatus(row[3]),
+        record=RecordKey(row[4], row[5]),
+        candidates=tuple(orjson.loads(row[6])),
+        weight=row[7],
+        reason=row[8],
+        opened_at=decode_time(row[9]),
+        assignee=row[10],
+        outcome=row[11],
+        decided_at=None if row[12] is None else decode_time(row[12]),
+    )
+
+
+def statistics(connection: sqlite3.Connection) -> dict[str, int]:
+    """See :meth:`mpi.ports.IdentityHistory.statistics`."""
+    names = ("records", "persons", "retired", "tasks_open", "assertions", "events")
+    row = connection.execute("""SELECT records, persons, retired, tasks_open, assertions,
+        (SELECT coalesce(max(seq), 0) FROM event) FROM tally""").fetchone()
+    return dict(zip(names, row, strict=True))
+
+
+def position(connection: sqlite3.Connection) -> int:
+    """See :meth:`mpi.ports.IdentityHistory.position`."""
+    return int(connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])

@@ -1,0 +1,178 @@
+"""Transactions of one process: one writer, snapshots for readers, and never a blocked event loop.
+
+Calls run inline: a read takes some fifty microseconds, a hop to a thread alone costs a hundred. What
+could block for long, the lock of another process, is never waited for inside SQLite (``timeout=0``)
+but between attempts, with ``asyncio.sleep``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mpi.errors import StoreUnavailable
+from mpi.stores.sqlite_schema import connect, is_busy
+
+T = TypeVar("T")
+
+LOCK_DEADLINE = 10.0
+_FIRST_PAUSE, _LAST_PAUSE = 0.001, 0.010
+
+
+class Transactions:
+    """A reading and a writing connection to one database.
+
+    ``on_rollback`` is called after every rollback, so that nothing read inside survives it.
+    """
+
+    def __init__(self, path: Path, on_rollback: Callable[[], None]) -> None:
+        self._path = path
+        self._on_rollback = on_rollback
+        self._reader = connect(path, read_only=True)
+        self._writer = connect(path)
+        self._write_lock = asyncio.Lock()
+        self._group: object | None = None
+        # Tells the tasks inside the group, who must see its commits, from all others, who must not.
+        self._my_group: ContextVar[object | None] = ContextVar("group", default=None)
+        self._closed = False
+
+    @property
+    def _in_group(self) -> bool:
+        return self._group is not None and self._my_group.get() is self._group
+
+    async def read(self, body: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``body`` on one snapshot; inside a group it sees what the group has committed."""
+        self._check_open()
+        if self._in_group:
+            return _translated(lambda: body(self._writer))
+        return await _patiently(lambda: self._snapshot(body))
+
+    def _snapshot(self, body: Callable[[sqlite3.Connection], T]) -> T:
+        self._reader.execute("BEGIN")
+        try:
+            return body(self._reader)
+        finally:
+            if self._reader.in_transaction:
+                self._reader.execute("ROLLBACK")
+
+    async def stream(self, statement: str, rows: int) -> AsyncIterator[list[tuple[Any, ...]]]:
+        """The rows of a long read in batches: one snapshot, on a connection of its own."""
+        self._check_open()
+        with closing(connect(self._path, read_only=True)) as connection:
+            cursor = await _patiently(lambda: connection.execute(statement))
+            while batch := _translated(lambda: cursor.fetchmany(rows)):
+                yield batch
+                await asyncio.sleep(0)
+
+    async def write(self, body: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``body`` whole or not at all; durable on return, or inside a group when that ends."""
+        self._check_open()
+        if self._in_group:
+            return self._nested(body)
+        async with self._write_lock:
+            await self._begin()
+            try:
+                result = _translated(lambda: body(self._writer))
+                _translated(lambda: self._writer.execute("COMMIT"))
+            except BaseException:
+                self._rollback()
+                raise
+            return result
+
+    def _nested(self, body: Callable[[sqlite3.Connection], T]) -> T:
+        self._writer.execute("SAVEPOINT change")
+        try:
+            return _translated(lambda: body(self._writer))
+        except BaseException:
+            # A full disk makes SQLite roll back by itself; the savepoint is gone then.
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK TO change")
+            self._on_rollback()
+            raise
+        finally:
+            if self._writer.in_transaction:
+                self._writer.execute("RELEASE change")
+
+    @asynccontextmanager
+    async def group(self) -> AsyncIterator[None]:
+        """Writes inside become durable together. A group inside a group is part of it."""
+        self._check_open()
+        if self._in_group:
+            yield
+            return
+        async with self._write_lock:
+            await self._begin()
+            self._group = mark = object()
+            self._my_group.set(mark)
+            try:
+                yield
+                _translated(lambda: self._writer.execute("COMMIT"))
+            except BaseException:
+                self._rollback()
+                raise
+            finally:
+                self._group = None
+                self._my_group.set(None)
+
+    async def _begin(self) -> None:
+        self._check_open()
+        await _patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
+
+    def _rollback(self) -> None:
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+        self._on_rollback()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the database is closed")
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the database, as far as other processes allow, and close."""
+        if self._closed:
+            return
+        self._closed = True
+        self._reader.close()
+        self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._writer.close()
+
+
+async def _patiently(body: Callable[[], T]) -> T:
+    """Run ``body``, again while another connection holds a lock, until the deadline."""
+    pause, deadline = _FIRST_PAUSE, 0.0
+    while True:
+        try:
+            return body()
+        except sqlite3.Error as error:
+            now = time.monotonic()
+            deadline = deadline or now + LOCK_DEADLINE
+            if not is_busy(error) or now >= deadline:
+                raise _unavailable(error) from error
+        # Unequal pauses keep processes that met once from meeting again.
+        await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+        pause = min(pause * 2, _LAST_PAUSE)
+
+
+def _translated(body: Callable[[], T]) -> T:
+    try:
+        return body()
+    except sqlite3.IntegrityError:
+        # Not a failing store but a change that contradicts the schema: a defect of ours.
+        raise
+    except sqlite3.DatabaseError as error:
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: sqlite3.Error) -> Exception:
+    """The error to raise. SQLite's own text is left out: it may quote the statement."""
+    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
+        return error
+    name = getattr(error, "sqlite_errorname", None) or type(error).__name__
+    return StoreUnavailable(f"the database cannot be used ({name})")
