@@ -1,0 +1,125 @@
+"""The application: routes, the layers around them, and what OpenAPI says about both."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from pydantic.json_schema import models_json_schema
+
+from mpi import __version__
+from mpi.api import events, mpi, operations, persons, problems, records, tasks
+from mpi.api.middleware import Bounds, Edge, FastPath
+from mpi.api.requests import BODIES
+from mpi.api.schemas import Problem
+from mpi.api.security import Guard
+from mpi.bootstrap import Container, build
+from mpi.settings import check_released, read_settings
+from mpi.telemetry import configure_logging
+
+log = structlog.get_logger(__name__)
+
+_DESCRIPTION = """Who is this patient, how sure are we, and why?
+
+Every answer is `Cache-Control: no-store` and carries `X-Request-ID`. Errors are
+`application/problem+json` with a stable `code`; they never repeat what was sent.
+Whatever changes an identity answers with its `event_id`, which `undo` takes.
+"""
+_REFS = "#/components/schemas/{model}"
+
+
+def create_app(
+    container: Container,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+) -> FastAPI:
+    """The ASGI application over a wired service, which its caller opens and closes."""
+    app = FastAPI(
+        title="Master Patient Index",
+        version=__version__,
+        description=_DESCRIPTION,
+        # Its own spans and logs carry addresses, validation inputs and exception texts.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.container = container
+    for module in (mpi, persons, records, tasks, events):
+        app.include_router(module.router)
+    operations.install(app)
+    problems.install(app)
+    _wrap(app, container)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _wrap(app: FastAPI, container: Container) -> None:
+    """Add the layers, the innermost first."""
+    settings = container.settings
+    app.add_middleware(FastPath, endpoints={("POST", "/mpi/match"): mpi.match})
+    app.add_middleware(
+        Bounds,
+        body_limit=settings.body_limit,
+        timeout=settings.request_timeout,
+        untimed=frozenset({"/mpi/batch"}),
+    )
+    app.add_middleware(Guard, access=container.access)
+    app.add_middleware(Edge, metrics=container.metrics)
+
+
+def from_environment() -> FastAPI:
+    """One worker's application: what the server calls in each of its processes."""
+    settings = read_settings()
+    check_released(settings)
+    configure_logging(settings.log_level)
+    container = build(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        log.info("started", version=__version__, model_version=container.model_version)
+        yield
+        await container.close()
+        log.info("stopped")
+
+    return create_app(container, lifespan)
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        components = schema.setdefault("components", {})
+        _, extra = models_json_schema(
+            [(model, "validation") for model in (*BODIES, Problem)], ref_template=_REFS
+        )
+        components.setdefault("schemas", {}).update(extra["$defs"])
+        components["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+        _polish(schema)
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def _polish(schema: dict[str, Any]) -> None:
+    """Say which operations need a key, and that validation errors are problems like all others."""
+    for path, operations_of_path in schema["paths"].items():
+        for operation in operations_of_path.values():
+            if path.startswith("/mpi/"):
+                operation["security"] = [{"bearer": []}, {"api_key": []}]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema["components"]["schemas"].pop(name, None)

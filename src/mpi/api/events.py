@@ -1,0 +1,51 @@
+"""The feed of identity changes, and taking one back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mpi.api.problems import responses
+from mpi.api.rendering import answer, container
+from mpi.api.schemas import ChangeAnswer, EventList, UndoRequest
+from mpi.api.security import Needs
+from mpi.service.access import Principal
+
+router = APIRouter(tags=["events"])
+
+
+@router.get(
+    "/mpi/events",
+    summary="Follow the changes of identity",
+    responses={200: {"model": EventList}, **responses(422)},
+)
+async def feed(
+    request: Request,
+    _: Annotated[Principal, Depends(Needs("read"))],
+    after: Annotated[int, Query(ge=0, le=2**63 - 1, description="The page before's `next`.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+) -> Response:
+    """In the order they happened. Ask again with `next` as `after`; an empty page means "so far"."""
+    events = await container(request).index.events(after, limit)
+    return answer({"events": events, "next": events[-1].seq if events else after})
+
+
+@router.post(
+    "/mpi/events/{event_id}/undo",
+    summary="Reverse one event exactly",
+    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 412, 415, 422)},
+)
+async def undo(
+    request: Request,
+    event_id: str,
+    asked: UndoRequest,
+    who: Annotated[Principal, Depends(Needs("steward"))],
+) -> Response:
+    """Records go back to where the event took them from; later decisions that build on it: 409."""
+    change = await container(request).stewardship.undo(
+        event_id, reason=asked.reason, actor=who.name, cascade=asked.cascade, preview=asked.preview
+    )
+    return answer(change)

@@ -1,0 +1,235 @@
+"""The layers around every request, as plain ASGI: the framework's wrappers cost far more.
+
+From the outside in: :class:`Edge` (request id, errors, metrics, log), ``security.Guard`` (who
+asks), :class:`Bounds` (size and time), :class:`FastPath` (the busiest route, past the routing).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mpi.api.problems import RequestTimeout, UnsupportedMediaType, problem_response
+from mpi.errors import DeadlineExceeded, MpiError, PayloadTooLarge
+from mpi.telemetry import Metrics
+
+REQUEST_ID = "mpi.request_id"
+ROUTE = "mpi.route"
+_SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_UNROUTED = "(no route)"
+_CLIENT_LEFT = 499
+
+log = structlog.get_logger(__name__)
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first value of a request header; ``name`` in lower case."""
+    return next((value for key, value in scope["headers"] if key == name), None)
+
+
+class Edge:
+    """Outermost: names the request, turns every exception into a problem, counts and logs."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. An answer that broke off midway ends the connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope[REQUEST_ID] = _request_id(scope)
+        answer = _Answer(send, scope[REQUEST_ID])
+        started = perf_counter()
+        self._metrics.active.inc()
+        try:
+            await self._answer(scope, receive, answer)
+        finally:
+            self._metrics.active.dec()
+            self._record(scope, answer, perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        try:
+            await self._app(scope, receive, answer.send)
+        except MpiError as error:
+            await self._fail(error, scope, receive, answer)
+        except ClientDisconnect:
+            answer.status = _CLIENT_LEFT
+        except Exception:  # the last resort of this edge
+            log.exception("request_failed", request_id=scope[REQUEST_ID])
+            await self._fail(MpiError("an unexpected error"), scope, receive, answer)
+
+    async def _fail(self, error: MpiError, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        if answer.started:
+            raise error
+        await problem_response(error, scope[REQUEST_ID])(scope, receive, answer.send)
+
+    def _record(self, scope: Scope, answer: _Answer, seconds: float) -> None:
+        route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path", _UNROUTED))
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        self._metrics.answered(method, route, answer.status, seconds)
+        level = "debug" if answer.status < 400 else "info" if answer.status < 500 else "error"
+        getattr(log, level)(
+            "request",
+            request_id=scope[REQUEST_ID],
+            method=method,
+            route=route,
+            status=answer.status,
+            duration_ms=round(seconds * 1000, 2),
+        )
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+
+
+class _Answer:
+    """Watches one answer go out and adds the headers that all of them carry."""
+
+    __slots__ = ("_request_id", "_send", "started", "status")
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id.encode()
+        self.started = False
+        self.status = 500
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            self.status = message["status"]
+            headers = list(message["headers"])
+            headers.append((b"x-request-id", self._request_id))
+            headers.append((b"x-content-type-options", b"nosniff"))
+            if not any(name == b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", b"no-store"))
+            message["headers"] = headers
+        await self._send(message)
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's id where it is harmless to log, else a new one."""
+    given = header(scope, b"x-request-id")
+    if given is not None and _SAFE_ID.fullmatch(given):
+        return given.decode()
+    return secrets.token_hex(8)
+
+
+class Bounds:
+    """Reads the body whole, within a size and a time, then gives the work its own time.
+
+    ``untimed`` names paths whose work is as long as their input (batches).
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, body_limit: int, timeout: float, untimed: frozenset[str]
+    ) -> None:
+        self._app = app
+        self._limit = body_limit
+        self._timeout = timeout
+        self._untimed = untimed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; a body too large, too slow or of another type is an ``MpiError``."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if _has_body(scope):
+            receive = _replay(await self._body(scope, receive), receive)
+        deadline = asyncio.timeout(None if scope["path"] in self._untimed else self._timeout)
+        try:
+            async with deadline:
+                await self._app(scope, receive, send)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise DeadlineExceeded("the request took too long; it is safe to repeat") from None
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        _check_media_type(scope)
+        declared = header(scope, b"content-length")
+        if declared is not None and declared.isdigit() and int(declared) > self._limit:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._read(receive)
+        except TimeoutError:
+            raise RequestTimeout("the body did not arrive in time") from None
+
+    async def _read(self, receive: Receive) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > self._limit:
+                raise self._too_large()
+            if not message.get("more_body", False):
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _too_large(self) -> PayloadTooLarge:
+        return PayloadTooLarge("the body exceeds MPI_BODY_LIMIT", limit=self._limit)
+
+
+def _has_body(scope: Scope) -> bool:
+    length = header(scope, b"content-length")
+    if length is not None:
+        return length != b"0"
+    return header(scope, b"transfer-encoding") is not None
+
+
+def _check_media_type(scope: Scope) -> None:
+    given = (header(scope, b"content-type") or b"").split(b";")[0].strip().lower()
+    if given != b"application/json" and not given.endswith(b"+json"):
+        raise UnsupportedMediaType("send the body as application/json")
+    if header(scope, b"content-encoding") not in {None, b"identity"}:
+        raise UnsupportedMediaType("send the body without Content-Encoding")
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that hands out the body once, then reports what the client does."""
+    delivered = False
+
+    async def replayed() -> Message:
+        nonlocal delivered
+        if delivered:
+            return await receive()
+        delivered = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
+
+
+class FastPath:
+    """Answers exact (method, path) pairs without the routing, which documents the same ones."""
+
+    def __init__(self, app: ASGIApp, endpoints: Mapping[tuple[str, str], Endpoint]) -> None:
+        self._app = app
+        self._endpoints = endpoints
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        endpoint = (
+            self._endpoints.get((scope["method"], scope["path"]))
+            if scope["type"] == "http"
+            else None
+        )
+        if endpoint is None:
+            await self._app(scope, receive, send)
+            return
+        scope[ROUTE] = scope["path"]
+        response = await endpoint(Request(scope, receive))
+        await response(scope, receive, send)

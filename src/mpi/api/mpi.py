@@ -1,0 +1,155 @@
+"""Who is this? Matching one, many, searching and explaining."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from mpi.api.problems import problem, responses
+from mpi.api.rendering import answer, body_of, container, fields_of, request_id
+from mpi.api.requests import BatchRequest, ExplainRequest, MatchRequest, SearchRequest
+from mpi.api.schemas import (
+    JOHN_SMITH,
+    BatchAnswer,
+    ExplanationView,
+    MatchAnswer,
+    SearchAnswer,
+)
+from mpi.api.security import principal
+from mpi.api.submissions import Batch, parse_batch, parse_match, parse_pair, parse_search
+from mpi.domain.record import Submission
+from mpi.errors import MpiError
+
+router = APIRouter(tags=["who is this"])
+NDJSON = "application/x-ndjson"
+
+_EXAMPLE = {"patient_data": JOHN_SMITH, "source": "HOSP-A", "source_id": "0042"}
+
+
+@router.post(
+    "/mpi/match",
+    summary="Say who a patient is, and register the record when it comes with its ids",
+    responses={200: {"model": MatchAnswer}, **responses(400, 408, 409, 413, 415, 422)},
+    openapi_extra=body_of(MatchRequest, _EXAMPLE),
+)
+async def match(request: Request) -> Response:
+    """Enrolls when `source` and `source_id` are given (see `MPI_ENROLL`); otherwise only asks."""
+    asked = parse_match(await request.body())
+    parts = container(request)
+    who = principal(request)
+    who.require("submit" if parts.enrolls(asked.submission, asked.enroll) else "read")
+    found = await parts.index.resolve(
+        asked.submission,
+        enroll=asked.enroll,
+        explain=asked.explain,
+        actor=who.name,
+        warnings=asked.warnings,
+    )
+    parts.metrics.decided(found.status)
+    return answer(replace(found, request_id=request_id(request)))
+
+
+@router.post(
+    "/mpi/batch",
+    summary="Match many; each row succeeds or fails alone",
+    responses={
+        200: {
+            "model": BatchAnswer,
+            "content": {NDJSON: {"schema": {"type": "string"}, "example": "{…}\n{…}\n"}},
+        },
+        **responses(400, 408, 413, 415, 422),
+    },
+    openapi_extra=body_of(
+        BatchRequest, {"source": "HOSP-A", "patients": [JOHN_SMITH | {"source_id": "0042"}]}
+    ),
+)
+async def batch(request: Request) -> Response:
+    """Rows are taken in order and see the rows before them. `Accept: application/x-ndjson` streams.
+
+    Whoever disconnects keeps what was committed; repeating the batch is safe.
+    """
+    parts = container(request)
+    asked = parse_batch(await request.body(), parts.settings.batch_limit)
+    who = principal(request)
+    rows = [row.submission for row in asked.rows if isinstance(row.submission, Submission)]
+    enrolls = any(parts.enrolls(row, asked.enroll) for row in rows)
+    who.require("submit" if enrolls else "read")
+    results = _results(request, asked, who.name)
+    if NDJSON in request.headers.get("accept", ""):
+        return StreamingResponse(_lines(results), media_type=NDJSON)
+    started = perf_counter()
+    rendered = [result async for result in results]
+    return answer(
+        {
+            "results": rendered,
+            "request_id": request_id(request),
+            "processing_time_ms": round((perf_counter() - started) * 1000, 3),
+        }
+    )
+
+
+@router.post(
+    "/mpi/search",
+    summary="Rank the persons that a patient may be; never registers anything",
+    responses={200: {"model": SearchAnswer}, **responses(400, 408, 413, 415, 422)},
+    openapi_extra=body_of(SearchRequest, {"patient_data": JOHN_SMITH, "limit": 10}),
+)
+async def search(request: Request) -> Response:
+    """Candidates show their id, weight and grade only."""
+    principal(request).require("read")
+    submission, limit, warnings = parse_search(await request.body())
+    found = await container(request).index.search(submission, limit)
+    return answer({"candidates": found, "warnings": warnings})
+
+
+@router.post(
+    "/mpi/explain",
+    summary="Show the comparisons behind the weight of two records",
+    responses={200: {"model": ExplanationView}, **responses(400, 404, 408, 413, 415, 422)},
+    openapi_extra=body_of(
+        ExplainRequest,
+        {
+            "left": {"source": "HOSP-A", "source_id": "0042"},
+            "right": {"patient_data": JOHN_SMITH},
+        },
+    ),
+)
+async def explain(request: Request) -> Response:
+    """Each side is a stored record by its ids, or patient data in full. The rows sum to the weight."""
+    principal(request).require("read")
+    left, right = parse_pair(await request.body())
+    return answer(await container(request).index.explain(left, right))
+
+
+async def _results(request: Request, asked: Batch, actor: str) -> AsyncIterator[dict[str, Any]]:
+    parts = container(request)
+    name = request_id(request)
+    found = parts.index.batch(
+        (row.submission for row in asked.rows),
+        enroll=asked.enroll,
+        actor=actor,
+        explain=asked.explain,
+    )
+    index = 0
+    async for result in found:
+        row = asked.rows[index]
+        mark = {"index": index, "correlation_id": row.correlation_id, "request_id": name}
+        if isinstance(result, MpiError):
+            yield problem(result) | mark
+        else:
+            parts.metrics.decided(result.status)
+            yield fields_of(result) | mark | {"warnings": (*row.warnings, *result.warnings)}
+        parts.metrics.count("mpi_batch_rows_total")
+        index += 1
+
+
+async def _lines(results: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+    async for result in results:
+        yield orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,70 @@
+"""Persons: the golden record, its records and history, and merging."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mpi.api.problems import responses
+from mpi.api.rendering import answer, container, if_match
+from mpi.api.schemas import ChangeAnswer, EventList, MergeRequest, PersonView
+from mpi.api.security import Needs
+from mpi.service.access import Principal
+
+router = APIRouter(tags=["persons"])
+MpiId = Annotated[str, Path(description="The person; a retired id answers with its survivor.")]
+Reader = Annotated[Principal, Depends(Needs("read"))]
+
+
+@router.get(
+    "/mpi/persons/{mpi_id}",
+    summary="Read a person",
+    responses={200: {"model": PersonView}, **responses(404, 410, 422)},
+)
+async def get(
+    request: Request,
+    mpi_id: MpiId,
+    _: Reader,
+    as_of: Annotated[datetime | None, Query(description="As it stood at that moment.")] = None,
+) -> Response:
+    """The golden record, the records behind it, and every number the patient goes by."""
+    person = await container(request).index.person(mpi_id, as_of)
+    return answer(person, etag=person.version)
+
+
+@router.get(
+    "/mpi/persons/{mpi_id}/history",
+    summary="Read what happened to a person",
+    responses={200: {"model": EventList}, **responses(404, 422)},
+)
+async def history(request: Request, mpi_id: MpiId, _: Reader) -> Response:
+    """Every event that touched it, the oldest first; also for a retired person."""
+    events = await container(request).index.history(mpi_id)
+    return answer({"events": events, "next": events[-1].seq if events else 0})
+
+
+@router.post(
+    "/mpi/persons/{mpi_id}/merge",
+    summary="Merge another person into this one",
+    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 412, 415, 422)},
+)
+async def merge(
+    request: Request,
+    mpi_id: MpiId,
+    asked: MergeRequest,
+    who: Annotated[Principal, Depends(Needs("steward"))],
+) -> Response:
+    """The retired id stays an alias for ever. Honours `If-Match`; `undo` of the event unmerges."""
+    change = await container(request).stewardship.merge(
+        mpi_id,
+        asked.retire,
+        reason=asked.reason,
+        actor=who.name,
+        override=asked.override,
+        if_match=if_match(request),
+    )
+    return answer(change)

@@ -1,0 +1,174 @@
+"""Every error as ``application/problem+json`` (RFC 9457) with a stable ``code``.
+
+No submitted value is ever echoed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mpi.errors import (
+    ConcurrentChange,
+    Conflict,
+    DeadlineExceeded,
+    Forbidden,
+    Gone,
+    InvalidInput,
+    MalformedBody,
+    MpiError,
+    NotFound,
+    PayloadTooLarge,
+    PreconditionFailed,
+    StoreUnavailable,
+    Unauthorized,
+)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = "1"
+
+_FIXED_MEMBERS = frozenset({"type", "title", "status", "detail", "code", "request_id", "retryable"})
+
+
+class MethodNotAllowed(MpiError):
+    """The route exists, for other methods."""
+
+    code, status, title = "method_not_allowed", 405, "The method is not supported here"
+
+
+class RequestTimeout(MpiError):
+    """The client did not deliver its body in time."""
+
+    code, status, title, retryable = "request_timeout", 408, "The request came too slowly", True
+
+
+class UnsupportedMediaType(MpiError):
+    """The body is not declared as JSON."""
+
+    code, status, title = "unsupported_media_type", 415, "The body must be application/json"
+
+
+def problem(error: MpiError, request_id: str | None = None) -> dict[str, Any]:
+    """The members of an error's answer; ``extra`` members cannot replace the fixed ones."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "retryable": error.retryable,
+    }
+    if request_id is not None:
+        body["request_id"] = request_id
+    return body | {k: v for k, v in error.extra.items() if k not in _FIXED_MEMBERS}
+
+
+def problem_response(error: MpiError, request_id: str | None = None) -> Response:
+    """An error as a response, with the headers its status asks for."""
+    headers = {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="mpi"'
+    if error.retryable:
+        headers["Retry-After"] = RETRY_AFTER_SECONDS
+    if allow := error.extra.get("allow"):
+        headers["Allow"] = str(allow)
+    content = orjson.dumps(problem(error, request_id), default=str)
+    return Response(content, error.status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make the framework's own errors look like ours. Ours are rendered by the outermost layer."""
+    app.add_exception_handler(HTTPException, _framework_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+
+
+async def _framework_error(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 405 and isinstance(error, HTTPException):
+        allow = (error.headers or {}).get("Allow", "")
+        mapped: MpiError = MethodNotAllowed("this route does not take the method", allow=allow)
+    else:
+        mapped = _FRAMEWORK.get(status, MpiError)(_DETAILS.get(status, "the request failed"))
+    return problem_response(mapped, request.scope.get("mpi.request_id"))
+
+
+_FRAMEWORK: dict[int, type[MpiError]] = {
+    400: MalformedBody,
+    404: NotFound,
+    413: PayloadTooLarge,
+    415: UnsupportedMediaType,
+}
+_DETAILS = {
+    400: "the body is not valid JSON",
+    404: "no such route; /docs lists them",
+    413: "the body is too large",
+    415: "send the body as application/json",
+}
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    details = error.errors() if isinstance(error, RequestValidationError) else ()
+    broken = any(item.get("type") == "json_invalid" for item in details)
+    mapped: MpiError = (
+        MalformedBody("the body is not valid JSON")
+        if broken
+        else InvalidInput("fields are missing or of the wrong form", errors=field_errors(details))
+    )
+    return problem_response(mapped, request.scope.get("mpi.request_id"))
+
+
+def field_errors(details: Iterable[Any]) -> list[dict[str, str]]:
+    """Where and how a body is wrong: a path of our own field names and the broken rule's name.
+
+    The name of an unknown field is the client's own text, so it is shown as ``?``.
+    """
+    return [{"path": _path(item), "code": str(item["type"])} for item in details]
+
+
+def _path(item: Any) -> str:
+    parts = [str(part) for part in item["loc"]]
+    if item["type"] == "extra_forbidden":
+        parts[-1] = "?"
+    return ".".join(parts)
+
+
+_CAUSES: dict[int, tuple[type[MpiError], ...]] = {
+    400: (MalformedBody,),
+    401: (Unauthorized,),
+    403: (Forbidden,),
+    404: (NotFound,),
+    405: (MethodNotAllowed,),
+    408: (RequestTimeout,),
+    409: (Conflict, ConcurrentChange),
+    410: (Gone,),
+    412: (PreconditionFailed,),
+    413: (PayloadTooLarge,),
+    415: (UnsupportedMediaType,),
+    422: (InvalidInput,),
+    500: (MpiError,),
+    503: (StoreUnavailable,),
+    504: (DeadlineExceeded,),
+}
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI entries for the errors of a route; those that any route may give are added."""
+    return {
+        status: {
+            "description": " / ".join(cause.title for cause in _CAUSES[status]),
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "example": problem(_CAUSES[status][0](_CAUSES[status][0].title), "3f2c…"),
+                }
+            },
+        }
+        for status in sorted({*statuses, 401, 403, 500, 503, 504})
+    }

@@ -1,0 +1,157 @@
+"""One registration: register, read, retire, move. The ids stand in the path, as in FHIR."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mpi.api.problems import responses
+from mpi.api.rendering import answer, body_of, container, if_match, request_id
+from mpi.api.requests import RegisterRequest
+from mpi.api.schemas import (
+    JOHN_SMITH,
+    AssertionRequest,
+    ChangeAnswer,
+    LookupRequest,
+    MatchAnswer,
+    MoveRequest,
+    RecordView,
+)
+from mpi.api.security import Needs, principal
+from mpi.api.submissions import parse_registration
+from mpi.domain.intake import parse_key
+from mpi.domain.record import RecordKey
+from mpi.errors import InvalidInput
+from mpi.service.access import Principal
+
+router = APIRouter(tags=["records"])
+_PATH = "/mpi/records/{source}/{source_id:path}"
+Source = Annotated[str, Path(description="The registering system.", examples=["HOSP-A"])]
+SourceId = Annotated[str, Path(description="Its number for the patient.", examples=["0042"])]
+
+
+def record_key(source: str, source_id: str) -> RecordKey:
+    """The key that two ids name; ``InvalidInput`` when one is empty or too long."""
+    key = parse_key(source, source_id)
+    if key is None:
+        raise InvalidInput("source and source_id are needed")
+    return key
+
+
+@router.post(
+    "/mpi/records/lookup",
+    summary="Read one registration, its ids in the body",
+    responses={200: {"model": RecordView}, **responses(400, 404, 410, 415, 422)},
+)
+async def lookup(
+    request: Request, asked: LookupRequest, _: Annotated[Principal, Depends(Needs("read"))]
+) -> Response:
+    """As `GET /mpi/records/…`, for those who keep numbers out of addresses."""
+    return await _read(request, record_key(asked.source, asked.source_id))
+
+
+@router.post(
+    _PATH + "/move",
+    summary="Take one record out of its person",
+    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 412, 415, 422)},
+)
+async def move(
+    request: Request,
+    source: Source,
+    source_id: SourceId,
+    asked: MoveRequest,
+    who: Annotated[Principal, Depends(Needs("steward"))],
+) -> Response:
+    """To another person, or to a new one. Honours `If-Match`; `undo` reverses it."""
+    change = await container(request).stewardship.move(
+        record_key(source, source_id),
+        asked.to,
+        reason=asked.reason,
+        actor=who.name,
+        override=asked.override,
+        if_match=if_match(request),
+    )
+    return answer(change)
+
+
+@router.put(
+    _PATH,
+    summary="Register a patient, or replace the whole registration",
+    responses={200: {"model": MatchAnswer}, **responses(400, 408, 409, 412, 413, 415, 422)},
+    openapi_extra=body_of(RegisterRequest, {"patient_data": JOHN_SMITH}),
+)
+async def put(request: Request, source: Source, source_id: SourceId) -> Response:
+    """Repeating the same content changes nothing (`event_id: null`). Honours `If-Match`."""
+    who = principal(request)
+    who.require("submit")
+    asked = parse_registration(await request.body(), record_key(source, source_id))
+    found = await container(request).index.resolve(
+        asked.submission,
+        enroll=True,
+        explain=asked.explain,
+        actor=who.name,
+        if_match=if_match(request),
+        warnings=asked.warnings,
+    )
+    container(request).metrics.decided(found.status)
+    return answer(replace(found, request_id=request_id(request)))
+
+
+@router.get(
+    _PATH,
+    summary="Read one registration",
+    responses={200: {"model": RecordView}, **responses(404, 410, 422)},
+)
+async def get(
+    request: Request,
+    source: Source,
+    source_id: SourceId,
+    _: Annotated[Principal, Depends(Needs("read"))],
+) -> Response:
+    """The current version and the person it belongs to."""
+    return await _read(request, record_key(source, source_id))
+
+
+@router.delete(
+    _PATH,
+    summary="Retire one registration",
+    responses={200: {"model": ChangeAnswer}, **responses(404, 410, 412, 422)},
+)
+async def delete(
+    request: Request,
+    source: Source,
+    source_id: SourceId,
+    who: Annotated[Principal, Depends(Needs("submit"))],
+) -> Response:
+    """It is no evidence any more; its history stays, and registering it again revives it."""
+    change = await container(request).index.delete_record(
+        record_key(source, source_id), actor=who.name, if_match=if_match(request)
+    )
+    return answer(change)
+
+
+@router.post(
+    "/mpi/assertions",
+    summary="Say that two records are, or are not, the same person",
+    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 415, 422)},
+)
+async def assert_pair(
+    request: Request,
+    asked: AssertionRequest,
+    who: Annotated[Principal, Depends(Needs("steward"))],
+) -> Response:
+    """A human decision that outranks the model, also after re-matching, training and loading."""
+    left, right = (record_key(*pair) for pair in asked.records)
+    change = await container(request).stewardship.assert_pair(
+        asked.kind, left, right, reason=asked.reason, actor=who.name, override=asked.override
+    )
+    return answer(change)
+
+
+async def _read(request: Request, key: RecordKey) -> Response:
+    record = await container(request).index.get_record(key)
+    return answer(record, etag=record.version)

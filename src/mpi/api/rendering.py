@@ -1,0 +1,58 @@
+"""Answers as bytes, preconditions from headers, and the published schema of hand-read bodies."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mpi.api.middleware import REQUEST_ID
+from mpi.bootstrap import Container
+from mpi.errors import PreconditionFailed
+
+_ETAG = re.compile(r'(?:W/)?"(\d{1,15})"')
+JSON = "application/json"
+
+
+def container(request: Request) -> Container:
+    """The wired service behind the application."""
+    found: Container = request.app.state.container
+    return found
+
+
+def request_id(request: Request) -> str:
+    """The id under which this request is logged and answered."""
+    return str(request.scope[REQUEST_ID])
+
+
+def answer(value: object, *, etag: int | None = None) -> Response:
+    """A value of the service as JSON; ``etag`` is the version that ``If-Match`` may name later."""
+    headers = {} if etag is None else {"ETag": f'"{etag}"'}
+    return Response(orjson.dumps(value), headers=headers, media_type=JSON)
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass, so that members can be added; deeper values stay as they are."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def if_match(request: Request) -> int | None:
+    """The version a client insists on; None without the header or for ``*``."""
+    given = request.headers.get("if-match")
+    if given is None or given.strip() == "*":
+        return None
+    found = _ETAG.fullmatch(given.strip())
+    if found is None:
+        raise PreconditionFailed("If-Match must be an ETag that this service gave")
+    return int(found[1])
+
+
+def body_of(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI entry of a body that the route reads by hand."""
+    content = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}, "example": example}
+    return {"requestBody": {"required": True, "content": {JSON: content}}}

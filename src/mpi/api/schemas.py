@@ -1,0 +1,297 @@
+"""The published form of requests and answers: what OpenAPI shows and what clients generate from.
+
+Routes that read patient data parse it by hand for speed (:mod:`mpi.api.submissions`); these models
+and that parser accept and reject the same bodies, which a property test proves.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+JOHN_SMITH: dict[str, Any] = {
+    "ssn": "123-45-6789",
+    "first_name": "John",
+    "last_name": "Smith",
+    "dob": "1980-01-01",
+}
+
+
+class _Published(BaseModel):
+    """Answers: read by clients, never parsed by us."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Command(BaseModel):
+    """Bodies that carry a decision: an unknown field may be a misspelt one, so it is refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+SourceName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+SourceId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+MpiId = Annotated[str, StringConstraints(min_length=1, max_length=32)]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+KeyPair = Annotated[list[str], Field(min_length=2, max_length=2, examples=[["HOSP-A", "0042"]])]
+
+
+class MergeRequest(Command):
+    """Merge the person ``retire`` into the one of the path; its id stays an alias for ever."""
+
+    retire: MpiId
+    reason: Reason
+    override: bool = Field(default=False, description="Merge although an assertion says not-same.")
+
+
+class MoveRequest(Command):
+    """Take one record out of its person."""
+
+    to: MpiId = Field(description='The person to move it to, or "new".')
+    reason: Reason
+    override: bool = False
+
+
+class AssertionRequest(Command):
+    """A human decision about two records that outranks the model."""
+
+    kind: Literal["same", "not-same"]
+    records: Annotated[list[KeyPair], Field(min_length=2, max_length=2)]
+    reason: Reason
+    override: bool = False
+
+
+class UndoRequest(Command):
+    """Reverse one event exactly."""
+
+    reason: Reason
+    cascade: bool = Field(
+        default=False, description="Also undo the later decisions that build on it."
+    )
+    preview: bool = Field(default=False, description="Say what would happen, and change nothing.")
+
+
+class DecideRequest(Command):
+    """A steward's answer to a task."""
+
+    outcome: Literal["same", "not-same", "new", "accept", "reject"]
+    reason: Reason
+    mpi_id: MpiId | None = Field(None, description="The candidate that `same` is about.")
+
+
+class LookupRequest(Command):
+    """Names a record in the body, so that its number appears in no address."""
+
+    source: SourceName
+    source_id: SourceId
+
+
+class Problem(_Published):
+    """An error (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="Stable; programs should act on this.")
+    retryable: bool
+    request_id: str | None = None
+
+
+class RecordRef(_Published):
+    """Names a registration."""
+
+    source: str
+    source_id: str
+
+
+class Warned(_Published):
+    """A submitted trait that could not be used as given; the value itself is kept, not repeated."""
+
+    field: str
+    code: str
+
+
+class Candidate(_Published):
+    """A person that the submission may be."""
+
+    mpi_id: str
+    match_weight: float
+    confidence: float
+    grade: str
+    vetoes: list[str] = []
+
+
+class ExplanationRow(_Published):
+    """One addend of the weight, in bits."""
+
+    trait: str
+    level: str
+    weight: float
+    kind: Literal["prior", "comparison", "term_frequency", "relatives"]
+    record: list[str] | None = Field(description="The record compared with: source and id.")
+
+
+class ExplanationView(_Published):
+    """Rows that sum to ``match_weight``."""
+
+    mpi_id: str | None
+    rows: list[ExplanationRow]
+    match_weight: float
+    confidence: float
+    grade: str
+    vetoes: list[str]
+
+
+class ProviderIds(_Published):
+    """The person's id at outside providers."""
+
+    verato: str | None
+
+
+class MatchAnswer(_Published):
+    """Who the submission is."""
+
+    mpi_id: str | None
+    status: Literal["matched", "created", "review", "no_match"]
+    confidence: float | None = Field(description="A calibrated probability, or null.")
+    match_weight: float | None = Field(description="Log2 odds, prior included.")
+    grade: str | None
+    provider: str
+    served_from: Literal["memory", "redis", "mongodb", "provider"]
+    model_version: str | None
+    processing_time_ms: float
+    request_id: str
+    event_id: str | None
+    task_id: str | None
+    source: str | None
+    source_id: str | None
+    provisional: bool
+    provider_ids: ProviderIds
+    provider_score: float | None
+    reason: str | None
+    warnings: list[Warned]
+    candidates: list[Candidate]
+    explanation: ExplanationView | None
+
+
+class BatchRow(MatchAnswer):
+    """The answer to one row, with its place and the client's own mark."""
+
+    index: int
+    correlation_id: str | None = None
+
+
+class BatchProblem(Problem):
+    """A row that failed alone."""
+
+    index: int
+    correlation_id: str | None = None
+
+
+class BatchAnswer(_Published):
+    """One result per row, in order."""
+
+    results: list[BatchRow | BatchProblem]
+    request_id: str
+    processing_time_ms: float
+
+
+class SearchAnswer(_Published):
+    """Persons, the likeliest first."""
+
+    candidates: list[Candidate]
+    warnings: list[Warned]
+
+
+class RecordView(_Published):
+    """One registration as it stands."""
+
+    source: str
+    source_id: str
+    status: str
+    version: int
+    mpi_id: str | None
+    recorded_at: datetime | None
+    received_at: datetime
+    patient_data: dict[str, Any]
+    warnings: list[Warned]
+    pending: bool
+
+
+class PersonView(_Published):
+    """A person: its one view, its records and every number it goes by."""
+
+    mpi_id: str
+    requested_mpi_id: str
+    version: int
+    status: str
+    golden_record: dict[str, Any]
+    records: list[RecordView]
+    crosswalk: list[list[str]]
+    tasks: list[str]
+
+
+class ChangeAnswer(_Published):
+    """What a change of identity did."""
+
+    model_config = ConfigDict(extra="allow")
+    event_id: str | None
+    mpi_id: str | None
+    retired: list[str] = []
+    task_ids: list[str] = []
+    preview: bool = False
+
+
+class TaskView(_Published):
+    """A question for a steward."""
+
+    task_id: str
+    version: int
+    kind: str
+    status: str
+    record: RecordRef
+    candidates: list[str]
+    weight: float | None
+    reason: str
+    opened_at: datetime
+    assignee: str | None
+    outcome: str | None
+    decided_at: datetime | None
+
+
+class TaskList(_Published):
+    """A page of the queue; pass ``next`` as ``after`` for the following one."""
+
+    tasks: list[TaskView]
+    next: str | None
+
+
+class EventView(_Published):
+    """One line of the append-only history."""
+
+    model_config = ConfigDict(extra="allow")
+    seq: int
+    event_id: str
+    kind: str
+    at: datetime
+    actor: str
+    reason: str | None
+    persons: list[str]
+
+
+class EventList(_Published):
+    """A page of the feed; pass ``next`` as ``after`` for the following one."""
+
+    events: list[EventView]
+    next: int
+
+
+class Health(_Published):
+    """Whether the service can work."""
+
+    model_config = ConfigDict(extra="allow")
+    status: Literal["ok", "unavailable"]

@@ -1,0 +1,157 @@
+"""Bodies with patient data, read by hand because these routes carry the load.
+
+The published models in :mod:`mpi.api.requests` accept and reject the same bodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from mpi.api.requests import MAX_CORRELATION_ID, MAX_SEARCH
+from mpi.domain.intake import parse_key
+from mpi.domain.record import RecordKey, Submission, TraitWarning
+from mpi.domain.registration import UNKNOWN_FIELD, Warnings, read_flat, read_submission
+from mpi.errors import InvalidInput, MalformedBody, MpiError, PayloadTooLarge
+
+_RECORD = frozenset({"patient_data", "source", "source_id", "recorded_at"})
+_MATCH = _RECORD | {"enroll", "explain"}
+_SEARCH = _RECORD | {"limit"}
+_REGISTER = frozenset({"patient_data", "recorded_at", "explain"})
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """A parsed ``/mpi/match`` body. ``enroll`` None leaves the choice to ``MPI_ENROLL``."""
+
+    submission: Submission
+    enroll: bool | None
+    explain: bool
+    warnings: Warnings
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a batch: what it submits, or why it cannot."""
+
+    submission: Submission | MpiError
+    correlation_id: str | None
+    warnings: Warnings = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A parsed ``/mpi/batch`` body."""
+
+    rows: tuple[Row, ...]
+    enroll: bool | None
+    explain: bool
+
+
+def parse_match(body: bytes) -> Matching:
+    """The body of ``POST /mpi/match``."""
+    document = _object(body)
+    enroll = _flag(document, "enroll")
+    submission, warnings = _submission(document, _MATCH)
+    return Matching(submission, enroll, bool(_flag(document, "explain")), warnings)
+
+
+def parse_registration(body: bytes, key: RecordKey) -> Matching:
+    """The body of ``PUT /mpi/records/…``, whose ids stand in the path."""
+    document = _object(body)
+    known = {name: value for name, value in document.items() if name in _REGISTER}
+    submission, warnings = _submission(known, _REGISTER)
+    strangers = tuple(TraitWarning(name, UNKNOWN_FIELD) for name in document.keys() - _REGISTER)
+    explain = bool(_flag(document, "explain"))
+    return Matching(replace(submission, key=key), None, explain, warnings + strangers)
+
+
+def parse_search(body: bytes) -> tuple[Submission, int, Warnings]:
+    """The body of ``POST /mpi/search``: a patient and how many candidates to show."""
+    document = _object(body)
+    submission, warnings = _submission(document, _SEARCH)
+    limit = document.get("limit")
+    limit = 10 if limit is None else limit
+    if type(limit) is not int or not 1 <= limit <= MAX_SEARCH:
+        raise InvalidInput(f"limit must be a whole number from 1 to {MAX_SEARCH}")
+    return submission, limit, warnings
+
+
+def parse_pair(body: bytes) -> tuple[Submission | RecordKey, Submission | RecordKey]:
+    """The body of ``POST /mpi/explain``: ``left`` and ``right``, each stored or given in full."""
+    document = _object(body)
+    return _side(document, "left"), _side(document, "right")
+
+
+def parse_batch(body: bytes, limit: int) -> Batch:
+    """The body of ``POST /mpi/batch``. Rows that are wrong stay in their place as errors."""
+    document = _object(body)
+    patients = document.get("patients")
+    if not isinstance(patients, list):
+        raise InvalidInput("patients must be a list")
+    if len(patients) > limit:
+        raise PayloadTooLarge("patients holds more rows than MPI_BATCH_LIMIT", limit=limit)
+    source = document.get("source")
+    if source is not None:
+        named = parse_key(source, "0")
+        source = named and named.source
+    enroll, explain = _flag(document, "enroll"), bool(_flag(document, "explain"))
+    return Batch(tuple(parse_row(patient, source) for patient in patients), enroll, explain)
+
+
+def parse_row(patient: object, source: str | None = None) -> Row:
+    """One row of a batch; what is wrong with it becomes its result."""
+    if not isinstance(patient, dict):
+        return Row(InvalidInput("a row must be a JSON object"), None)
+    mark = patient.pop("correlation_id", None)
+    if mark is not None and not (isinstance(mark, str) and len(mark) <= MAX_CORRELATION_ID):
+        reason = f"correlation_id must be text of at most {MAX_CORRELATION_ID} characters"
+        return Row(InvalidInput(reason), None)
+    try:
+        submission, warnings = read_flat(patient, source)
+    except MpiError as error:
+        return Row(error, mark)
+    return Row(submission, mark, warnings)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise MalformedBody("the body is not valid JSON") from None
+    if not isinstance(document, dict):
+        raise InvalidInput("the body must be a JSON object")
+    return document
+
+
+def _submission(document: Mapping[str, Any], known: frozenset[str]) -> tuple[Submission, Warnings]:
+    patient = document.get("patient_data")
+    if not isinstance(patient, dict):
+        raise InvalidInput("patient_data must be a JSON object")
+    submission, warnings = read_submission(document, patient)
+    if document.keys() <= known:
+        return submission, warnings
+    strangers = (name for name in document if name not in known)
+    return submission, warnings + tuple(TraitWarning(n, UNKNOWN_FIELD) for n in strangers)
+
+
+def _side(document: Mapping[str, Any], name: str) -> Submission | RecordKey:
+    side = document.get(name)
+    if not isinstance(side, dict):
+        raise InvalidInput(f"{name} must be a JSON object")
+    if side.get("patient_data") is not None:
+        return _submission(side, _RECORD)[0]
+    key = parse_key(side.get("source"), side.get("source_id"))
+    if key is None:
+        raise InvalidInput(f"{name} needs patient_data, or source and source_id")
+    return key
+
+
+def _flag(document: Mapping[str, Any], name: str) -> bool | None:
+    value = document.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise InvalidInput(f"{name} must be true or false")
+    return value

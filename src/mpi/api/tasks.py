@@ -1,0 +1,82 @@
+"""The review queue: what the model would not decide alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mpi.api.problems import responses
+from mpi.api.rendering import answer, container, if_match
+from mpi.api.schemas import ChangeAnswer, DecideRequest, TaskList, TaskView
+from mpi.api.security import Needs
+from mpi.domain.identity import TaskStatus
+from mpi.service.access import Principal
+
+router = APIRouter(tags=["tasks"])
+Steward = Annotated[Principal, Depends(Needs("steward"))]
+
+
+@router.get(
+    "/mpi/tasks",
+    summary="List tasks, the oldest first",
+    responses={200: {"model": TaskList}, **responses(422)},
+)
+async def list_tasks(
+    request: Request,
+    _: Annotated[Principal, Depends(Needs("read"))],
+    status: Annotated[TaskStatus | None, Query(description="Only these.")] = None,
+    after: Annotated[
+        str | None, Query(max_length=64, description="The page before's `next`.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Response:
+    """Pass `next` as `after` for the following page; null means that this was the last."""
+    tasks = await container(request).stewardship.tasks(status, after, limit)
+    return answer({"tasks": tasks, "next": tasks[-1].task_id if len(tasks) == limit else None})
+
+
+@router.get(
+    "/mpi/tasks/{task_id}",
+    summary="Read one task",
+    responses={200: {"model": TaskView}, **responses(404, 422)},
+)
+async def get_task(
+    request: Request, task_id: str, _: Annotated[Principal, Depends(Needs("read"))]
+) -> Response:
+    """Its ETag is the version that `claim` and `decide` may insist on."""
+    task = await container(request).stewardship.task(task_id)
+    return answer(task, etag=task.version)
+
+
+@router.post(
+    "/mpi/tasks/{task_id}/claim",
+    summary="Take a task",
+    responses={200: {"model": TaskView}, **responses(404, 409, 412, 422)},
+)
+async def claim(request: Request, task_id: str, who: Steward) -> Response:
+    """So that two stewards do not work on the same case. Honours `If-Match`."""
+    task = await container(request).stewardship.claim(
+        task_id, actor=who.name, if_match=if_match(request)
+    )
+    return answer(task, etag=task.version)
+
+
+@router.post(
+    "/mpi/tasks/{task_id}/decide",
+    summary="Decide a task",
+    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 412, 415, 422)},
+)
+async def decide(request: Request, task_id: str, asked: DecideRequest, who: Steward) -> Response:
+    """`same` and `not-same` are remembered for ever. Honours `If-Match`; `undo` reverses it."""
+    change = await container(request).stewardship.decide(
+        task_id,
+        asked.outcome,
+        actor=who.name,
+        reason=asked.reason,
+        mpi_id=asked.mpi_id,
+        if_match=if_match(request),
+    )
+    return answer(change)

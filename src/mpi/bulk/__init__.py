@@ -1,0 +1,1 @@
+"""Whole populations in and out, over the same index as everything else."""

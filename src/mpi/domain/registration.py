@@ -1,0 +1,55 @@
+"""From a flat row or a patient with its ids beside it to a :class:`~mpi.domain.record.Submission`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from mpi.domain.intake import parse_key, parse_patient, parse_recorded_at
+from mpi.domain.record import Submission, TraitWarning
+from mpi.errors import InvalidInput
+
+UNKNOWN_FIELD = "unknown_field"
+UNREADABLE = "unreadable"
+
+Warnings = tuple[TraitWarning, ...]
+_IDS = ("source", "source_id", "recorded_at")
+
+
+def read_flat(
+    fields: Mapping[str, object], source: str | None = None
+) -> tuple[Submission, Warnings]:
+    """A row whose ids stand beside the patient's fields.
+
+    ``source`` applies to rows that name a ``source_id`` but no source of their own. Raises
+    ``InvalidInput`` as :func:`read_submission` does.
+    """
+    ids = {name: fields.get(name) for name in _IDS}
+    if ids["source"] in {None, ""} and ids["source_id"] is not None:
+        ids["source"] = source
+    patient = {name: value for name, value in fields.items() if name not in _IDS}
+    return read_submission(ids, patient)
+
+
+def read_submission(
+    ids: Mapping[str, object], patient: Mapping[str, object]
+) -> tuple[Submission, Warnings]:
+    """A submission, with warnings for unknown fields and an unreadable ``recorded_at``.
+
+    Raises ``InvalidInput`` when a value has the wrong shape, or one id comes without the other.
+    """
+    demographics, unknown = parse_patient(patient)
+    key = parse_key(ids.get("source"), ids.get("source_id"))
+    moment, warnings = _moment(ids.get("recorded_at"))
+    warnings += tuple(TraitWarning(name, UNKNOWN_FIELD) for name in unknown)
+    return Submission(demographics, key, moment), warnings
+
+
+def _moment(text: object) -> tuple[datetime | None, Warnings]:
+    """A time that cannot be read is no reason to refuse the registration."""
+    if text is not None and not isinstance(text, str):
+        raise InvalidInput("recorded_at must be text")
+    try:
+        return parse_recorded_at(text), ()
+    except InvalidInput:
+        return None, (TraitWarning("recorded_at", UNREADABLE),)

@@ -1,0 +1,114 @@
+"""Who may do what: API keys, of which only keyed digests are stored.
+
+Without any key the service answers this machine only; the first key ends that for everybody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from mpi.errors import Forbidden, InvalidInput, NotFound, Unauthorized
+from mpi.ports import ApiKey, KeyStore
+
+SCOPES = ("read", "submit", "steward", "admin")
+"""``admin`` includes the other three; these do not include each other."""
+
+_REMEMBER_SECONDS = 1.0
+_REMEMBER_KEYS = 1024
+_PREFIX = "mpi_"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. ``name`` becomes the actor of events."""
+
+    name: str
+    scopes: frozenset[str]
+
+    def require(self, scope: str) -> None:
+        """Raise ``Forbidden`` unless the scope, or ``admin``, is held."""
+        if scope not in self.scopes and "admin" not in self.scopes:
+            raise Forbidden(f"this needs the scope {scope}", scope=scope)
+
+
+LOCAL = Principal("local", frozenset(SCOPES))
+"""Whoever works on this machine while no key exists."""
+
+
+class Access:
+    """Issues, checks and revokes keys.
+
+    What the store said about a key is believed for one second, so that a busy client costs one
+    look-up a second and a revoked key stops working within one.
+    """
+
+    def __init__(self, keys: KeyStore, hmac_key: bytes, ticks: Callable[[], float]) -> None:
+        self._keys = keys
+        self._hmac_key = hmac_key
+        self._ticks = ticks
+        self._known: dict[bytes, tuple[float, Principal | None]] = {}
+        self._keyless: tuple[float, bool] = (0.0, False)
+
+    async def authenticate(self, secret: str | None, *, local: bool) -> Principal:
+        """The principal behind a presented key; :data:`LOCAL` for this machine while no key exists.
+
+        Raises:
+            Unauthorized: no key was given where one is needed, or it is unknown or revoked.
+        """
+        if secret is not None:
+            principal = await self._holder(self._digest(secret))
+            if principal is None:
+                raise Unauthorized("the API key is unknown or revoked")
+            return principal
+        if local and await self.is_keyless():
+            return LOCAL
+        raise Unauthorized("send an API key as 'Authorization: Bearer …' or 'X-API-Key: …'")
+
+    async def is_keyless(self) -> bool:
+        """Whether no key is in force."""
+        until, keyless = self._keyless
+        now = self._ticks()
+        if now >= until:
+            keyless = not any(key.revoked_at is None for key in await self._keys.list_keys())
+            self._keyless = (now + _REMEMBER_SECONDS, keyless)
+        return keyless
+
+    async def issue(self, name: str, scopes: Iterable[str]) -> tuple[str, str]:
+        """A new key: its public id and the secret, which is shown once and never stored."""
+        wanted = frozenset(scopes)
+        if not wanted or not wanted <= frozenset(SCOPES):
+            raise InvalidInput(f"scopes are {', '.join(SCOPES)}")
+        if not 0 < len(name) <= 64 or not name.isprintable():
+            raise InvalidInput("the name of a key has 1 to 64 printable characters")
+        key_id, secret = secrets.token_hex(4), _PREFIX + secrets.token_urlsafe(32)
+        await self._keys.add_key(key_id, name, self._digest(secret), wanted)
+        return key_id, secret
+
+    async def list(self) -> tuple[ApiKey, ...]:
+        """Every key ever issued, revoked ones too."""
+        return await self._keys.list_keys()
+
+    async def revoke(self, key_id: str) -> None:
+        """End a key. Raises ``NotFound`` when none of that id is in force."""
+        if not await self._keys.revoke_key(key_id):
+            raise NotFound("no key of this id is in force")
+
+    async def _holder(self, digest: bytes) -> Principal | None:
+        now = self._ticks()
+        until, principal = self._known.get(digest, (0.0, None))
+        if now < until:
+            return principal
+        key = await self._keys.find_key(digest)
+        valid = key is not None and key.revoked_at is None
+        principal = Principal(key.name, key.scopes) if key is not None and valid else None
+        if len(self._known) >= _REMEMBER_KEYS:
+            self._known.clear()
+        self._known[digest] = (now + _REMEMBER_SECONDS, principal)
+        return principal
+
+    def _digest(self, secret: str) -> bytes:
+        return hmac.digest(self._hmac_key, b"api-key:" + secret.encode(), hashlib.sha256)

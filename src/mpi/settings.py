@@ -1,0 +1,167 @@
+"""Every setting, read once from the environment; a wrong one stops the start with one sentence.
+
+Names of the original README stay exactly as they were; everything newer starts with ``MPI_``.
+No message repeats a value: it may be a secret.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from mpi.errors import ConfigurationError
+
+EMBEDDED: Mapping[str, str] = {
+    "MPI_PROVIDER": "internal",
+    "MPI_STORE": "sqlite",
+    "MPI_CACHE": "memory",
+}
+"""What ``--embedded`` sets: nothing else has to run."""
+
+RUN_EMBEDDED = (
+    "to run embedded, use `mpi serve --embedded` (or `--embedded` with any other command), "
+    "or set MPI_PROVIDER=internal MPI_STORE=sqlite MPI_CACHE=memory"
+)
+
+DATABASE = "mpi.sqlite3"
+DEMO = "mpi-demo.sqlite3"
+
+
+def data_directory() -> Path:
+    """Where files with patient data go by default: never the working directory."""
+    base = os.environ.get("XDG_DATA_HOME", "")
+    root = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share"
+    return root / "mpi"
+
+
+def _named(env: str, default: Any, allowed: str, **limits: Any) -> Any:
+    """A field read from variable ``env``; ``allowed`` completes the sentence "ENV must be …"."""
+    return Field(default, validation_alias=env, description=allowed, **limits)
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Descriptions say what a variable may hold."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    provider: Literal["verato", "internal", "hybrid"] = _named(
+        "MPI_PROVIDER", "verato", "verato, internal or hybrid"
+    )
+    store: Literal["mongodb", "sqlite"] = _named("MPI_STORE", "mongodb", "mongodb or sqlite")
+    cache: Annotated[tuple[Literal["memory", "redis", "mongodb"], ...], NoDecode] = _named(
+        "MPI_CACHE", ("memory", "redis", "mongodb"), "a list of the tiers memory,redis,mongodb"
+    )
+
+    redis_host: str = _named("REDIS_HOST", "localhost", "a host name")
+    redis_port: int = _named("REDIS_PORT", 6379, "a port number, 1 to 65535", ge=1, le=65535)
+    redis_pool_size: int = _named("REDIS_POOL_SIZE", 50, "a whole number from 1", ge=1)
+    mongodb_uri: SecretStr = _named(
+        "MONGODB_URI", SecretStr("mongodb://localhost:27017"), "a mongodb:// address"
+    )
+    mongo_pool_size: int = _named("MONGO_POOL_SIZE", 50, "a whole number from 1", ge=1)
+    connection_pool_size: int = _named("CONNECTION_POOL_SIZE", 100, "a whole number from 1", ge=1)
+    database: str = _named("MPI_DB", "mpi_service", "the name of a database")
+    verato_api_key: SecretStr | None = _named("VERATO_API_KEY", None, "Verato's key")
+
+    host: str = _named("MPI_HOST", "127.0.0.1", "the address to listen on")
+    port: int = _named("MPI_PORT", 8000, "a port number, 1 to 65535", ge=1, le=65535)
+    workers: int = _named("MPI_WORKERS", 1, "a whole number from 1 to 256", ge=1, le=256)
+    demo: bool = _named("MPI_DEMO", default=False, allowed="true or false")
+    sqlite_path: Path = Field(
+        default_factory=lambda data: data_directory() / (DEMO if data.get("demo") else DATABASE),
+        validation_alias="MPI_SQLITE_PATH",
+        description="the path of the database file",
+    )
+    hmac_key: SecretStr | None = _named(
+        "MPI_HMAC_KEY", None, "a secret of at least 32 characters", min_length=32
+    )
+    model: Path | None = _named("MPI_MODEL", None, "the path of a model document")
+    placeholders: str | None = _named(
+        "MPI_PLACEHOLDERS", None, "a JSON object, or the path of a file that holds one"
+    )
+
+    enroll: Literal["identified", "always", "never"] = _named(
+        "MPI_ENROLL", "identified", "identified, always or never"
+    )
+    cache_ttl: float = _named("CACHE_TTL", 3600, "a number of seconds, more than 0", gt=0)
+    cache_entries: int = _named("MPI_CACHE_ENTRIES", 50_000, "a whole number from 1", ge=1)
+    batch_size: int = _named("BATCH_SIZE", 100, "a whole number from 1 to 10000", ge=1, le=10_000)
+    batch_limit: int = _named("MPI_BATCH_LIMIT", 10_000, "a whole number from 1", ge=1)
+    body_limit: int = _named(
+        "MPI_BODY_LIMIT", 16 * 1024 * 1024, "a number of bytes, 1024 or more", ge=1024
+    )
+    request_timeout: float = _named(
+        "MPI_REQUEST_TIMEOUT", 30, "a number of seconds, more than 0", gt=0
+    )
+    shutdown_timeout: int = _named(
+        "MPI_SHUTDOWN_TIMEOUT", 30, "a whole number of seconds from 1", ge=1
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _named(
+        "LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR"
+    )
+
+    @field_validator("cache", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [tier.strip() for tier in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the address to listen on reaches this machine only."""
+        return is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine only: ``localhost``, 127.0.0.0/8 or ::1."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def read_settings(overrides: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment, with ``overrides`` (the same names) on top.
+
+    Raises:
+        ConfigurationError: one sentence that names the first wrong setting and what it may be.
+    """
+    given: dict[str, Any] = dict(overrides or {})
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        name = str(error.errors(include_input=False, include_context=False)[0]["loc"][0])
+        raise ConfigurationError(_sentence(name)) from None
+
+
+def _sentence(name: str) -> str:
+    fields = Settings.model_fields.values()
+    allowed = next(field.description for field in fields if field.validation_alias == name)
+    return f"{name} must be {allowed}; correct it, or unset it to use the default"
+
+
+def check_released(settings: Settings, *, serving: bool = True) -> None:
+    """Refuse the parts that this release does not contain, naming the way to run without them."""
+    if settings.provider != "internal":
+        unmet = f"MPI_PROVIDER={settings.provider} is not part of this release"
+    elif settings.store != "sqlite":
+        unmet = f"MPI_STORE={settings.store} is not part of this release"
+    elif serving and (remote := [tier for tier in settings.cache if tier != "memory"]):
+        unmet = f"MPI_CACHE={','.join(remote)} is not part of this release"
+    else:
+        return
+    raise ConfigurationError(f"{unmet}; {RUN_EMBEDDED}")

@@ -1,0 +1,189 @@
+"""What the service tells about itself: metrics and logs, neither able to carry patient data.
+
+Metric labels are methods, route templates and statuses. Log lines keep an allow-list of keys whose
+values we make ourselves; an exception is told by its type and place, never by its message.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import MutableMapping
+from types import TracebackType
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the directory in which the workers of one service add up their metrics."""
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+ALLOWED = frozenset(
+    {"event", "level", "timestamp", "logger"}
+    | {"request_id", "method", "route", "status", "duration_ms", "bytes", "code", "scope", "key_id"}
+    | {"error", "where", "setting", "version", "model_version", "provider", "store", "cache"}
+    | {
+        "host",
+        "port",
+        "workers",
+        "pid",
+        "rows",
+        "rate",
+        "records",
+        "persons",
+        "attempts",
+        "seconds",
+    }
+)
+"""Keys a log line may have. None of them is ever given a submitted value."""
+
+
+class Metrics:
+    """The service's metrics; one instance per process, in a registry of its own.
+
+    Label children are kept, because looking one up costs as much as counting.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "mpi_requests_total",
+            "Requests answered.",
+            ("method", "status"),
+            registry=self.registry,
+        )
+        self._duration = Histogram(
+            "mpi_request_duration_seconds",
+            "Time from the first byte of a request to the last of its answer.",
+            ("method", "route"),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._counters = {
+            name: Counter(name, text, registry=self.registry) for name, text in _COUNTERS.items()
+        }
+        self._decisions = Counter(
+            "mpi_decisions_total", "Answers to submissions.", ("status",), registry=self.registry
+        )
+        self.active = Gauge(
+            "mpi_active_connections",
+            "Requests being answered.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self._children: dict[tuple[str, int], Counter] = {}
+        self._timers: dict[tuple[str, str], Histogram] = {}
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answer. ``route`` is a template such as ``/mpi/persons/{mpi_id}``."""
+        counter = self._children.get((method, status))
+        if counter is None:
+            counter = self._requests.labels(method, str(status))
+            self._children[method, status] = counter
+        counter.inc()
+        timer = self._timers.get((method, route))
+        if timer is None:
+            timer = self._duration.labels(method, route)
+            self._timers[method, route] = timer
+        timer.observe(seconds)
+
+    def decided(self, status: str) -> None:
+        """Count one answer to a submission by its status."""
+        self._decisions.labels(status).inc()
+
+    def count(self, name: str, amount: int = 1) -> None:
+        """Add to one of the counters that the heart reports, such as ``mpi_cache_hits_total``."""
+        self._counters[name].inc(amount)
+
+    def render(self) -> bytes:
+        """The text format of Prometheus, over all workers where there are several."""
+        if MULTIPROCESS in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            return generate_latest(registry)
+        return generate_latest(self.registry)
+
+
+_COUNTERS = {
+    "mpi_cache_hits_total": "Queries answered from the cache.",
+    "mpi_cache_misses_total": "Queries that the cache could not answer.",
+    "mpi_blocks_narrowed_total": "Blocks too large to read whole, narrowed by a further trait.",
+    "mpi_conflicts_total": "Commits repeated because the neighbourhood changed meanwhile.",
+    "mpi_batch_rows_total": "Rows of batches answered, errors included.",
+}
+
+
+def configure_logging(level: str) -> None:
+    """JSON lines on standard error, for our own loggers and those of the libraries."""
+    shared = (
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _place_exception,
+    )
+    structlog.configure(
+        processors=[*shared, _keep_allowed, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[_withhold_foreign, *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _keep_allowed,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    # The serve command says by itself where it serves; from uvicorn only trouble is of interest.
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.access").disabled = True
+
+
+Event = MutableMapping[str, Any]
+
+
+def _withhold_foreign(_logger: Any, _method: str, event: Event) -> Event:
+    """Keep the name of a library's logger, and its format string where that is known to be fixed.
+
+    The values put into it may be anything, and asyncio puts an exception's text in beforehand.
+    """
+    record: logging.LogRecord = event["_record"]
+    event["event"] = str(record.msg) if record.name.startswith("uvicorn") else "library_message"
+    event["exc_info"] = record.exc_info
+    return event
+
+
+def _place_exception(_logger: Any, _method: str, event: Event) -> Event:
+    """Replace an exception by its type and the place that raised it; its message may quote data."""
+    given = event.pop("exc_info", None)
+    if given is True:
+        given = sys.exc_info()
+    error = given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        event["error"] = type(error).__name__
+        event["where"] = _place(error.__traceback__)
+    return event
+
+
+def _place(trace: TracebackType | None) -> str:
+    if trace is None:
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    return f"{trace.tb_frame.f_globals.get('__name__', '?')}.{code.co_qualname}:{trace.tb_lineno}"
+
+
+def _keep_allowed(_logger: Any, _method: str, event: Event) -> Event:
+    return {key: value for key, value in event.items() if key in ALLOWED or key.startswith("_")}
