@@ -21,6 +21,7 @@ def add_children(
     father: Person | None,
     family: Family,
     home: Timeline[Residence],
+    *,
     named_after: bool,
 ) -> None:
     draw = making.draw

@@ -44,13 +44,13 @@ class Draw(Random):
 class Weighted(Generic[T]):
     """Items that are drawn in proportion to their weights."""
 
-    __slots__ = ("_cumulative", "_items", "_total")
+    __slots__ = ("_cumulative", "_total", "items")
 
     def __init__(self, weighted: Iterable[tuple[T, float]]) -> None:
         pairs = list(weighted)
-        self._items = [item for item, _ in pairs]
+        self.items = tuple(item for item, _ in pairs)
         self._cumulative = list(accumulate(weight for _, weight in pairs))
         self._total = self._cumulative[-1]
 
     def draw(self, draw: Draw) -> T:
-        return self._items[bisect_right(self._cumulative, draw.random() * self._total)]
+        return self.items[bisect_right(self._cumulative, draw.random() * self._total)]

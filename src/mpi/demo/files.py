@@ -7,11 +7,12 @@ import gzip
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from mpi.demo.people import Relation
 from mpi.demo.population import Population
 from mpi.demo.registrations import COLUMNS
 
@@ -25,35 +26,33 @@ def write(
     truth_path: Path,
     related_path: Path | None = None,
     progress: Progress | None = None,
+    workers: int = 1,
 ) -> None:
     """Write registrations, their truth and, if asked, the relatives; gzip where a name ends so.
 
     The files appear whole or not at all, readable by their owner only. ``rec_id`` in the truth
-    is ``source|source_id``. ``progress`` is called with rows written and rows in all.
+    is ``source|source_id``. ``progress`` is called with rows written and rows in all;
+    ``workers`` processes share the work.
 
     :raises OSError: when a file cannot be written.
     """
     with ExitStack() as stack:
-        rows = csv.writer(stack.enter_context(_new_file(rows_path)), lineterminator="\n")
-        truth = csv.writer(stack.enter_context(_new_file(truth_path)), lineterminator="\n")
-        rows.writerow(COLUMNS)
-        truth.writerow(("rec_id", "entity_id", "household_id", "tags"))
-        for done, (row, fact) in enumerate(population.rows(), start=1):
-            rows.writerow(row.values())
-            truth.writerow((fact.rec_id, fact.entity_id, fact.household_id, "|".join(fact.tags)))
+
+        def table(path: Path, header: Sequence[str]) -> Callable[[Iterable[str]], object]:
+            writer = csv.writer(stack.enter_context(_new_file(path)), lineterminator="\n")
+            writer.writerow(header)
+            return writer.writerow
+
+        rows = table(rows_path, COLUMNS)
+        truth = table(truth_path, ("rec_id", "entity_id", "household_id", "tags"))
+        related = table(related_path, Relation._fields) if related_path is not None else None
+        for done, (row, fact) in enumerate(population.rows(workers, related), start=1):
+            rows(row.values())
+            truth((fact.rec_id, fact.entity_id, fact.household_id, "|".join(fact.tags)))
             if progress is not None and done % _REPORT_EVERY == 0:
                 progress(done, len(population))
-        if related_path is not None:
-            _write_related(population, stack.enter_context(_new_file(related_path)))
     if progress is not None:
         progress(len(population), len(population))
-
-
-def _write_related(population: Population, file: TextIO) -> None:
-    related = csv.writer(file, lineterminator="\n")
-    related.writerow(("entity_a", "entity_b", "relation"))
-    for relation in population.related():
-        related.writerow((relation.entity_a, relation.entity_b, relation.relation))
 
 
 @contextmanager
@@ -73,7 +72,7 @@ def _new_file(path: Path) -> Iterator[TextIO]:
                 text.detach()
             raw.flush()
             os.fsync(raw.fileno())
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
-        os.unlink(temporary)
+        Path(temporary).unlink()
         raise

@@ -173,7 +173,9 @@ def _family(making: Making) -> None:
     named_after = draw.chance(0.07)
     suffix = draw.pick(("", "", "Sr", "Jr")) if named_after else ""
     couple = _pair(making, birth_day_aged(draw, 23, 56), draw_family(draw), suffix)
-    add_children(making, couple.second, couple.first, couple.family, couple.home, named_after)
+    add_children(
+        making, couple.second, couple.first, couple.family, couple.home, named_after=named_after
+    )
 
 
 def _single_parent(making: Making) -> None:
@@ -200,7 +202,9 @@ def _three_generations(making: Making) -> None:
         elder.middle = couple.first.middle
     grandparent = making.add(elder)
     making.relate(grandparent, couple.first, "jr" if named_after else "parent")
-    add_children(making, couple.second, couple.first, couple.family, couple.home, named_after)
+    add_children(
+        making, couple.second, couple.first, couple.family, couple.home, named_after=named_after
+    )
 
 
 def _brothers_and_sisters(making: Making) -> None:

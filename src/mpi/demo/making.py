@@ -195,7 +195,7 @@ def _plain(text: str) -> str:
 
 
 def _baby_name(draw: Draw, sketch: Sketch) -> str:
-    if sketch.birth_day < OPENING or sketch.guardian is None or not draw.chance(0.45):
+    if sketch.birth_day < OPENING or sketch.guardian is None or not draw.chance(0.25):
         return ""
     word = "BOY" if sketch.sex == "M" else "GIRL"
     name = draw.pick(_BABY).format(word, word.title())

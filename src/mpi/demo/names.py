@@ -52,8 +52,9 @@ def draw_family(draw: Draw) -> Family:
 
 
 def _coin(draw: Draw, tables: NameTables) -> str:
-    first, middle, last = tables.coined
-    return draw.pick(first) + draw.pick(middle) + draw.pick(last)
+    firsts, middles, lasts = tables.coined
+    first, middle, last = draw.pick(firsts), draw.pick(middles), draw.pick(lasts)
+    return first + last if middle[-1:] == last[0] else first + middle + last
 
 
 def _hispanic(draw: Draw, tables: NameTables, text: str) -> str:

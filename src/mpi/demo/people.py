@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from mpi.demo.places import Residence
 
@@ -67,8 +67,7 @@ class Person:
         return self.surnames[0][1]
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(NamedTuple):
     """Two people who look alike and are not the same.
 
     ``relation`` is twin, jr, spouse, sibling, parent or namesake; ``entity_a < entity_b``.

@@ -6,22 +6,19 @@ of a larger one of the same seed, whatever is read in whatever pieces.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
+from mpi.demo.blocks import Block, Recipe, Registration, make_blocks
 from mpi.demo.draw import ARRIVAL, Draw
-from mpi.demo.households import build_household
-from mpi.demo.noise import CLEAN, NoiseProfile, profile_named
-from mpi.demo.people import Household, Relation
-from mpi.demo.registrations import Row, Truth, registrations
+from mpi.demo.noise import NoiseProfile, profile_named
+from mpi.demo.people import Relation
 from mpi.errors import InvalidInput
 
 MAX_ROWS = 20_000_000
 MAX_SEED = 2**63 - 1
 # Rows waiting to arrive: registrations of one person lie this far apart on the average.
 _WAITING = 20_000
-
-Registration = tuple[Row, Truth]
 
 
 class Population:
@@ -54,59 +51,48 @@ class Population:
     def __len__(self) -> int:
         return self.count
 
-    def rows(self) -> Iterator[Registration]:
+    def rows(
+        self, workers: int = 1, relate: Callable[[Relation], object] | None = None
+    ) -> Iterator[Registration]:
         """Registrations as they arrive: shuffled through a window, in bounded memory.
 
         A row has every column of ``registrations.COLUMNS``; an empty string is a missing value.
+        ``workers`` processes share the work and change nothing but its time. ``relate`` is told
+        on the way what ``related`` tells.
         """
-        arrival = Draw.of(self.seed, 0, ARRIVAL)
-        made = self._made()
+        made = self._made(workers, relate)
         yield next(made)
-        waiting: list[Registration] = []
-        for registration in made:
-            if len(waiting) < _WAITING:
-                waiting.append(registration)
-                continue
-            place = arrival.below(_WAITING)
-            arrived, waiting[place] = waiting[place], registration
-            yield arrived
-        while waiting:
-            place = arrival.below(len(waiting))
-            waiting[place], waiting[-1] = waiting[-1], waiting[place]
-            yield waiting.pop()
+        yield from _shuffled(made, Draw.of(self.seed, 0, ARRIVAL))
 
     def related(self) -> Iterator[Relation]:
         """Pairs of registered people who are related or namesakes, and must stay apart.
 
         Strangers who share name and birthday by mere chance are not listed.
         """
-        for household, taken, _ in self._households():
-            left_out = set(_unregistered(household, taken))
-            for relation in household.relations:
-                if relation.entity_a not in left_out and relation.entity_b not in left_out:
-                    yield relation
+        for block in self._blocks(1):
+            yield from block.relations
 
-    def _households(self) -> Iterator[tuple[Household, int, Draw]]:
-        """Each household with how many of its registrations are in (the last may be cut) and
-        the chance that makes them."""
-        remaining, index = self.count, 0
-        while remaining:
-            household, draw = build_household(self.seed, index, self.mean_registrations)
-            taken = min(remaining, sum(p.registrations for p in household.people))
-            yield household, taken, draw
-            remaining -= taken
-            index += 1
+    def _blocks(self, workers: int) -> Iterator[Block]:
+        recipe = Recipe(self.seed, self.profile, self.mean_registrations)
+        return make_blocks(recipe, self.count, workers)
 
-    def _made(self) -> Iterator[Registration]:
-        for index, (household, taken, draw) in enumerate(self._households()):
-            # The remembered John Smith must be found in any population, however noisy.
-            profile = CLEAN if index == 0 else self.profile
-            made = (r for p in household.people for r in registrations(p, draw, profile))
-            yield from islice(made, taken)
+    def _made(
+        self, workers: int, relate: Callable[[Relation], object] | None
+    ) -> Iterator[Registration]:
+        for block in self._blocks(workers):
+            if relate is not None:
+                for relation in block.relations:
+                    relate(relation)
+            yield from block.registrations
 
 
-def _unregistered(household: Household, taken: int) -> Iterator[str]:
-    for person in household.people:
-        if taken <= 0:
-            yield person.entity_id
-        taken -= person.registrations
+def _shuffled(made: Iterator[Registration], chance: Draw) -> Iterator[Registration]:
+    waiting = list(islice(made, _WAITING))
+    for registration in made:
+        place = chance.below(_WAITING)
+        arrived, waiting[place] = waiting[place], registration
+        yield arrived
+    while waiting:
+        place = chance.below(len(waiting))
+        waiting[place], waiting[-1] = waiting[-1], waiting[place]
+        yield waiting.pop()

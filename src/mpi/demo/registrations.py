@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from mpi.demo.draw import Draw
 from mpi.demo.facilities import FACILITIES, WARDS, Facility
@@ -32,8 +32,7 @@ _SHOUTED = (
 _WARD_DAYS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
+class Truth(NamedTuple):
     """Whose registration it is. ``tags`` say what makes it hard: what is special about the
     person (twin, renamed, ...) and what went wrong at the desk (typo_dob, placeholder, ...)."""
 
@@ -56,7 +55,9 @@ def registrations(person: Person, draw: Draw, profile: NoiseProfile) -> Iterator
         days[0] = draw.between(first, min(first + _WARD_DAYS, last))
     for ordinal, day in enumerate(days):
         on_ward = bool(person.baby_name) and ordinal == 0
-        facility = draw.pick(WARDS) if on_ward or person.slot == 0 else FACILITIES.draw(draw)
+        facility = draw.pick(WARDS) if on_ward else FACILITIES.draw(draw)
+        if person.slot == 0:  # John Smith's two registrations, one at each hospital
+            facility = WARDS[ordinal % len(WARDS)]
         desk = Desk(person, day, facility, draw, profile)
         yield desk.register(ordinal)
 
@@ -204,6 +205,8 @@ class Desk:
 
     def _write_ssn(self) -> None:
         person, draw, profile = self._person, self._draw, self._profile
+        if "ssn" in self._facility.omits:
+            return
         number = person.ssn
         if self._nameless() or draw.random() < profile.missing_ssn:
             number = ""
@@ -213,7 +216,7 @@ class Desk:
             self._tags.append("family_ssn")
         if number and self._goes_wrong(profile.typo_ssn, "typo_ssn"):
             number = misdial(draw, number)
-        if not number and "ssn" not in self._facility.omits and self._dummy():
+        if not number and self._dummy():
             number = _NO_SSN
         if number:
             self._row["ssn"] = self._facility.ssn(number)
@@ -257,15 +260,17 @@ class Desk:
         phones = [number for number in (mobile, landline) if number]
         if len(phones) == 2 and draw.chance(0.25):
             phones.reverse()
+        if "phone" in facility.omits:
+            phones = []
         if phones and self._goes_wrong(profile.typo_phone, "typo_phone"):
             phones[0] = misdial(draw, phones[0])
         if not phones or draw.random() < profile.missing_phone:
-            phones = [_NO_PHONE] if "phone" not in facility.omits and self._dummy() else []
+            phones = [_NO_PHONE] if self._dummy() else []
         if phones:
             row["phone"] = facility.phone(phones[0])
         if len(phones) == 2 and draw.chance(0.3):
             row["phone2"] = facility.phone(phones[1])
-        if email and draw.random() >= profile.missing_email:
+        if email and "email" not in facility.omits and draw.random() >= profile.missing_email:
             if self._goes_wrong(profile.typo_email, "typo_email"):
                 local, _, domain = email.partition("@")
                 email = f"{misspell(draw, local)}@{domain}"
