@@ -31,7 +31,7 @@ ADULT_AGES: Weighted[tuple[int, int]] = Weighted(
 )
 # Reserved domains (RFC 2606): nobody is written to by mistake.
 _MAIL = ("mail.example.com", "post.example.com", "inbox.example.net", "letters.example.org")
-_BABY = ("BABY {0}", "BABY{0}", "Baby {1}", "Newborn", "NEWBORN {0}", "Infant {1}", "BB {0}")
+_BABY = ("BABY {0}", "BABY{0}", "Baby {1}", "Newborn", "NEWBORN {0}", "Infant {1}", "B{0[0]}")
 
 
 @dataclass(slots=True)
