@@ -172,11 +172,12 @@ def _place_exception(_logger: Any, _method: str, event: Event) -> Event:
     error = given[1] if isinstance(given, tuple) else given
     if isinstance(error, BaseException):
         event["error"] = type(error).__name__
-        event["where"] = _place(error.__traceback__)
+        event["where"] = place_of(error.__traceback__)
     return event
 
 
-def _place(trace: TracebackType | None) -> str:
+def place_of(trace: TracebackType | None) -> str:
+    """Where an exception was raised: module, function and line."""
     if trace is None:
         return ""
     while trace.tb_next is not None:

@@ -22,7 +22,7 @@ router = APIRouter(tags=["events"])
     summary="Follow the changes of identity",
     responses={200: {"model": EventList}, **responses(422)},
 )
-async def feed(
+async def list_events(
     request: Request,
     _: Annotated[Principal, Depends(Needs("read"))],
     after: Annotated[int, Query(ge=0, le=2**63 - 1, description="The page before's `next`.")] = 0,
@@ -38,7 +38,7 @@ async def feed(
     summary="Reverse one event exactly",
     responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 412, 415, 422)},
 )
-async def undo(
+async def undo_event(
     request: Request,
     event_id: str,
     asked: UndoRequest,

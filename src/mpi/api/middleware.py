@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mpi.api.problems import RequestTimeout, UnsupportedMediaType, problem_response
 from mpi.errors import DeadlineExceeded, MpiError, PayloadTooLarge
-from mpi.telemetry import Metrics
+from mpi.telemetry import Metrics, place_of
 
 REQUEST_ID = "mpi.request_id"
 ROUTE = "mpi.route"
@@ -66,8 +66,12 @@ class Edge:
             await self._fail(error, scope, receive, answer)
         except ClientDisconnect:
             answer.status = _CLIENT_LEFT
-        except Exception:  # the last resort of this edge
-            log.exception("request_failed", request_id=scope[REQUEST_ID])
+        except Exception as error:  # the last resort of this edge
+            # Named by type and place here already: a logger set up otherwise would print values.
+            kind, where = type(error).__name__, place_of(error.__traceback__)
+            log.error(  # noqa: TRY400
+                "request_failed", request_id=scope[REQUEST_ID], error=kind, where=where
+            )
             await self._fail(MpiError("an unexpected error"), scope, receive, answer)
 
     async def _fail(self, error: MpiError, scope: Scope, receive: Receive, answer: _Answer) -> None:
@@ -76,7 +80,7 @@ class Edge:
         await problem_response(error, scope[REQUEST_ID])(scope, receive, answer.send)
 
     def _record(self, scope: Scope, answer: _Answer, seconds: float) -> None:
-        route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path", _UNROUTED))
+        route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path_format", _UNROUTED))
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         self._metrics.answered(method, route, answer.status, seconds)
         level = "debug" if answer.status < 400 else "info" if answer.status < 500 else "error"

@@ -44,7 +44,7 @@ async def match(request: Request) -> Response:
     asked = parse_match(await request.body())
     parts = container(request)
     who = principal(request)
-    who.require("submit" if parts.enrolls(asked.submission, asked.enroll) else "read")
+    who.require("submit" if parts.enrolls(asked.submission, wish=asked.enroll) else "read")
     found = await parts.index.resolve(
         asked.submission,
         enroll=asked.enroll,
@@ -79,7 +79,7 @@ async def batch(request: Request) -> Response:
     asked = parse_batch(await request.body(), parts.settings.batch_limit)
     who = principal(request)
     rows = [row.submission for row in asked.rows if isinstance(row.submission, Submission)]
-    enrolls = any(parts.enrolls(row, asked.enroll) for row in rows)
+    enrolls = any(parts.enrolls(row, wish=asked.enroll) for row in rows)
     who.require("submit" if enrolls else "read")
     results = _results(request, asked, who.name)
     if NDJSON in request.headers.get("accept", ""):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -52,14 +51,12 @@ async def live() -> Response:
 async def ready(request: Request) -> Response:
     """Send no traffic while this is 503. Says whether the index holds the synthetic demo."""
     parts = container(request)
-    facts: dict[str, Any] = parts.facts()
     try:
-        facts |= {"status": "ok", "position": await parts.position()}
+        return answer({"status": "ok"} | await parts.facts())
     except MpiError as error:
-        response = answer(facts | {"status": "unavailable", "code": error.code})
+        response = answer({"status": "unavailable", "code": error.code})
         response.status_code = 503
         return response
-    return answer(facts)
 
 
 @router.get(

@@ -25,7 +25,7 @@ Reader = Annotated[Principal, Depends(Needs("read"))]
     summary="Read a person",
     responses={200: {"model": PersonView}, **responses(404, 410, 422)},
 )
-async def get(
+async def get_person(
     request: Request,
     mpi_id: MpiId,
     _: Reader,
@@ -41,7 +41,7 @@ async def get(
     summary="Read what happened to a person",
     responses={200: {"model": EventList}, **responses(404, 422)},
 )
-async def history(request: Request, mpi_id: MpiId, _: Reader) -> Response:
+async def get_history(request: Request, mpi_id: MpiId, _: Reader) -> Response:
     """Every event that touched it, the oldest first; also for a retired person."""
     events = await container(request).index.history(mpi_id)
     return answer({"events": events, "next": events[-1].seq if events else 0})
@@ -52,7 +52,7 @@ async def history(request: Request, mpi_id: MpiId, _: Reader) -> Response:
     summary="Merge another person into this one",
     responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 412, 415, 422)},
 )
-async def merge(
+async def merge_persons(
     request: Request,
     mpi_id: MpiId,
     asked: MergeRequest,

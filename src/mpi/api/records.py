@@ -47,7 +47,7 @@ def record_key(source: str, source_id: str) -> RecordKey:
     summary="Read one registration, its ids in the body",
     responses={200: {"model": RecordView}, **responses(400, 404, 410, 415, 422)},
 )
-async def lookup(
+async def lookup_record(
     request: Request, asked: LookupRequest, _: Annotated[Principal, Depends(Needs("read"))]
 ) -> Response:
     """As `GET /mpi/records/…`, for those who keep numbers out of addresses."""
@@ -59,7 +59,7 @@ async def lookup(
     summary="Take one record out of its person",
     responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 412, 415, 422)},
 )
-async def move(
+async def move_record(
     request: Request,
     source: Source,
     source_id: SourceId,
@@ -84,7 +84,7 @@ async def move(
     responses={200: {"model": MatchAnswer}, **responses(400, 408, 409, 412, 413, 415, 422)},
     openapi_extra=body_of(RegisterRequest, {"patient_data": JOHN_SMITH}),
 )
-async def put(request: Request, source: Source, source_id: SourceId) -> Response:
+async def put_record(request: Request, source: Source, source_id: SourceId) -> Response:
     """Repeating the same content changes nothing (`event_id: null`). Honours `If-Match`."""
     who = principal(request)
     who.require("submit")
@@ -106,7 +106,7 @@ async def put(request: Request, source: Source, source_id: SourceId) -> Response
     summary="Read one registration",
     responses={200: {"model": RecordView}, **responses(404, 410, 422)},
 )
-async def get(
+async def get_record(
     request: Request,
     source: Source,
     source_id: SourceId,
@@ -121,7 +121,7 @@ async def get(
     summary="Retire one registration",
     responses={200: {"model": ChangeAnswer}, **responses(404, 410, 412, 422)},
 )
-async def delete(
+async def delete_record(
     request: Request,
     source: Source,
     source_id: SourceId,

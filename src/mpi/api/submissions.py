@@ -94,10 +94,8 @@ def parse_batch(body: bytes, limit: int) -> Batch:
         raise InvalidInput("patients must be a list")
     if len(patients) > limit:
         raise PayloadTooLarge("patients holds more rows than MPI_BATCH_LIMIT", limit=limit)
-    source = document.get("source")
-    if source is not None:
-        named = parse_key(source, "0")
-        source = named and named.source
+    named = None if document.get("source") is None else parse_key(document["source"], "0")
+    source = None if named is None else named.source
     enroll, explain = _flag(document, "enroll"), bool(_flag(document, "explain"))
     return Batch(tuple(parse_row(patient, source) for patient in patients), enroll, explain)
 

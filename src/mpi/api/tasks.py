@@ -56,7 +56,7 @@ async def get_task(
     summary="Take a task",
     responses={200: {"model": TaskView}, **responses(404, 409, 412, 422)},
 )
-async def claim(request: Request, task_id: str, who: Steward) -> Response:
+async def claim_task(request: Request, task_id: str, who: Steward) -> Response:
     """So that two stewards do not work on the same case. Honours `If-Match`."""
     task = await container(request).stewardship.claim(
         task_id, actor=who.name, if_match=if_match(request)
@@ -69,7 +69,9 @@ async def claim(request: Request, task_id: str, who: Steward) -> Response:
     summary="Decide a task",
     responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 412, 415, 422)},
 )
-async def decide(request: Request, task_id: str, asked: DecideRequest, who: Steward) -> Response:
+async def decide_task(
+    request: Request, task_id: str, asked: DecideRequest, who: Steward
+) -> Response:
     """`same` and `not-same` are remembered for ever. Honours `If-Match`; `undo` reverses it."""
     change = await container(request).stewardship.decide(
         task_id,

@@ -79,7 +79,7 @@ def open_rows(path: Path, rename: Rename | None = None) -> Iterator[RowFile]:
         yield RowFile(raw, path.stat().st_size, rename or {})
 
 
-def _ndjson(lines: io.BufferedReader, rename: Rename) -> Iterator[Row]:
+def _ndjson(lines: io.BufferedReader[io.RawIOBase], rename: Rename) -> Iterator[Row]:
     for number, line in enumerate(lines, 1):
         text = line.removeprefix(b"\xef\xbb\xbf").strip()
         if text:
@@ -96,7 +96,7 @@ def _object(text: bytes, rename: Rename) -> dict[str, Any] | MalformedBody:
     return {rename.get(name, name): value for name, value in document.items()}
 
 
-def _csv(lines: io.BufferedReader, rename: Rename) -> Iterator[Row]:
+def _csv(lines: io.BufferedReader[io.RawIOBase], rename: Rename) -> Iterator[Row]:
     # Bytes that are no UTF-8 survive as surrogates, so that their row alone is read as Windows-1252.
     text = io.TextIOWrapper(lines, "utf-8-sig", errors="surrogateescape", newline="")
     table = csv.reader(text)

@@ -1,0 +1,154 @@
+"""The composition root: settings become adapters, adapters become the service."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from mpi.domain.record import Submission
+from mpi.errors import ConfigurationError
+from mpi.matching.model import Model, load_default_model, load_model
+from mpi.service.access import Access
+from mpi.service.index import MasterPatientIndex
+from mpi.service.stewardship import Stewardship
+from mpi.settings import Settings
+from mpi.stores.sqlite import SqliteStore, open_store
+from mpi.stores.sqlite_backup import key_file
+from mpi.telemetry import Metrics
+
+_KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A wired service. Belongs to the event loop that first uses it; close it there."""
+
+    settings: Settings
+    index: MasterPatientIndex
+    stewardship: Stewardship
+    access: Access
+    metrics: Metrics
+    store: SqliteStore
+    model_version: str
+
+    def enrolls(self, submission: Submission, *, wish: bool | None) -> bool:
+        """Whether a submission is registered: as it wishes, otherwise by ``MPI_ENROLL``."""
+        if wish is not None:
+            return wish
+        policy = self.settings.enroll
+        return policy == "always" or (policy == "identified" and submission.key is not None)
+
+    async def facts(self) -> dict[str, Any]:
+        """What serves here, for the health page. Raises ``StoreUnavailable``."""
+        return {
+            "provider": self.settings.provider,
+            "store": self.settings.store,
+            "model_version": self.model_version,
+            "demo": await self.store.is_demo(),
+            "position": await self.store.position(),
+        }
+
+    async def close(self) -> None:
+        """Let go of the store; everything acknowledged is durable already."""
+        self.store.close()
+
+
+def build(settings: Settings, *, create: bool = True) -> Container:
+    """Wire the service that the settings describe. ``create`` makes an index where there is none.
+
+    Raises:
+        ConfigurationError: one sentence about what is wrong and how to mend it.
+    """
+    model = _model(settings)
+    key = hmac_key(settings, create=create)
+    store = open_store(settings.sqlite_path, fingerprint(key), create=create)
+    metrics = Metrics()
+    index = MasterPatientIndex(store=store, model=model, hmac_key=key, clock=_now)
+    return Container(
+        settings=settings,
+        index=index,
+        stewardship=Stewardship(store=store, model=model, clock=_now),
+        access=Access(store, key, monotonic),
+        metrics=metrics,
+        store=store,
+        model_version=model.version,
+    )
+
+
+def fingerprint(key: bytes) -> bytes:
+    """What the store keeps of the HMAC key: enough to tell another one, nothing to compute with."""
+    return hashlib.sha256(b"mpi:key-fingerprint:" + key).digest()[:16]
+
+
+def hmac_key(settings: Settings, *, create: bool) -> bytes:
+    """``MPI_HMAC_KEY``, or the generated key beside the database.
+
+    Raises:
+        ConfigurationError: the key file is missing beside an existing database, or unreadable.
+    """
+    if settings.hmac_key is not None:
+        return settings.hmac_key.get_secret_value().encode()
+    path = key_file(settings.sqlite_path)
+    try:
+        if create and not settings.sqlite_path.exists():
+            _generate_key(path)
+        key = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigurationError(_missing_key(settings.sqlite_path)) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be used ({error.strerror}); name a database in a writable folder in "
+            "MPI_SQLITE_PATH"
+        ) from None
+    if len(key) < _KEY_BYTES:
+        raise ConfigurationError(f"{path} is damaged; put the key file of a backup in its place")
+    return key
+
+
+def _missing_key(database: Path) -> str:
+    if not database.exists():
+        return (
+            f"there is no index at {database} yet; make one with `mpi load FILE` or `mpi serve`, "
+            "or name another in MPI_SQLITE_PATH"
+        )
+    return f"the key file of {database} is missing; put it back beside it, or set MPI_HMAC_KEY"
+
+
+def _generate_key(path: Path) -> None:
+    """Another process may do the same at this moment; the first one's key counts."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_hex(_KEY_BYTES).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+
+
+def _model(settings: Settings) -> Model:
+    if settings.model is None:
+        return load_default_model()
+    try:
+        document = settings.model.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"MPI_MODEL cannot be read ({error.strerror}); name a model document, or unset it to "
+            "use the shipped model"
+        ) from None
+    return load_model(document)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,79 @@
+"""The demo: made-up registrations in an index of their own, or in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mpi.bootstrap import Container
+from mpi.bulk.load import Report, load
+from mpi.bulk.rows import Row
+from mpi.commands.terminal import note, progress_bar
+from mpi.demo.files import write
+from mpi.demo.population import Population
+from mpi.errors import ConfigurationError
+
+ROWS = 10_000
+SEED = 1
+_ACTOR = "demo"
+
+app = typer.Typer(help="Made-up patients, with their truth.", no_args_is_help=True)
+
+
+async def fill_demo(container: Container) -> None:
+    """Load the demo population unless it is there; an interrupted load goes on where it stopped.
+
+    Raises:
+        ConfigurationError: the database holds other registrations.
+    """
+    known = (await container.index.statistics())["records"]
+    if not await container.store.is_demo():
+        if known:
+            raise ConfigurationError(
+                "MPI_SQLITE_PATH names an index that is no demo; unset it, or start without --demo"
+            )
+        await container.store.mark_demo()
+    if known >= ROWS:
+        return
+    with progress_bar("Loading made-up patients", counts_rows=True) as bar:
+        task = bar.add_task("", total=ROWS)
+
+        def advance(report: Report) -> None:
+            bar.update(task, completed=report.rows)
+
+        rows = _rows(Population(ROWS, SEED))
+        await load(container.index, rows, actor=_ACTOR, reject=_never, progress=advance)
+
+
+def _rows(population: Population) -> Iterator[Row]:
+    for number, (row, _) in enumerate(population.rows(), 1):
+        yield Row(number, dict(row))
+
+
+def _never(_: str) -> None:
+    raise ConfigurationError("the demo population holds a row that the index refuses")
+
+
+@app.command("population")
+def population(
+    path: Annotated[Path, typer.Argument(help="Registrations go here, as CSV (.gz packs them).")],
+    rows: Annotated[int, typer.Option(help="How many registrations.")] = ROWS,
+    seed: Annotated[int, typer.Option(help="Another seed makes other people.")] = SEED,
+    profile: Annotated[str, typer.Option(help="How noisy: clean, normal, dirty …")] = "normal",
+    truth: Annotated[
+        Path | None, typer.Option(help="Who is who goes here; by default beside the rows.")
+    ] = None,
+) -> None:
+    """Write a synthetic population with its truth, the same for the same seed."""
+    truth = truth or path.with_name(f"truth-{path.name}")
+    made = Population(rows, seed, profile)
+    with progress_bar("Making up patients", counts_rows=True) as bar:
+        task = bar.add_task("", total=rows)
+        try:
+            write(made, path, truth, progress=lambda done, _: bar.update(task, completed=done))
+        except OSError as error:
+            raise ConfigurationError(f"the file cannot be written: {error.strerror}") from None
+    note(f"{rows:,} registrations and their truth are written.")

@@ -1,0 +1,81 @@
+"""``mpi key``: who may use the service."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mpi.commands.session import AsJson, Demo, Embedded, opened, run, settings
+from mpi.commands.terminal import note, show_json, show_table
+from mpi.ports import ApiKey
+from mpi.service.access import SCOPES
+
+app = typer.Typer(help="Issue, list and revoke API keys.", no_args_is_help=True)
+
+
+@app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="Whose key it is; becomes the actor of its events.")],
+    scope: Annotated[
+        list[str], typer.Option(help=f"One of {', '.join(SCOPES)}; repeat for several.")
+    ],
+    *,
+    embedded: Embedded = False,
+    demo: Demo = False,
+    as_json: AsJson = False,
+) -> None:
+    """Issue a key. Its secret is printed once and cannot be shown again."""
+
+    async def work() -> tuple[str, str]:
+        async with opened(settings(embedded=embedded, demo=demo), create=True) as index:
+            return await index.access.issue(name, scope)
+
+    key_id, secret = run(work())
+    if as_json:
+        show_json({"key_id": key_id, "secret": secret})
+        return
+    note(f"Key {key_id} for {name}. Keep this secret; it is shown only now:")
+    typer.echo(secret)
+
+
+@app.command("list")
+def list_keys(*, embedded: Embedded = False, demo: Demo = False, as_json: AsJson = False) -> None:
+    """List every key ever issued, without secrets."""
+
+    async def work() -> tuple[ApiKey, ...]:
+        async with opened(settings(embedded=embedded, demo=demo)) as index:
+            return await index.access.list()
+
+    keys = [
+        {
+            "key_id": key.key_id,
+            "name": key.name,
+            "scopes": sorted(key.scopes),
+            "created_at": key.created_at,
+            "revoked_at": key.revoked_at,
+        }
+        for key in run(work())
+    ]
+    if as_json:
+        show_json(keys)
+    else:
+        show_table(("key", "name", "scopes", "created", "revoked"), [k.values() for k in keys])
+
+
+@app.command("revoke")
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="The key's id, as `mpi key list` shows it.")],
+    *,
+    embedded: Embedded = False,
+    demo: Demo = False,
+    as_json: AsJson = False,
+) -> None:
+    """End a key; running services refuse it within a second."""
+
+    async def work() -> None:
+        async with opened(settings(embedded=embedded, demo=demo)) as index:
+            await index.access.revoke(key_id)
+
+    run(work())
+    show_json({"key_id": key_id, "revoked": True}) if as_json else note(f"Key {key_id} is revoked.")

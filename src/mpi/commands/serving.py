@@ -1,0 +1,139 @@
+"""``mpi serve``: everything that can be wrong is found before the first request."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from mpi.bootstrap import Container
+from mpi.commands.demo import fill_demo
+from mpi.commands.session import Demo, Embedded, opened, overrides, run
+from mpi.commands.terminal import note
+from mpi.errors import ConfigurationError
+from mpi.settings import Settings, check_released, read_settings
+from mpi.telemetry import MULTIPROCESS, configure_logging
+
+APPLICATION = "mpi.api.app:from_environment"
+_BACKLOG = 2048
+
+
+def serve(
+    *,
+    embedded: Embedded = False,
+    demo: Demo = False,
+    workers: Annotated[int | None, typer.Option(help="Processes (MPI_WORKERS).")] = None,
+    host: Annotated[str | None, typer.Option(help="Address (MPI_HOST).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port (MPI_PORT).")] = None,
+) -> None:
+    """Serve the API. With --demo, an index of 10,000 made-up registrations is made first."""
+    given = {"MPI_WORKERS": workers, "MPI_HOST": host, "MPI_PORT": port}
+    chosen = overrides(embedded=embedded, demo=demo)
+    if embedded:
+        # The embedded profile stays on this machine, whatever MPI_HOST says; --host is explicit.
+        chosen["MPI_HOST"] = "127.0.0.1"
+    chosen |= {name: str(value) for name, value in given.items() if value is not None}
+    settings = read_settings(chosen)
+    check_released(settings)
+    # Workers read the same environment, so they come to the same settings.
+    os.environ.update(chosen)
+    with _bound(settings) as listener, _shared_metrics(settings):
+        run(_prepare(settings))
+        where = f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
+        note(f"Serving on {where} – documentation at {where}/docs, stop with Ctrl-C")
+        _run(settings, listener)
+
+
+async def _prepare(settings: Settings) -> None:
+    """Open the index once, so that what is wrong with it is said before serving."""
+    async with opened(settings, create=True) as container:
+        if not settings.is_loopback:
+            await _require_key(container)
+        if settings.demo:
+            await fill_demo(container)
+
+
+async def _require_key(container: Container) -> None:
+    if await container.access.is_keyless():
+        raise ConfigurationError(
+            "MPI_HOST is reachable from other machines but there is no API key; issue one with "
+            "`mpi key add NAME --scope read --scope submit`, or set MPI_HOST=127.0.0.1"
+        )
+
+
+@contextmanager
+def _bound(settings: Settings) -> Iterator[socket.socket]:
+    """A socket on the chosen address; nobody can connect before the server listens on it."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError:
+        raise ConfigurationError("MPI_HOST is no address of this machine; correct it") from None
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError as error:
+            raise ConfigurationError(_bind_problem(error)) from None
+        listener.set_inheritable(True)
+        yield listener
+
+
+def _bind_problem(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "MPI_PORT is taken by another program; stop it, or choose another with --port"
+    if error.errno == errno.EACCES:
+        return "MPI_PORT needs more rights than this user has; choose one from 1024 with --port"
+    return "MPI_HOST is no address of this machine; correct it, or unset it to use 127.0.0.1"
+
+
+@contextmanager
+def _shared_metrics(settings: Settings) -> Iterator[None]:
+    """A folder in which several workers add up their metrics; a single one needs none."""
+    if settings.workers == 1:
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="mpi-metrics-")
+    os.environ[MULTIPROCESS] = folder
+    try:
+        yield
+    finally:
+        del os.environ[MULTIPROCESS]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(settings: Settings, listener: socket.socket) -> None:
+    configure_logging(settings.log_level)
+    config = uvicorn.Config(
+        APPLICATION,
+        factory=True,
+        workers=settings.workers,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=settings.shutdown_timeout,
+    )
+    server = uvicorn.Server(config)
+    if settings.workers == 1:
+        server.run(sockets=[listener])
+    else:
+        Multiprocess(config, target=server.run, sockets=[listener]).run()
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,51 @@
+"""The options that every command shares, and the index behind them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from mpi.bootstrap import Container, build
+from mpi.settings import EMBEDDED, Settings, check_released, read_settings
+
+T = TypeVar("T")
+
+Embedded = Annotated[
+    bool, typer.Option("--embedded", help="Use the embedded index: one SQLite file, no server.")
+]
+Demo = Annotated[bool, typer.Option("--demo", help="Use the demo index, a database of its own.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+ACTOR = "command-line"
+"""Who changed something, in events that commands make."""
+
+
+def overrides(*, embedded: bool, demo: bool) -> dict[str, str]:
+    """The settings that the shared options stand for."""
+    return (dict(EMBEDDED) if embedded else {}) | ({"MPI_DEMO": "true"} if demo else {})
+
+
+def settings(*, embedded: bool, demo: bool) -> Settings:
+    """The settings of a command that works on the index itself."""
+    found = read_settings(overrides(embedded=embedded, demo=demo))
+    check_released(found, serving=False)
+    return found
+
+
+@asynccontextmanager
+async def opened(chosen: Settings, *, create: bool = False) -> AsyncIterator[Container]:
+    """The wired index, closed at the end. ``create`` makes one where there is none."""
+    container = build(chosen, create=create)
+    try:
+        yield container
+    finally:
+        await container.close()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work to its end."""
+    return asyncio.run(work)

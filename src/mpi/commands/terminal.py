@@ -1,0 +1,92 @@
+"""What a command shows: tables for people, one JSON document for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+
+def console(*, error: bool = False) -> Console:
+    """A terminal on standard output, or on standard error for what accompanies the result."""
+    return Console(stderr=error, highlight=False, soft_wrap=True)
+
+
+def show_json(value: Any) -> None:
+    """Print a value of the service as one JSON document."""
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+
+
+def show_pairs(title: str, pairs: Mapping[str, Any]) -> None:
+    """Print names with their values."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+    for name, value in pairs.items():
+        table.add_row(name.replace("_", " "), _text(value))
+    console().print(table)
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows under their headings."""
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(_text(cell) for cell in row))
+    console().print(table)
+
+
+def note(sentence: str) -> None:
+    """Say something beside the result, on standard error."""
+    console(error=True).print(Text(sentence))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(_text(item) for item in value) or "–"
+    return str(value)
+
+
+class _Rate(ProgressColumn):
+    """Rows per second so far."""
+
+    def render(self, task: Task) -> Text:
+        rows, seconds = task.fields.get("rows", task.completed), task.elapsed or 0
+        return Text(f"{rows / seconds:,.0f} rows/s" if seconds > 0 else "", style="cyan")
+
+
+@contextmanager
+def progress_bar(title: str, *, counts_rows: bool) -> Iterator[Progress]:
+    """A bar with rate and time left on standard error; silent where that is no terminal."""
+    amount = MofNCompleteColumn() if counts_rows else TaskProgressColumn()
+    columns = (TextColumn(title), BarColumn(), amount, _Rate(), TimeElapsedColumn())
+    bar = Progress(
+        *columns,
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console(error=True),
+        transient=False,
+        refresh_per_second=4,
+    )
+    with bar:
+        yield bar

@@ -1,0 +1,154 @@
+"""Settings: names that never change, and one sentence about what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from mpi.errors import ConfigurationError
+from mpi.settings import (
+    EMBEDDED,
+    Settings,
+    check_released,
+    data_directory,
+    is_loopback,
+    read_settings,
+)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields.values():
+        monkeypatch.delenv(str(field.validation_alias), raising=False)
+
+
+ORIGINAL = {
+    "MPI_PROVIDER": ("provider", "verato"),
+    "REDIS_HOST": ("redis_host", "localhost"),
+    "REDIS_PORT": ("redis_port", 6379),
+    "REDIS_POOL_SIZE": ("redis_pool_size", 50),
+    "MONGO_POOL_SIZE": ("mongo_pool_size", 50),
+    "CONNECTION_POOL_SIZE": ("connection_pool_size", 100),
+    "CACHE_TTL": ("cache_ttl", 3600),
+    "BATCH_SIZE": ("batch_size", 100),
+}
+
+
+@pytest.mark.parametrize("name", ORIGINAL)
+def test_original_names_keep_their_defaults(name: str) -> None:
+    attribute, default = ORIGINAL[name]
+    assert Settings.model_fields[attribute].validation_alias == name
+    assert getattr(read_settings(), attribute) == default
+
+
+def test_mongodb_address_keeps_its_default_and_stays_secret() -> None:
+    found = read_settings().mongodb_uri
+    assert found.get_secret_value() == "mongodb://localhost:27017"
+    assert "mongodb://" not in repr(read_settings())
+
+
+def test_environment_is_read_and_overrides_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPI_PORT", "8123")
+    assert read_settings().port == 8123
+    assert read_settings({"MPI_PORT": "8124"}).port == 8124
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPI_PORT", "")
+    assert read_settings().port == 8000
+
+
+WRONG = {
+    "MPI_PROVIDER": "sekret-provider",
+    "MPI_STORE": "sekret-store",
+    "MPI_CACHE": "memory,sekret",
+    "MPI_PORT": "sekret",
+    "REDIS_PORT": "0",
+    "MPI_WORKERS": "0",
+    "BATCH_SIZE": "-5",
+    "CACHE_TTL": "sekret",
+    "MPI_HMAC_KEY": "sekret",
+    "MPI_DEMO": "sekret",
+    "LOG_LEVEL": "sekret",
+    "MPI_ENROLL": "sekret",
+    "MPI_BODY_LIMIT": "17",
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_value_is_named_with_its_remedy_and_not_repeated(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, WRONG[name])
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings()
+    assert caught.value.detail.startswith(f"{name} must be ")
+    assert "sekret" not in caught.value.detail
+    assert "correct it, or unset it" in caught.value.detail
+
+
+def test_every_setting_says_what_it_may_be() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert str(field.validation_alias).isupper(), name
+
+
+def test_data_lies_in_the_users_data_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "/somewhere/data")
+    assert data_directory() == Path("/somewhere/data/mpi")
+    assert read_settings().sqlite_path == Path("/somewhere/data/mpi/mpi.sqlite3")
+    monkeypatch.setenv("XDG_DATA_HOME", "relative/is/ignored")
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert data_directory() == Path("/home/ada/.local/share/mpi")
+
+
+def test_the_demo_has_a_database_of_its_own() -> None:
+    assert read_settings({"MPI_DEMO": "true"}).sqlite_path.name == "mpi-demo.sqlite3"
+    chosen = read_settings({"MPI_DEMO": "true", "MPI_SQLITE_PATH": "/x/y.sqlite3"})
+    assert chosen.sqlite_path == Path("/x/y.sqlite3")
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.10", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.1", False),
+        ("example.org", False),
+        ("localhost.example.org", False),
+    ],
+)
+def test_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({}, "MPI_PROVIDER=verato"),
+        ({"MPI_PROVIDER": "hybrid"}, "MPI_PROVIDER=hybrid"),
+        ({"MPI_PROVIDER": "internal"}, "MPI_STORE=mongodb"),
+        ({"MPI_PROVIDER": "internal", "MPI_STORE": "sqlite"}, "MPI_CACHE=redis,mongodb"),
+    ],
+)
+def test_what_is_not_released_is_refused_with_the_way_out(
+    changes: dict[str, str], named: str
+) -> None:
+    with pytest.raises(ConfigurationError, match="not part of this release") as caught:
+        check_released(read_settings(changes))
+    assert caught.value.detail.startswith(named)
+    assert "mpi serve --embedded" in caught.value.detail
+
+
+def test_embedded_is_released() -> None:
+    check_released(read_settings(EMBEDDED))
+
+
+def test_commands_need_no_cache() -> None:
+    check_released(
+        read_settings({"MPI_PROVIDER": "internal", "MPI_STORE": "sqlite"}), serving=False
+    )
