@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -156,14 +156,6 @@ def later_events(connection: sqlite3.Connection, of: Event) -> tuple[Event, ...]
         (of.seq, as_list(touched_records(row[0])), orjson.dumps(of.persons).decode()),
     ).fetchall()
     return _with_undone(connection, rows)
-
-
-def every_event(connection: sqlite3.Connection) -> Iterator[Event]:
-    """The whole history in order, without ``undone_by``."""
-    yield from map(
-        decode_event,
-        connection.execute("SELECT e.* FROM event e ORDER BY seq"),
-    )
 
 
 def tasks(

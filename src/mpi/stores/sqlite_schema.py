@@ -20,7 +20,7 @@ VERSION_BITS = 20
 
 _CACHE_KIB = 65_536
 _CHECKPOINT_PAGES = 4_000
-_OPEN_DEADLINE = 10.0
+OPEN_DEADLINE = 10.0
 
 _FIRST = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -201,19 +201,26 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         timeout=0,
         cached_statements=512,
     )
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
+    try:
+        for pragma in (
+            "foreign_keys = ON",
+            "synchronous = FULL",
+            f"cache_size = -{_CACHE_KIB}",
+            f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+            "trusted_schema = OFF",
+            f"query_only = {'ON' if read_only else 'OFF'}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
 def prepare(path: Path, hmac_fingerprint: bytes, *, create: bool) -> None:
     """Create or migrate the database and check that it is ours. Raises ``ConfigurationError``."""
     _prepare_file(path, create=create)
-    deadline = time.monotonic() + _OPEN_DEADLINE
+    deadline = time.monotonic() + OPEN_DEADLINE
     while True:
         try:
             _prepare_database(path, hmac_fingerprint)
@@ -221,7 +228,7 @@ def prepare(path: Path, hmac_fingerprint: bytes, *, create: bool) -> None:
             if is_busy(error) and time.monotonic() < deadline:
                 time.sleep(0.01)
                 continue
-            raise _unusable(path, error) from error
+            raise unusable(path, error) from error
         return
 
 
@@ -333,7 +340,8 @@ def set_meta(connection: sqlite3.Connection, name: str, value: bytes) -> None:
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
 
-def _unusable(path: Path, error: sqlite3.Error) -> ConfigurationError:
+def unusable(path: Path, error: sqlite3.Error) -> ConfigurationError:
+    """What to tell about a file that SQLite refuses."""
     name = getattr(error, "sqlite_errorname", "") or type(error).__name__
     if is_busy(error):
         return ConfigurationError(

@@ -87,11 +87,11 @@ class Transactions:
             return result
 
     def _nested(self, body: Callable[[sqlite3.Connection], T]) -> T:
+        self._check_group()
         self._writer.execute("SAVEPOINT change")
         try:
             return _translated(lambda: body(self._writer))
         except BaseException:
-            # A full disk makes SQLite roll back by itself; the savepoint is gone then.
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK TO change")
             self._on_rollback()
@@ -113,6 +113,7 @@ class Transactions:
             self._my_group.set(mark)
             try:
                 yield
+                self._check_group()
                 _translated(lambda: self._writer.execute("COMMIT"))
             except BaseException:
                 self._rollback()
@@ -120,6 +121,11 @@ class Transactions:
             finally:
                 self._group = None
                 self._my_group.set(None)
+
+    def _check_group(self) -> None:
+        """A full disk makes SQLite roll back the whole transaction by itself; the group ends with it."""
+        if not self._writer.in_transaction:
+            raise StoreUnavailable("the group of changes was given up: none of them is stored")
 
     async def _begin(self) -> None:
         self._check_open()

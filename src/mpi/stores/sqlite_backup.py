@@ -1,0 +1,192 @@
+"""Backups of a running index, and the way back.
+
+A backup is one file: a snapshot of the database with, if the key was generated beside it, the HMAC key
+inside. Files appear under their name only when they are whole, and only their owner may read them.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from mpi.errors import ConfigurationError
+from mpi.stores.sqlite_schema import (
+    check_known,
+    connect,
+    get_meta,
+    is_busy,
+    set_meta,
+    unusable,
+)
+
+Progress = Callable[[int, int], None]
+"""Told how many pages of how many are copied."""
+
+_ENCLOSED_KEY = "enclosed_key"
+_PAGES = 2_000
+
+
+def key_file(path: Path) -> Path:
+    """Where the generated HMAC key of the database at ``path`` lies."""
+    return path.with_name(path.name + ".key")
+
+
+def backup_store(
+    path: Path,
+    target: Path,
+    progress: Progress = lambda _done, _all: None,
+    *,
+    pages: int = _PAGES,
+) -> None:
+    """Copy the index at ``path``, which may be in use, to the new file ``target``.
+
+    ``pages`` are copied between two calls of ``progress``.
+
+    Raises ``ConfigurationError`` when the source is no index of ours or the target exists.
+    """
+    if target.exists():
+        raise ConfigurationError(f"{target} exists already; name a new file for the backup")
+    _check_is_file(path)
+    key = key_file(path)
+    with _new_file(target, path) as part:
+        _copy(path, part, progress, pages)
+        with closing(connect(part)) as copy:
+            copy.execute("PRAGMA journal_mode = DELETE")
+            if key.exists():
+                set_meta(copy, _ENCLOSED_KEY, key.read_bytes())
+
+
+def restore_store(
+    backup: Path, path: Path, *, hmac_fingerprint: bytes | None = None, force: bool = False
+) -> None:
+    """Make the index at ``path`` what it was when ``backup`` was taken.
+
+    The backup is examined before anything is touched. An existing database is replaced only with
+    ``force``, one that is in use never.
+
+    Raises:
+        ConfigurationError: the backup is damaged, newer than this version or made with another HMAC key
+            than the fingerprint tells; or the target exists, is in use or cannot be written.
+    """
+    _check_is_file(backup)
+    _examine(backup, hmac_fingerprint)
+    if path.exists() and not force:
+        raise ConfigurationError(
+            f"{path} exists already; name a new file, or replace it with --force"
+        )
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _nobody_uses(path), _new_file(path, backup) as part:
+        _copy(backup, part, lambda _done, _all: None, _PAGES)
+        with closing(connect(part)) as copy:
+            copy.execute("PRAGMA journal_mode = DELETE")
+            key = get_meta(copy, _ENCLOSED_KEY)
+            if key is not None:
+                # The key goes back beside the database; the page that held it is overwritten.
+                copy.execute("PRAGMA secure_delete = ON")
+                copy.execute("DELETE FROM meta WHERE name = ?", (_ENCLOSED_KEY,))
+                with _new_file(key_file(path), backup) as key_part:
+                    key_part.write_bytes(key)
+        _drop_log(path)
+
+
+def _check_is_file(path: Path) -> None:
+    if not path.is_file():
+        raise ConfigurationError(f"there is no file {path}; name an existing one")
+
+
+def _examine(backup: Path, hmac_fingerprint: bytes | None) -> None:
+    try:
+        with closing(connect(backup, read_only=True)) as connection:
+            check_known(connection, backup)
+            verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            fingerprint = get_meta(connection, "hmac_fingerprint")
+    except sqlite3.Error as error:
+        raise unusable(backup, error) from error
+    if verdict != "ok":
+        raise ConfigurationError(f"{backup} is damaged; restore another backup")
+    if fingerprint is None:
+        raise ConfigurationError(
+            f"{backup} lacks the fingerprint of its key; restore another backup"
+        )
+    if hmac_fingerprint is not None and not hmac.compare_digest(fingerprint, hmac_fingerprint):
+        raise ConfigurationError(
+            f"{backup} was made with another HMAC key; set MPI_HMAC_KEY to that key"
+        )
+
+
+def _copy(path: Path, target: Path, progress: Progress, pages: int) -> None:
+    try:
+        with closing(connect(path, read_only=True)) as source, closing(connect(target)) as copy:
+            check_known(source, path)
+            # An open snapshot: without one, every commit of another process starts the copy anew.
+            source.execute("BEGIN")
+            source.execute("SELECT count(*) FROM meta").fetchone()
+            source.backup(
+                copy, pages=pages, progress=lambda _, left, total: progress(total - left, total)
+            )
+            source.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise unusable(path, error) from error
+
+
+@contextmanager
+def _new_file(target: Path, origin: Path) -> Iterator[Path]:
+    """A private file that takes the name ``target`` when the block has filled it."""
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{target} cannot be written ({error.strerror}); name a file in a writable directory"
+        ) from error
+    part = Path(name)
+    try:
+        yield part
+        os.fsync(handle)
+        part.replace(target)
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{origin} could not be copied to {target} ({error.strerror}); make room or name "
+            "another place"
+        ) from error
+    finally:
+        os.close(handle)
+        part.unlink(missing_ok=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _nobody_uses(path: Path) -> Iterator[None]:
+    """Hold the database locked; raise when it is open elsewhere."""
+    if not path.exists():
+        yield
+        return
+    # Not `connect`: a damaged database, the very reason to restore, would not even open.
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as old:
+        try:
+            # Leaving write-ahead mode folds the log in and needs the file for oneself.
+            old.execute("PRAGMA journal_mode = DELETE")
+            old.execute("BEGIN EXCLUSIVE")
+        except sqlite3.DatabaseError as error:
+            if is_busy(error):
+                raise ConfigurationError(f"{path} is in use; stop the service first") from error
+        yield
+
+
+def _drop_log(path: Path) -> None:
+    """A log left over by another database would be applied to the one that comes in its place."""
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

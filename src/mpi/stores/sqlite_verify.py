@@ -1,0 +1,246 @@
+"""Every invariant of the index, checked on one snapshot of a store that may be in use.
+
+Findings name rows by our own numbers and ids, never by values of a source.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpi.domain.mpi_id import format_mpi_id
+from mpi.errors import ConfigurationError
+from mpi.stores.codec import UnreadableBlob, decode_demographics, decode_keys, decode_standard
+from mpi.stores.sqlite_replay import replay
+from mpi.stores.sqlite_schema import check_known, connect, get_meta
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A broken invariant: a stable code, and where."""
+
+    code: str
+    detail: str
+
+
+Check = Callable[[sqlite3.Connection], Iterator[str]]
+Progress = Callable[[str, int, int], None]
+"""Told the check that begins, its number and how many there are."""
+
+_QUERIES: tuple[tuple[str, str, str], ...] = (
+    (
+        "record_without_person",
+        "record {} is active but belongs to no active person",
+        """SELECT r.id FROM record r LEFT JOIN person p ON p.id = r.person
+        WHERE r.status = 'active' AND coalesce(p.active, 0) = 0""",
+    ),
+    (
+        "deleted_record_with_person",
+        "record {} is deleted but belongs to a person",
+        "SELECT id FROM record WHERE status = 'deleted' AND person IS NOT NULL",
+    ),
+    (
+        "wrong_current_version",
+        "record {} does not point to its one active or deleted version",
+        """SELECT r.id FROM record r LEFT JOIN record_version v ON v.id = r.version_id
+        WHERE v.status IS NULL OR v.status <> r.status
+        UNION SELECT v.record FROM record_version v JOIN record r ON r.id = v.record
+        WHERE v.status = 'active' AND v.id <> r.version_id""",
+    ),
+    (
+        "empty_person",
+        "person {} is active without a record",
+        """SELECT mpi_id FROM person p WHERE active
+        AND NOT EXISTS (SELECT 1 FROM record r WHERE r.person = p.id)""",
+    ),
+    (
+        "alias_without_end",
+        "the aliases from person {} lead nowhere",
+        # A chain that never meets an end is a cycle: UNION drops what was visited, so it stops.
+        """WITH RECURSIVE chain (start, here) AS (
+            SELECT id, merged_into FROM person WHERE merged_into IS NOT NULL
+            UNION SELECT start, p.merged_into FROM chain JOIN person p ON p.id = here
+            WHERE p.merged_into IS NOT NULL)
+        SELECT mpi_id FROM person WHERE merged_into IS NOT NULL AND id NOT IN (
+            SELECT start FROM chain JOIN person p ON p.id = here WHERE p.merged_into IS NULL)""",
+    ),
+    (
+        "not_same_in_one_person",
+        "person {} holds two records asserted not to be the same",
+        """SELECT p.mpi_id FROM assertion a JOIN record l ON l.id = a.left_record
+        JOIN record r ON r.id = a.right_record JOIN person p ON p.id = l.person
+        WHERE a.kind = 'not-same' AND a.lifted_seq IS NULL AND l.person = r.person""",
+    ),
+    (
+        "wrong_link",
+        "the open link of record {} disagrees with its person",
+        """SELECT r.id FROM record r LEFT JOIN link l ON l.record = r.id AND l.until_seq IS NULL
+        WHERE l.person IS NOT r.person
+        UNION SELECT record FROM link WHERE until_seq IS NULL GROUP BY record HAVING count(*) > 1
+        UNION SELECT record FROM link WHERE until_seq <= from_seq""",
+    ),
+    (
+        "stray_blocking_key",
+        "record {} has blocking keys though it is not active",
+        """SELECT DISTINCT b.record FROM blocking_key b LEFT JOIN record r ON r.id = b.record
+        WHERE r.status IS NOT 'active'""",
+    ),
+    (
+        "event_gap",
+        "an event is missing before event {}",
+        """SELECT e.seq FROM event e WHERE e.seq > 1
+        AND NOT EXISTS (SELECT 1 FROM event b WHERE b.seq = e.seq - 1)
+        UNION SELECT min(seq) FROM event HAVING min(seq) > 1""",
+    ),
+    (
+        "event_undoes_later",
+        "event {} undoes one that came later",
+        "SELECT seq FROM event WHERE undoes >= seq",
+    ),
+    (
+        "wrong_tally",
+        "the count of {} is wrong",
+        """SELECT 'records' FROM tally
+            WHERE records <> (SELECT count(*) FROM record WHERE status = 'active')
+        UNION SELECT 'persons' FROM tally
+            WHERE persons <> (SELECT count(*) FROM person WHERE active)
+        UNION SELECT 'retired persons' FROM tally
+            WHERE retired <> (SELECT count(*) FROM person WHERE NOT active)
+        UNION SELECT 'open tasks' FROM tally
+            WHERE tasks_open <> (SELECT count(*) FROM task WHERE status <> 'decided')
+        UNION SELECT 'assertions' FROM tally
+            WHERE assertions <> (SELECT count(*) FROM assertion WHERE lifted_seq IS NULL)
+        UNION SELECT 'minted persons' FROM tally
+            WHERE minted < (SELECT coalesce(max(id), 0) FROM person)""",
+    ),
+    (
+        "missing_trigger",
+        "the trigger {} that keeps history unchanged is missing",
+        """SELECT value FROM json_each('["event_is_never_changed", "event_is_never_deleted",
+            "link_is_never_deleted", "link_is_only_superseded"]')
+        WHERE value NOT IN (SELECT name FROM sqlite_schema WHERE type = 'trigger')""",
+    ),
+)
+
+
+def _integrity(connection: sqlite3.Connection) -> Iterator[str]:
+    """Pages and indexes only: the checks below say what a broken constraint means."""
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    for (finding,) in connection.execute("PRAGMA integrity_check"):
+        if finding != "ok":
+            yield finding
+
+
+def _foreign_keys(connection: sqlite3.Connection) -> Iterator[str]:
+    for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        yield f"row {row} of {table} points to a missing {parent}"
+
+
+def _person_ids(connection: sqlite3.Connection) -> Iterator[str]:
+    for number, mpi_id in connection.execute("SELECT id, mpi_id FROM person"):
+        if mpi_id != format_mpi_id(number):
+            yield f"person number {number} bears an id that is not its own"
+
+
+def _fingerprint(connection: sqlite3.Connection) -> Iterator[str]:
+    if not get_meta(connection, "hmac_fingerprint"):
+        yield "the fingerprint of the HMAC key is missing"
+
+
+def _contents(connection: sqlite3.Connection) -> Iterator[str]:
+    for row in connection.execute(
+        "SELECT record, version, demographics, standard, blocking_keys FROM record_version"
+    ):
+        try:
+            decode_demographics(row[2])
+            decode_standard(row[3])
+            decode_keys(row[4])
+        except (UnreadableBlob, ValueError, TypeError, IndexError):
+            yield f"version {row[1]} of record {row[0]} cannot be read"
+
+
+def _blocking(connection: sqlite3.Connection) -> Iterator[str]:
+    """Every key of every active record has its row, and there are no further rows."""
+    expected = 0
+    look_up = connection.cursor()
+    for record, blob in connection.execute(
+        """SELECT r.id, v.blocking_keys FROM record r JOIN record_version v ON v.id = r.version_id
+        WHERE r.status = 'active'"""
+    ):
+        keys = _keys(blob)
+        expected += len(keys)
+        found = sum(
+            look_up.execute(
+                "SELECT count(*) FROM blocking_key WHERE key = ? AND record = ?", (key, record)
+            ).fetchone()[0]
+            for key in keys
+        )
+        if found < len(keys):
+            yield f"record {record} lacks rows of its blocking keys"
+            expected += found - len(keys)
+    rows = connection.execute("SELECT count(*) FROM blocking_key").fetchone()[0]
+    if rows > expected:
+        yield f"{rows - expected} rows belong to no key of an active record"
+
+
+def _keys(blob: bytes) -> set[int]:
+    try:
+        return set(decode_keys(blob))
+    except UnreadableBlob:
+        return set()  # `unreadable_version` tells it.
+
+
+def _query(template: str, statement: str) -> Check:
+    def run(connection: sqlite3.Connection) -> Iterator[str]:
+        for (what,) in connection.execute(statement):
+            yield template.format(what)
+
+    return run
+
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("foreign_key", _foreign_keys),
+    *((code, _query(template, statement)) for code, template, statement in _QUERIES),
+    ("person_id", _person_ids),
+    ("fingerprint", _fingerprint),
+    ("unreadable_version", _contents),
+    ("wrong_blocking_key", _blocking),
+    ("replay", replay),
+)
+
+
+def verify_store(
+    path: Path, progress: Progress = lambda _name, _done, _all: None, *, most: int = 100
+) -> list[Violation]:
+    """Check every invariant of the index at ``path``; at most ``most`` findings for each.
+
+    Raises ``ConfigurationError`` when it is no index of ours.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"there is no database at {path}; name an existing one")
+    try:
+        with closing(connect(path, read_only=True)) as connection:
+            check_known(connection, path)
+            connection.execute("BEGIN")
+            found = _run("integrity", _integrity, connection, most)
+            if found:
+                # What cannot be read page by page makes every further finding a guess.
+                return found
+            for number, (code, check) in enumerate(CHECKS, 1):
+                progress(code, number, len(CHECKS))
+                found += _run(code, check, connection, most)
+    except sqlite3.DatabaseError as error:
+        return [Violation("integrity", f"the database cannot be read ({error.sqlite_errorname})")]
+    return found
+
+
+def _run(code: str, check: Check, connection: sqlite3.Connection, most: int) -> list[Violation]:
+    found: list[Violation] = []
+    for detail in check(connection):
+        found.append(Violation(code, detail))
+        if len(found) >= most:
+            break
+    return found

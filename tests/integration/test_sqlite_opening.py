@@ -1,0 +1,158 @@
+"""How a file becomes a store, and the one sentence when it cannot."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from mpi.errors import ConfigurationError, StoreUnavailable
+from mpi.stores.sqlite import open_store
+from mpi.stores.sqlite_schema import APPLICATION_ID, SCHEMA_VERSION
+from tests.contract.changes import create, created, key
+
+FINGERPRINT = b"fingerprint"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "index.sqlite3"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def files(directory: Path) -> list[Path]:
+    return list(directory.iterdir())
+
+
+def let_others_read(path: Path) -> None:
+    path.chmod(0o644)
+
+
+async def test_the_files_and_their_directory_are_private(path: Path) -> None:
+    store = open_store(path, FINGERPRINT)
+    await created(store, "1")
+    assert mode(path.parent) == 0o700
+    assert [mode(file) for file in files(path.parent)] == [0o600] * 3
+    store.close()
+
+
+async def test_a_file_that_others_may_read_is_closed_to_them(path: Path) -> None:
+    open_store(path, FINGERPRINT).close()
+    let_others_read(path)
+    open_store(path, FINGERPRINT).close()
+    assert mode(path) == 0o600
+
+
+async def test_closing_leaves_one_file_and_nothing_is_lost(path: Path) -> None:
+    store = open_store(path, FINGERPRINT)
+    await created(store, "1")
+    store.close()
+    store.close()
+    assert files(path.parent) == [path]
+    with pytest.raises(StoreUnavailable):
+        await store.commit(create("2"))
+    with pytest.raises(StoreUnavailable):
+        await store.position()
+    store = open_store(path, FINGERPRINT, create=False)
+    assert await store.record(key("1")) is not None
+    store.close()
+
+
+async def test_the_mark_of_a_demo_stays(path: Path) -> None:
+    store = open_store(path, FINGERPRINT)
+    assert not await store.is_demo()
+    await store.mark_demo()
+    store.close()
+    store = open_store(path, FINGERPRINT)
+    assert await store.is_demo()
+    store.close()
+
+
+async def test_the_database_knows_what_it_is(path: Path) -> None:
+    open_store(path, FINGERPRINT).close()
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        assert raw.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def not_a_database(path: Path) -> None:
+    path.write_bytes(b"no database at all, but long enough to look at" * 100)
+
+
+def damaged(path: Path) -> None:
+    open_store(path, FINGERPRINT).close()
+    content = bytearray(path.read_bytes())
+    content[100:4096] = b"\xff" * 3996
+    path.write_bytes(content)
+
+
+def somebody_elses(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("CREATE TABLE song (title TEXT)")
+
+
+def newer(path: Path) -> None:
+    open_store(path, FINGERPRINT).close()
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+
+
+def of_another_key(path: Path) -> None:
+    open_store(path, b"another").close()
+
+
+def a_directory(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "remedy"),
+    [
+        (not_a_database, "restore a backup"),
+        (damaged, "restore a backup"),
+        (somebody_elses, "name another file in MPI_SQLITE_PATH"),
+        (newer, "install the newer version"),
+        (of_another_key, "set MPI_HMAC_KEY"),
+        (a_directory, "name a file in MPI_SQLITE_PATH"),
+    ],
+)
+def test_what_is_no_index_stops_the_start_with_a_remedy(
+    path: Path, prepare: Callable[[Path], None], remedy: str
+) -> None:
+    path.parent.mkdir()
+    prepare(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(ConfigurationError, match=remedy):
+        open_store(path, FINGERPRINT)
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_an_unwritable_place_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="name a writable file in MPI_SQLITE_PATH"):
+        open_store(tmp_path / "file" / "index.sqlite3", FINGERPRINT)
+
+
+def test_a_missing_database_is_not_made_when_one_is_expected(path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="there is no database"):
+        open_store(path, FINGERPRINT, create=False)
+    assert not path.exists()
+
+
+def test_a_database_locked_for_long_stops_the_start(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mpi.stores.sqlite_schema.OPEN_DEADLINE", 0.05)
+    open_store(path, FINGERPRINT).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ConfigurationError, match="stays locked"):
+            open_store(path, FINGERPRINT)
