@@ -1,0 +1,96 @@
+"""Dates as registration desks write them. What cannot be read with certainty is never guessed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+
+from mpi.matching.folding import fold
+
+FIRST_YEAR, LAST_YEAR = 1850, 2100
+"""No patient in care was born before; the clock is not asked, so the far end is generous."""
+
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_MONTHS = {
+    name: number
+    for number, name in enumerate(
+        "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), start=1
+    )
+}
+
+# ISO 8601 and FHIR: year first, parts may be missing, a time may follow.
+_YEAR_FIRST = re.compile(r"(\d{4})(?:[-/.](\d{1,2})(?:[-/.](\d{1,2})(?:[T ].*)?)?)?$")
+# HL7 v2 DT, TS and DTM: YYYY[MM[DD[HHMM[SS[.S]]]]][+/-ZZZZ].
+_HL7 = re.compile(r"(\d{4})(\d{2})(?:(\d{2})(?:\d{2,6}(?:\.\d+)?(?:[+-]\d{4})?)?)?$")
+# US convention: month first; a time may follow.
+_YEAR_LAST = re.compile(r"(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4})(?:[T ].*)?$")
+_YEAR_LAST_DIGITS = re.compile(r"(\d{2})(\d{2})(\d{4})$")
+_MONTH_NAMED = re.compile(
+    r"(?:([A-Z]{3,9})[ ./-]+(\d{1,2})|(\d{1,2})[ ./-]*([A-Z]{3,9}))(?:ST|ND|RD|TH)?[ ,./-]+(\d{4})$"
+)
+_NOT_DIGITS = re.compile(r"\D+")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ReadDate:
+    """``iso`` is YYYY-MM-DD, YYYY-MM, YYYY or empty; ``damaged`` the digits of what could not be read, year
+    first where the year is known; ``warning`` is empty, ``partial``, ``impossible`` or ``unreadable``.
+    """
+
+    iso: str = ""
+    damaged: str = ""
+    warning: str = ""
+
+
+@lru_cache(maxsize=65_536)
+def read_date(text: str) -> ReadDate:
+    """Read one date. ``13/45/2020`` has no reading; ``25/12/1980`` has one; ``03/04/1980`` is US: 4 March."""
+    folded = fold(text.strip())
+    if match := _YEAR_FIRST.match(folded):
+        return _from_parts(*match.groups())
+    if match := _HL7.match(folded):
+        year, month, day = match.groups()
+        # Eight digits whose first four cannot be a year may still be a US date without separators.
+        if FIRST_YEAR <= int(year) <= LAST_YEAR or not (match := _YEAR_LAST_DIGITS.match(folded)):
+            return _from_parts(year, month, day)
+        return _from_year_last(*match.groups())
+    if match := _YEAR_LAST.match(folded):
+        return _from_year_last(*match.groups())
+    if match := _MONTH_NAMED.match(folded):
+        return _from_named_month(match)
+    return ReadDate(damaged=_NOT_DIGITS.sub("", folded), warning="unreadable")
+
+
+def _from_parts(year: str, month: str | None, day: str | None) -> ReadDate:
+    written = "-".join((year, *(part.zfill(2) for part in (month, day) if part)))
+    if _exists(int(year), int(month or 1), int(day or 1)):
+        return ReadDate(iso=written, warning="" if day else "partial")
+    return ReadDate(damaged=written.replace("-", ""), warning="impossible")
+
+
+def _from_year_last(first: str, second: str, year: str) -> ReadDate:
+    month_first = _from_parts(year, first, second)
+    if month_first.iso or int(first) <= len(_DAYS):
+        return month_first
+    day_first = _from_parts(year, second, first)
+    return day_first if day_first.iso else month_first
+
+
+def _from_named_month(match: re.Match[str]) -> ReadDate:
+    name, day, other_day, other_name, year = match.groups()
+    month = _MONTHS.get((name or other_name)[:3])
+    if month is None:
+        return ReadDate(damaged=year + (day or other_day).zfill(2), warning="unreadable")
+    return _from_parts(year, str(month), day or other_day)
+
+
+def _exists(year: int, month: int, day: int) -> bool:
+    if not (FIRST_YEAR <= year <= LAST_YEAR and 1 <= month <= len(_DAYS)):
+        return False
+    if not 1 <= day <= _DAYS[month - 1]:
+        return False
+    return (month, day) != (2, 29) or date(year, 3, 1).toordinal() - date(
+        year, 2, 28
+    ).toordinal() == 2

@@ -1,0 +1,163 @@
+"""Names as sets of comparable words: case, accents, particles, titles, suffixes and middle initials sorted out.
+
+The rules stand in ``data/name_words.csv``, each with its source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mpi.matching.folding import words
+from mpi.matching.tables import read_rows, read_words
+
+_WORDS = read_words("name_words")
+_TITLES = frozenset(_WORDS["title"])
+_CREDENTIALS = frozenset(_WORDS["credential"])
+_SUFFIXES = _WORDS["suffix"]
+_FAMILY_SUFFIXES = {**_SUFFIXES, **_WORDS["family_suffix"]}
+_WRITTEN_SUFFIXES = {**_SUFFIXES, **_WORDS["suffix_field"]}
+_FAMILY_PARTICLES = frozenset(_WORDS["family_particle"])
+_GIVEN_PARTICLES = frozenset(_WORDS["given_particle"])
+_FAMILY_SPELLINGS = _WORDS["family_spelling"]
+_CONJUNCTIONS = frozenset(_WORDS["conjunction"])
+
+MAX_TOKENS = 8
+"""Longest name that is read whole; what follows is text, not a name."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class GivenName:
+    """``written`` are all words, as a placeholder is recognised by; the rest is what they turned out to be."""
+
+    written: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    middle: tuple[str, ...] = ()
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FamilyName:
+    """As :class:`GivenName`; double and hyphenated surnames are separate tokens."""
+
+    written: tuple[str, ...] = ()
+    family: tuple[str, ...] = ()
+    suffix: str = ""
+
+
+NO_GIVEN = GivenName()
+NO_FAMILY = FamilyName()
+
+
+@lru_cache(maxsize=65_536)
+def read_given(text: str) -> GivenName:
+    """``Dr. John Q. Jr`` is given JOHN, middle Q, suffix JR; ``Mary Ann`` are two given tokens."""
+    written = tuple(words(text)[:MAX_TOKENS])
+    tokens, suffix = _without_suffix(_without_titles(written), _SUFFIXES)
+    joined = _join_particles(tokens, _GIVEN_PARTICLES)
+    if len(joined) > 1 and len(joined[-1]) == 1:
+        return GivenName(written, joined[:-1], joined[-1:], suffix)
+    return GivenName(written, joined, (), suffix)
+
+
+@lru_cache(maxsize=65_536)
+def read_family(text: str) -> FamilyName:
+    """``De La Cruz-O'Brien III`` is DELACRUZ and OBRIEN, suffix III."""
+    written = tuple(words(text)[:MAX_TOKENS])
+    tokens, suffix = _without_suffix(_without_titles(written), _FAMILY_SUFFIXES)
+    # A lone SAINT is a surname of its own; before another word it is the short form of it.
+    spelled = (*(_FAMILY_SPELLINGS.get(token, token) for token in tokens[:-1]), *tokens[-1:])
+    return FamilyName(
+        written, _join_particles(_without_conjunction(spelled), _FAMILY_PARTICLES), suffix
+    )
+
+
+@lru_cache(maxsize=16_384)
+def read_middle(text: str) -> GivenName:
+    """As a given name, but a lone suffix is one: a middle name ``III`` is a shifted column."""
+    written = tuple(words(text)[:MAX_TOKENS])
+    if len(written) == 1 and written[0] in _SUFFIXES:
+        return GivenName(written, suffix=_SUFFIXES[written[0]])
+    tokens, suffix = _without_suffix(_without_titles(written), _SUFFIXES)
+    return GivenName(written, middle=_join_particles(tokens, _GIVEN_PARTICLES), suffix=suffix)
+
+
+@lru_cache(maxsize=1_024)
+def read_suffix(text: str) -> str | None:
+    """The generational suffix; empty for credentials (``MD``), None when it is neither."""
+    tokens = [token for token in words(text) if token not in _CREDENTIALS]
+    if not tokens:
+        return ""
+    return _WRITTEN_SUFFIXES.get(tokens[0]) if len(tokens) == 1 else None
+
+
+def split_whole_name(text: str) -> tuple[str, str] | None:
+    """``SMITH, JOHN Q`` in one column as (family, given); None without a comma or with a suffix after it."""
+    family, comma, given = text.partition(",")
+    if not comma or not given.strip() or not family.strip():
+        return None
+    return None if read_suffix(given) is not None else (family, given)
+
+
+def _without_titles(tokens: tuple[str, ...]) -> tuple[str, ...]:
+    """Leading titles and trailing credentials go, unless nothing would be left."""
+    while len(tokens) > 1 and tokens[0] in _TITLES:
+        tokens = tokens[1:]
+    while len(tokens) > 1 and tokens[-1] in _CREDENTIALS:
+        tokens = tokens[:-1]
+    return tokens
+
+
+def _without_suffix(
+    tokens: tuple[str, ...], suffixes: Mapping[str, str]
+) -> tuple[tuple[str, ...], str]:
+    """A generational suffix at the end moves out, when a name remains before it."""
+    if len(tokens) > 1 and tokens[-1] in suffixes:
+        return tokens[:-1], suffixes[tokens[-1]]
+    return tokens, ""
+
+
+def _without_conjunction(tokens: tuple[str, ...]) -> tuple[str, ...]:
+    """``GARCIA Y VEGA`` are two surnames."""
+    if len(tokens) < 3:
+        return tokens
+    return (tokens[0], *(t for t in tokens[1:-1] if t not in _CONJUNCTIONS), tokens[-1])
+
+
+def _join_particles(tokens: tuple[str, ...], particles: frozenset[str]) -> tuple[str, ...]:
+    """A run of particles joins the word that follows: DE LA CRUZ, DELA CRUZ and DELACRUZ agree."""
+    if len(tokens) < 2 or particles.isdisjoint(tokens):
+        return tuple(dict.fromkeys(tokens))
+    joined: list[str] = []
+    run = ""
+    for token in tokens:
+        run += token
+        if token not in particles:
+            joined.append(run)
+            run = ""
+    if run:
+        joined.append(run)
+    return tuple(dict.fromkeys(joined))
+
+
+def _nickname_classes() -> dict[str, frozenset[int]]:
+    classes: dict[str, set[int]] = {}
+    for number, row in enumerate(read_rows("nicknames")):
+        for name in (row["name"], *row["nicknames"].split()):
+            classes.setdefault(name, set()).add(number)
+    return {name: frozenset(numbers) for name, numbers in classes.items()}
+
+
+_CLASSES = _nickname_classes()
+_NO_CLASS: frozenset[int] = frozenset()
+
+
+def nickname_class(name: str) -> frozenset[int]:
+    """The classes (a formal name and its nicknames) that a given name belongs to; empty when none."""
+    return _CLASSES.get(name, _NO_CLASS)
+
+
+def are_nicknames(left: str, right: str) -> bool:
+    """Whether two different given names may call one person: BOB and ROBERT, BOB and ROB."""
+    return left != right and not nickname_class(left).isdisjoint(nickname_class(right))

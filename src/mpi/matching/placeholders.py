@@ -1,0 +1,86 @@
+"""Values that stand for "not known": never evidence, never blocking, always reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from mpi.matching.folding import squeeze, words
+from mpi.matching.tables import read_rows
+
+# How a value of a trait is written in the table and looked up; other traits are words in a row.
+_DIGIT_TRAITS = frozenset(("ssn", "date", "phone", "phone_line", "zip"))
+_MAILBOX_TRAITS = frozenset(("email_local", "email_domain"))
+_SHORTEST_REPEAT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholders:
+    """Trait → values. The traits are those of ``data/placeholders.csv``; see there for what each means."""
+
+    values: Mapping[str, frozenset[str]]
+
+    def has(self, trait: str, value: str) -> bool:
+        """Whether ``value``, in comparison form, stands for nothing."""
+        return value in self.values[trait]
+
+    def extended(self, more: Mapping[str, Iterable[str]]) -> Placeholders:
+        """These and ``more``. Raises ``ValueError`` naming a trait that does not exist."""
+        unknown = sorted(set(more) - set(self.values))
+        if unknown:
+            known = ", ".join(sorted(self.values))
+            raise ValueError(
+                f"no placeholders are kept for {', '.join(unknown)}; traits are {known}"
+            )
+        merged = dict(self.values)
+        for trait, values in more.items():
+            merged[trait] |= {_written(trait, value) for value in values}
+        return Placeholders(MappingProxyType(merged))
+
+    def is_name(self, trait: str, tokens: tuple[str, ...]) -> bool:
+        """Whether a given, middle or family name is a placeholder as a whole."""
+        phrase = " ".join(tokens)
+        if self.has("name", phrase) or self.has(trait, phrase):
+            return True
+        if trait == "given" and self._is_newborn(tokens, phrase):
+            return True
+        return all(self.has("name", t) or self.has(trait, t) or _is_repeat(t) for t in tokens)
+
+    def _is_newborn(self, tokens: tuple[str, ...], phrase: str) -> bool:
+        """``BABY BOY A``, ``BABYGIRL MARIA``, ``WENDYSGIRL``."""
+        if len(tokens) > 1:
+            if len(tokens[-1]) == 1 and self.is_name("given", tokens[:-1]):
+                return True
+            starts = self.values["given_start"]
+            return tokens[0] in starts or " ".join(tokens[:2]) in starts
+        return any(phrase.endswith(end) for end in self.values["given_end"])
+
+    def is_pair(self, given: tuple[str, ...], family: tuple[str, ...]) -> bool:
+        """Whether both names together are one: ``JOHN DOE``, in either order."""
+        pairs = self.values["full_name"]
+        return " ".join((*given, *family)) in pairs or " ".join((*family, *given)) in pairs
+
+
+def _is_repeat(token: str) -> bool:
+    return len(token) >= _SHORTEST_REPEAT and len(set(token)) == 1
+
+
+def _written(trait: str, value: str) -> str:
+    if trait in _DIGIT_TRAITS:
+        return squeeze(value)
+    if trait in _MAILBOX_TRAITS:
+        return value.strip().upper()
+    return " ".join(words(value))
+
+
+def _read_table() -> Placeholders:
+    values: dict[str, set[str]] = {}
+    for row in read_rows("placeholders"):
+        values.setdefault(row["trait"], set()).add(_written(row["trait"], row["value"]))
+    frozen = {trait: frozenset(listed) for trait, listed in values.items()}
+    frozen.setdefault("family", frozenset())
+    return Placeholders(MappingProxyType(frozen))
+
+
+DEFAULT = _read_table()

@@ -1,0 +1,347 @@
+"""Reading: from what a facility submitted to what can be compared.
+
+One pass, pure. Whatever cannot be used is named in a warning (field and code, never the value) and left out;
+the raw registration keeps it. Codes: ``placeholder`` stands for "not known", ``unreadable`` has no reading,
+``impossible`` is a date or number that cannot exist, ``partial`` a date without its day, ``too_long``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from mpi.domain.record import Address, Demographics, Identifier, Name, TraitWarning
+from mpi.matching.addresses import (
+    NO_STREET,
+    read_city,
+    read_region,
+    read_state,
+    read_street,
+    read_zip,
+)
+from mpi.matching.dates import ReadDate, read_date
+from mpi.matching.folding import words
+from mpi.matching.names import (
+    NO_FAMILY,
+    NO_GIVEN,
+    FamilyName,
+    GivenName,
+    read_family,
+    read_given,
+    read_middle,
+    read_suffix,
+    split_whole_name,
+)
+from mpi.matching.numbers import (
+    ReadNumber,
+    read_birth_order,
+    read_email,
+    read_identifier,
+    read_multiple_birth,
+    read_phone,
+    read_sex,
+    read_ssn,
+)
+from mpi.matching.placeholders import DEFAULT, Placeholders
+from mpi.matching.record import StandardAddress, StandardRecord
+
+MAX_TEXT = 1_000
+"""Longer text is no trait of a person; it is kept raw and not read."""
+
+# Kinds of identifiers that are social security numbers: HL7 table 0203 (SS) and plain speech.
+_SSN_KINDS = frozenset(("SS", "SSN"))
+_USES = {"official": 0, "alias": 1, "maiden": 2}
+
+
+def standardize(
+    demographics: Demographics, placeholders: Placeholders = DEFAULT
+) -> tuple[StandardRecord, tuple[TraitWarning, ...]]:
+    """The comparison form and what was left out of it. Never fails: a bad trait is not a bad record."""
+    reader = _Reader(placeholders)
+    given, middle, family, suffix = reader.names(demographics.names)
+    born = reader.date(demographics.dob, "dob")
+    number = reader.ssn(demographics)
+    record = StandardRecord(
+        given=given,
+        middle=middle,
+        family=family,
+        suffix=suffix,
+        dob=born.iso,
+        dob_damaged=born.damaged,
+        sex=reader.code(demographics.sex, "sex", read_sex),
+        ssn=number.ssn,
+        ssn_last4=number.last4,
+        national_id=number.national_id,
+        addresses=reader.addresses(demographics.addresses),
+        phones=reader.phones(demographics),
+        emails=reader.emails(demographics.emails),
+        identifiers=reader.identifiers(demographics.identifiers),
+        mothers_maiden=reader.mothers_maiden(demographics.mothers_maiden_name),
+        birth_order=reader.code(demographics.birth_order, "birth_order", read_birth_order),
+        multiple_birth=reader.code(
+            demographics.multiple_birth, "multiple_birth", read_multiple_birth
+        ),
+        deceased=reader.date(demographics.deceased_date, "deceased_date").iso,
+    )
+    return record, tuple(reader.warnings)
+
+
+class _Reader:
+    """Reads the traits of one record and gathers the warnings."""
+
+    __slots__ = ("_placeholders", "warnings")
+
+    def __init__(self, placeholders: Placeholders) -> None:
+        self._placeholders = placeholders
+        self.warnings: list[TraitWarning] = []
+
+    def warn(self, field: str, code: str) -> None:
+        if code:
+            self.warnings.append(TraitWarning(field, code))
+
+    def usable(self, text: str | None, field: str) -> str:
+        if not text:
+            return ""
+        if len(text) > MAX_TEXT:
+            self.warn(field, "too_long")
+            return ""
+        return text
+
+    def code(self, text: str | None, field: str, read: Callable[[str], str | None]) -> str:
+        """A trait of few values; an unknown word is reported unless it says that nothing is known."""
+        usable = self.usable(text, field)
+        if not usable:
+            return ""
+        value = read(usable)
+        if value is None:
+            known = self._placeholders.has("text", " ".join(words(usable)))
+            self.warn(field, "placeholder" if known else "unreadable")
+        return value or ""
+
+    def date(self, text: str | None, field: str) -> ReadDate:
+        usable = self.usable(text, field)
+        if not usable:
+            return ReadDate()
+        read = read_date(usable)
+        digits = read.iso.replace("-", "") or read.damaged
+        if self._is_no_date(usable, digits):
+            self.warn(field, "placeholder")
+            return ReadDate()
+        self.warn(field, read.warning)
+        return read
+
+    def _is_no_date(self, text: str, digits: str) -> bool:
+        if not digits:
+            return self._placeholders.has("text", " ".join(words(text)))
+        return self._placeholders.has("date", digits) or not digits.strip("0")
+
+    def ssn(self, demographics: Demographics) -> ReadNumber:
+        """The SSN column, or else an identifier that says it is one."""
+        read = self._ssn(demographics.ssn, "ssn")
+        for index, identifier in enumerate(demographics.identifiers):
+            if identifier.kind.upper() in _SSN_KINDS:
+                other = self._ssn(identifier.value, f"identifiers[{index}]")
+                if not (read.ssn or read.national_id) and (other.ssn or not read.last4):
+                    read = other
+        return read
+
+    def _ssn(self, text: str | None, field: str) -> ReadNumber:
+        usable = self.usable(text, field)
+        if not usable:
+            return ReadNumber()
+        read = read_ssn(usable, self._placeholders)
+        self.warn(field, read.warning)
+        return read
+
+    def phones(self, demographics: Demographics) -> tuple[str, ...]:
+        if not demographics.phones:
+            return ()
+        country = demographics.addresses[0].country if demographics.addresses else None
+        region = read_region(self.usable(country, "country")) if country else "US"
+        return self._each(
+            demographics.phones,
+            ("phone", "phone2"),
+            "phones",
+            lambda text: read_phone(text, region, self._placeholders),
+        )
+
+    def emails(self, emails: tuple[str, ...]) -> tuple[str, ...]:
+        if not emails:
+            return ()
+        return self._each(
+            emails, ("email",), "emails", lambda text: read_email(text, self._placeholders)
+        )
+
+    def _each(
+        self,
+        texts: tuple[str, ...],
+        columns: tuple[str, ...],
+        plural: str,
+        read: Callable[[str], tuple[str, str]],
+    ) -> tuple[str, ...]:
+        values: list[str] = []
+        for index, text in enumerate(texts):
+            field = columns[index] if index < len(columns) else f"{plural}[{index}]"
+            usable = self.usable(text, field)
+            if usable:
+                value, warning = read(usable)
+                self.warn(field, warning)
+                if value and value not in values:
+                    values.append(value)
+        return tuple(values)
+
+    def identifiers(self, identifiers: tuple[Identifier, ...]) -> tuple[str, ...]:
+        values: list[str] = []
+        for index, identifier in enumerate(identifiers):
+            field = "mrn" if identifier.kind == "MRN" else f"identifiers[{index}]"
+            usable = self.usable(identifier.value, field)
+            if usable and identifier.kind.upper() not in _SSN_KINDS:
+                value, warning = read_identifier(
+                    identifier.kind, identifier.system, usable, self._placeholders
+                )
+                self.warn(field, warning)
+                if value and value not in values:
+                    values.append(value)
+        return tuple(values)
+
+    def mothers_maiden(self, text: str | None) -> str:
+        usable = self.usable(text, "mothers_maiden_name")
+        return " ".join(self._family(usable, "mothers_maiden_name").family)
+
+    def addresses(self, addresses: tuple[Address, ...]) -> tuple[StandardAddress, ...]:
+        read = [self._address(address, index) for index, address in enumerate(addresses)]
+        return tuple(address for address in dict.fromkeys(read) if address != _NO_ADDRESS)
+
+    def _address(self, address: Address, index: int) -> StandardAddress:
+        columns = _ADDRESS_COLUMNS if index == 0 else _plural_columns("addresses", index)
+        line1 = self._place(address.line1, columns["line1"], "street")
+        line2 = self._place(address.line2, columns["line2"], "street")
+        city = self._place(address.city, columns["city"], "city")
+        state = self._place(address.state, columns["state"], "state")
+        street = read_street(line1, line2) if line1 or line2 else NO_STREET
+        return StandardAddress(
+            house=street.house,
+            street=street.street,
+            core=street.core,
+            unit=street.unit,
+            city=read_city(city) if city else "",
+            state=read_state(state) if state else "",
+            zip=self._zip(address.zip, columns["zip"]),
+        )
+
+    def _place(self, text: str | None, field: str, trait: str) -> str:
+        usable = self.usable(text, field)
+        if usable and self._placeholders.has(trait, " ".join(words(usable))):
+            self.warn(field, "placeholder")
+            return ""
+        return usable
+
+    def _zip(self, text: str | None, field: str) -> str:
+        usable = self.usable(text, field)
+        if not usable:
+            return ""
+        code = read_zip(usable)
+        if self._placeholders.has("zip", code):
+            self.warn(field, "placeholder")
+            return ""
+        return code
+
+    def names(
+        self, names: tuple[Name, ...]
+    ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str]:
+        """Given, middle and family tokens of all names and the suffix, the official name first."""
+        given: list[str] = []
+        middle: list[str] = []
+        family: list[str] = []
+        suffix = ""
+        for index, name in sorted(enumerate(names), key=lambda item: _USES[item[1].use]):
+            read = self._name(name, _name_columns(name, index))
+            given += read.given
+            middle += read.middle
+            family += read.family
+            suffix = suffix or read.suffix
+        return _distinct(given), _distinct(middle), _distinct(family), suffix
+
+    def _name(self, name: Name, columns: Mapping[str, str]) -> _WholeName:
+        given_text = self.usable(name.given, columns["given"])
+        family_text = self.usable(name.family, columns["family"])
+        if bool(given_text) != bool(family_text):
+            whole = split_whole_name(given_text or family_text)
+            if whole is not None:
+                family_text, given_text = whole
+        given = self._given(given_text, columns["given"])
+        family = self._family(family_text, columns["family"])
+        middle = self._middle(self.usable(name.middle, columns["middle"]), columns["middle"])
+        suffix = self.code(name.suffix, columns["suffix"], read_suffix)
+        suffix = suffix or family.suffix or given.suffix or middle.suffix
+        if self._placeholders.is_pair(given.given, family.family):
+            self.warn(columns["given"], "placeholder")
+            self.warn(columns["family"], "placeholder")
+            return _WholeName((), middle.middle, (), suffix)
+        return _WholeName(given.given, (*middle.middle, *given.middle), family.family, suffix)
+
+    def _given(self, text: str, field: str) -> GivenName:
+        read = read_given(text) if text else NO_GIVEN
+        return NO_GIVEN if self._is_nothing(text, read.written, field, "given") else read
+
+    def _middle(self, text: str, field: str) -> GivenName:
+        read = read_middle(text) if text else NO_GIVEN
+        return NO_GIVEN if self._is_nothing(text, read.written, field, "middle") else read
+
+    def _family(self, text: str, field: str) -> FamilyName:
+        read = read_family(text) if text else NO_FAMILY
+        return NO_FAMILY if self._is_nothing(text, read.written, field, "family") else read
+
+    def _is_nothing(self, text: str, written: tuple[str, ...], field: str, trait: str) -> bool:
+        if not text:
+            return True
+        if not written:
+            self.warn(field, "unreadable")
+            return True
+        if self._placeholders.is_name(trait, written):
+            self.warn(field, "placeholder")
+            return True
+        return False
+
+
+_NO_ADDRESS = StandardAddress()
+
+
+class _WholeName(NamedTuple):
+    given: tuple[str, ...]
+    middle: tuple[str, ...]
+    family: tuple[str, ...]
+    suffix: str
+
+
+# The flat columns that the first address and the official name arrive in.
+_ADDRESS_COLUMNS = {
+    "line1": "address",
+    "line2": "address2",
+    "city": "city",
+    "state": "state",
+    "zip": "zip",
+}
+_NAME_COLUMNS = {
+    "given": "first_name",
+    "middle": "middle_name",
+    "family": "last_name",
+    "suffix": "suffix",
+}
+
+
+def _name_columns(name: Name, index: int) -> Mapping[str, str]:
+    if name.use == "maiden":
+        return {**_plural_columns("names", index), "family": "maiden_name"}
+    return _NAME_COLUMNS if index == 0 else _plural_columns("names", index)
+
+
+@lru_cache(maxsize=256)
+def _plural_columns(plural: str, index: int) -> Mapping[str, str]:
+    parts = _NAME_COLUMNS if plural == "names" else _ADDRESS_COLUMNS
+    return {part: f"{plural}[{index}].{part}" for part in parts}
+
+
+def _distinct(tokens: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(tokens))
