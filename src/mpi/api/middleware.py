@@ -66,7 +66,7 @@ class Edge:
             await self._fail(error, scope, receive, answer)
         except ClientDisconnect:
             answer.status = _CLIENT_LEFT
-        except Exception as error:  # the last resort of this edge
+        except Exception as error:  # noqa: BLE001 -- the last resort of this edge
             # Named by type and place here already: a logger set up otherwise would print values.
             kind, where = type(error).__name__, place_of(error.__traceback__)
             log.error(  # noqa: TRY400

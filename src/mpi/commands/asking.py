@@ -98,8 +98,8 @@ def person(
     if as_json:
         show_json(found)
     elif history:
-        rows = [(e.at, e.kind, e.actor, e.event_id, e.reason) for e in found]
-        show_table(("when", "what", "who", "event", "why"), rows)
+        lines = [(e.at, e.kind, e.actor, e.event_id, e.reason) for e in found]
+        show_table(("when", "what", "who", "event", "why"), lines)
     else:
         show_pairs("Person", {"mpi_id": found.mpi_id, "status": found.status})
         show_pairs("Golden record", _plain(found.golden_record))

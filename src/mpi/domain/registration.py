@@ -25,7 +25,7 @@ def read_flat(
     ``InvalidInput`` as :func:`read_submission` does.
     """
     ids = {name: fields.get(name) for name in _IDS}
-    if ids["source"] in {None, ""} and ids["source_id"] is not None:
+    if ids["source"] in (None, "") and ids["source_id"] is not None:
         ids["source"] = source
     patient = {name: value for name, value in fields.items() if name not in _IDS}
     return read_submission(ids, patient)
