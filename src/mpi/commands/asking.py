@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from mpi.api.rendering import fields_of
 from mpi.api.submissions import parse_pair
 from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, settings
 from mpi.commands.terminal import show_json, show_pairs, show_table
@@ -52,8 +51,8 @@ def match(
     if as_json:
         show_json(found)
         return
-    values = fields_of(found)
-    show_pairs("Answer", {name: values[name] for name in _SHOWN if values[name] is not None})
+    values = {name: getattr(found, name) for name in _SHOWN}
+    show_pairs("Answer", {name: value for name, value in values.items() if value is not None})
     if found.candidates:
         show_table(
             ("candidate", "weight", "grade"),

@@ -39,10 +39,10 @@ async def fill_demo(container: Container) -> None:
     if known >= ROWS:
         return
     with progress_bar("Loading made-up patients", counts_rows=True) as bar:
-        task = bar.add_task("", total=ROWS)
+        task = bar.add_task("", total=ROWS, rows=0)
 
         def advance(report: Report) -> None:
-            bar.update(task, completed=report.rows)
+            bar.update(task, completed=report.rows, rows=report.rows)
 
         rows = _rows(Population(ROWS, SEED))
         await load(container.index, rows, actor=_ACTOR, reject=_never, progress=advance)
@@ -71,9 +71,14 @@ def population(
     truth = truth or path.with_name(f"truth-{path.name}")
     made = Population(rows, seed, profile)
     with progress_bar("Making up patients", counts_rows=True) as bar:
-        task = bar.add_task("", total=rows)
+        task = bar.add_task("", total=rows, rows=0)
         try:
-            write(made, path, truth, progress=lambda done, _: bar.update(task, completed=done))
+            write(
+                made,
+                path,
+                truth,
+                progress=lambda done, _: bar.update(task, completed=done, rows=done),
+            )
         except OSError as error:
             raise ConfigurationError(f"the file cannot be written: {error.strerror}") from None
     note(f"{rows:,} registrations and their truth are written.")

@@ -60,7 +60,9 @@ def list_keys(*, embedded: Embedded = False, demo: Demo = False, as_json: AsJson
     if as_json:
         show_json(keys)
     else:
-        show_table(("key", "name", "scopes", "created", "revoked"), [tuple(k.values()) for k in keys])
+        show_table(
+            ("key", "name", "scopes", "created", "revoked"), [tuple(k.values()) for k in keys]
+        )
 
 
 @app.command("revoke")

@@ -68,24 +68,28 @@ def _text(value: Any) -> str:
 
 
 class _Rate(ProgressColumn):
-    """Rows per second so far."""
+    """Rows per second so far, for tasks that count ``rows``."""
 
     def render(self, task: Task) -> Text:
-        rows, seconds = task.fields.get("rows", task.completed), task.elapsed or 0
-        return Text(f"{rows / seconds:,.0f} rows/s" if seconds > 0 else "", style="cyan")
+        rows, seconds = task.fields.get("rows"), task.elapsed or 0
+        return Text(f"{rows / seconds:,.0f} rows/s" if rows and seconds > 0 else "")
 
 
 @contextmanager
 def progress_bar(title: str, *, counts_rows: bool) -> Iterator[Progress]:
     """A bar with rate and time left on standard error; silent where that is no terminal."""
     amount = MofNCompleteColumn() if counts_rows else TaskProgressColumn()
-    columns = (TextColumn(title), BarColumn(), amount, _Rate(), TimeElapsedColumn())
+    terminal = console(error=True)
     bar = Progress(
-        *columns,
+        TextColumn(title),
+        BarColumn(),
+        amount,
+        _Rate(),
+        TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=console(error=True),
-        transient=False,
+        console=terminal,
+        disable=not terminal.is_terminal,
         refresh_per_second=4,
     )
     with bar:
