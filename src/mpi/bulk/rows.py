@@ -43,7 +43,7 @@ class RowFile:
     @property
     def position(self) -> int:
         """Bytes read so far."""
-        return self._raw.tell()
+        return self.size if self._raw.closed else self._raw.tell()
 
     def rows(self) -> Iterator[Row]:
         """Every row in order. The first character tells NDJSON (``{``) from CSV.
@@ -98,20 +98,20 @@ def _object(text: bytes, rename: Rename) -> dict[str, Any] | MalformedBody:
 
 def _csv(lines: io.BufferedReader[io.RawIOBase], rename: Rename) -> Iterator[Row]:
     # Bytes that are no UTF-8 survive as surrogates, so that their row alone is read as Windows-1252.
-    text = io.TextIOWrapper(lines, "utf-8-sig", errors="surrogateescape", newline="")
-    table = csv.reader(text)
-    header = next(table, [])
-    columns = [rename.get(name.strip(), name.strip().lower()) for name in header]
-    while True:
-        try:
-            cells = next(table)
-        except StopIteration:
-            return
-        except csv.Error:
-            yield Row(table.line_num, MalformedBody("the line is not valid CSV"))
-            continue
-        if cells:
-            yield Row(table.line_num, _mapping(columns, cells))
+    with io.TextIOWrapper(lines, "utf-8-sig", errors="surrogateescape", newline="") as text:
+        table = csv.reader(text)
+        header = next(table, [])
+        columns = [rename.get(name.strip(), name.strip().lower()) for name in header]
+        while True:
+            try:
+                cells = next(table)
+            except StopIteration:
+                return
+            except csv.Error:
+                yield Row(table.line_num, MalformedBody("the line is not valid CSV"))
+                continue
+            if cells:
+                yield Row(table.line_num, _mapping(columns, cells))
 
 
 def _mapping(columns: list[str], cells: list[str]) -> dict[str, Any] | MalformedBody:

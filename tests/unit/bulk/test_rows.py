@@ -1,0 +1,152 @@
+"""Reading files of rows: forms, encodings, damage."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mpi.bulk.files import private_file
+from mpi.bulk.rows import open_rows
+from mpi.errors import ConfigurationError, MalformedBody
+
+
+def contents(path: Path, raw: bytes, rename: dict[str, str] | None = None) -> list[Any]:
+    path.write_bytes(raw)
+    with open_rows(path, rename) as file:
+        return [row.content for row in file.rows()]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "rows"
+
+
+def test_csv_drops_empty_cells_and_surrounding_spaces(path: Path) -> None:
+    found = contents(path, b"source,first_name,zip\nA, Ann ,\n\nB,,98101\n")
+    assert found == [{"source": "A", "first_name": "Ann"}, {"source": "B", "zip": "98101"}]
+
+
+def test_csv_headings_are_read_without_case_and_byte_order_mark(path: Path) -> None:
+    assert contents(path, b"\xef\xbb\xbfSource, First_Name\nA,Ann\n") == [
+        {"source": "A", "first_name": "Ann"}
+    ]
+
+
+def test_csv_quotes_and_line_breaks_in_cells(path: Path) -> None:
+    raw = b'source,address\r\nA,"12 ""Old"" Road\r\nRear"\r\nB,x\r\n'
+    assert contents(path, raw) == [
+        {"source": "A", "address": '12 "Old" Road\r\nRear'},
+        {"source": "B", "address": "x"},
+    ]
+
+
+def test_csv_rows_may_be_short_but_not_long(path: Path) -> None:
+    found = contents(path, b"source,zip\nA\nB,1,2\nC,3\n")
+    assert found[0] == {"source": "A"}
+    assert isinstance(found[1], MalformedBody)
+    assert found[2] == {"source": "C", "zip": "3"}
+
+
+def test_csv_cells_of_plural_columns_may_hold_lists(path: Path) -> None:
+    raw = b'phones,names\n"[""1"",""2""]",\n[broken,\nplain,\n'
+    found = contents(path, raw)
+    assert found[0] == {"phones": ["1", "2"]}
+    assert isinstance(found[1], MalformedBody)
+    assert found[2] == {"phones": "plain"}
+
+
+def test_csv_cells_in_windows_1252_spoil_no_other_row(path: Path) -> None:
+    raw = b"name\n" + "Muñoz\n".encode("cp1252") + "Muñoz\n".encode()
+    assert contents(path, raw) == [{"name": "Muñoz"}, {"name": "Muñoz"}]
+
+
+def test_an_oversized_cell_is_one_bad_row(path: Path) -> None:
+    found = contents(path, b"name\n" + b"x" * 200_000 + b"\nAnn\n")
+    assert isinstance(found[0], MalformedBody)
+    assert found[-1] == {"name": "Ann"}
+
+
+def test_ndjson(path: Path) -> None:
+    found = contents(path, b'\xef\xbb\xbf{"a": 1}\n\n  {"b": null}  \n7\n{broken\n{"c": "d"}')
+    assert [found[0], found[1], found[4]] == [{"a": 1}, {"b": None}, {"c": "d"}]
+    assert all(isinstance(item, MalformedBody) for item in found[2:4])
+
+
+def test_lines_are_numbered_as_an_editor_does(path: Path) -> None:
+    path.write_bytes(b'{"a": 1}\n\n{"b": 2}\n')
+    with open_rows(path) as file:
+        assert [row.line for row in file.rows()] == [1, 3]
+    path.write_bytes(b'a\n"1\n2"\n3\n')
+    with open_rows(path) as file:
+        assert [row.line for row in file.rows()] == [3, 4]
+
+
+def test_gzip_is_told_by_content_not_by_name(path: Path) -> None:
+    assert contents(path, gzip.compress(b"a\n1\n")) == [{"a": "1"}]
+
+
+def test_a_damaged_gzip_file_hands_out_what_came_before(path: Path) -> None:
+    raw = gzip.compress(b'{"a": 1}\n' * 100_000)
+    path.write_bytes(raw[: len(raw) // 2])
+    with open_rows(path) as file:
+        rows = file.rows()
+        assert next(rows).content == {"a": 1}
+        with pytest.raises(ConfigurationError, match="damaged"):
+            list(rows)
+
+
+def test_columns_are_renamed_in_both_forms(path: Path) -> None:
+    rename = {"rec_id": "source_id"}
+    assert contents(path, b"rec_id\n7\n", rename) == [{"source_id": "7"}]
+    assert contents(path, b'{"rec_id": 7}\n', rename) == [{"source_id": 7}]
+
+
+@pytest.mark.parametrize("raw", [b"", b"\n", b"source,source_id\n"])
+def test_nothing_in_it(path: Path, raw: bytes) -> None:
+    assert contents(path, raw) == []
+
+
+def test_progress_is_told_in_bytes_of_the_file(path: Path) -> None:
+    path.write_bytes(gzip.compress(b'{"a": 1}\n' * 1000))
+    with open_rows(path) as file:
+        list(file.rows())
+        assert file.size == path.stat().st_size
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"), open_rows(tmp_path / "none"):
+        raise AssertionError("opened")
+
+
+def test_rows_show_no_patient() -> None:
+    from mpi.bulk.rows import Row
+
+    assert "Ann" not in repr(Row(1, {"first_name": "Ann"}))
+
+
+def test_private_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "file.csv"
+
+    def interrupted() -> None:
+        with private_file(target) as file:
+            file.write("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    assert list(target.parent.iterdir()) == []
+    with private_file(target) as file:
+        file.write("whole")
+        assert not target.exists()
+    assert target.read_text() == "whole"
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(ConfigurationError, match="cannot be written"),
+        private_file(tmp_path / "file" / "x"),
+    ):
+        raise AssertionError("opened")
