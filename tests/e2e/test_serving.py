@@ -1,0 +1,131 @@
+"""The service as a process: workers, shutdown, the demo."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.support.service import running
+
+PATIENT = {"first_name": "Ada", "last_name": "Byron", "dob": "1915-12-10", "ssn": "424-19-7908"}
+
+
+def registration(number: int) -> dict[str, object]:
+    return {"patient_data": PATIENT, "source": "A", "source_id": str(number)}
+
+
+def metric(text: str, name: str) -> float:
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    assert found, f"{name} is not among the metrics"
+    return float(found[1])
+
+
+def test_workers_add_up_their_metrics_and_see_each_others_patients(tmp_path: Path) -> None:
+    with running(tmp_path, "--workers", "2") as service:
+        answers = []
+        for number in range(20):
+            # A new connection each time, so that both workers get some.
+            answer = httpx2.post(f"{service.url}/mpi/match", json=registration(number), timeout=30)
+            answers.append(answer.json()["mpi_id"])
+        assert len(set(answers)) == 1
+        text = httpx2.get(f"{service.url}/metrics").text
+        assert metric(text, 'mpi_requests_total{method="POST",status="200"}') == 20
+        assert metric(text, "mpi_active_connections") == 1
+        assert service.stop() == 0
+
+
+def test_what_was_accepted_is_finished_and_what_was_answered_is_kept(tmp_path: Path) -> None:
+    body = json.dumps(
+        {"patients": [PATIENT | {"source": "A", "source_id": str(n)} for n in range(2000)]}
+    )
+    finished: list[httpx2.Response] = []
+    with running(tmp_path) as service:
+
+        def send() -> None:
+            header = {"content-type": "application/json"}
+            finished.append(
+                httpx2.post(f"{service.url}/mpi/batch", content=body, headers=header, timeout=60)
+            )
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        time.sleep(0.3)
+        service.process.send_signal(signal.SIGTERM)
+        thread.join(60)
+        service.process.wait(30)
+    assert [response.status_code for response in finished] == [200]
+    assert len(finished[0].json()["results"]) == 2000
+    with running(tmp_path) as service:
+        for number in (0, 1999):
+            assert httpx2.get(f"{service.url}/mpi/records/A/{number}").status_code == 200
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_answer_survives_the_death_of_the_service(tmp_path: Path, workers: str) -> None:
+    with running(tmp_path, "--workers", workers) as service:
+        answer = httpx2.post(f"{service.url}/mpi/match", json=registration(1), timeout=30).json()
+        children = _children(service.process.pid)
+        for pid in (service.process.pid, *children):
+            os.kill(pid, signal.SIGKILL)
+        service.process.wait(30)
+    with running(tmp_path) as service:
+        record = httpx2.get(f"{service.url}/mpi/records/A/1").json()
+        assert record["mpi_id"] == answer["mpi_id"]
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def test_a_client_that_leaves_keeps_the_rows_that_were_committed(tmp_path: Path) -> None:
+    rows = [PATIENT | {"source": "A", "source_id": str(n)} for n in range(3000)]
+    body = json.dumps({"patients": rows}).encode()
+    head = (
+        "POST /mpi/batch HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Accept: application/x-ndjson\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    with running(tmp_path, settings={"BATCH_SIZE": "50"}) as service:
+        port = int(service.url.rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(head + body)
+            assert b"200 OK" in connection.recv(1000)
+        assert httpx2.get(f"{service.url}/mpi/records/A/0").status_code == 200
+        replay = httpx2.post(f"{service.url}/mpi/batch", json={"patients": rows}, timeout=120)
+        results = replay.json()["results"]
+        assert {row["status"] for row in results} <= {"created", "matched"}
+        assert len({row["mpi_id"] for row in results}) == 1
+        kept = [row["event_id"] is None for row in results]
+        assert kept == sorted(kept, reverse=True), "what was committed is a run from the start"
+        assert kept[0]
+
+
+def test_the_demo_is_loaded_once_and_says_that_it_is_one(tmp_path: Path) -> None:
+    example = {
+        "patient_data": {
+            "ssn": "123-45-6789",
+            "first_name": "John",
+            "last_name": "Smith",
+            "dob": "1980-01-01",
+        }
+    }
+    with running(tmp_path, "--demo") as service:
+        assert httpx2.get(f"{service.url}/health/ready").json()["demo"] is True
+        found = httpx2.post(f"{service.url}/mpi/match", json=example, timeout=30).json()
+        assert found["mpi_id"] or found["candidates"]
+        position = httpx2.get(f"{service.url}/health/ready").json()["position"]
+        assert position >= 10_000
+    started = time.monotonic()
+    with running(tmp_path, "--demo") as service:
+        assert time.monotonic() - started < 15
+        assert httpx2.get(f"{service.url}/health/ready").json()["position"] == position
+    assert not (tmp_path / "data" / "mpi" / "mpi.sqlite3").exists()
