@@ -1,0 +1,59 @@
+"""Facts that forbid an automatic link whatever the weight says."""
+
+from __future__ import annotations
+
+
+from mpi.matching.comparison import TRAIT_INDEX, level_number
+from mpi.matching.model import Matrix
+
+_GIVEN_APART = [level_number("given", level) for level in ("different", "loose")]
+_DOB_SAME = [level_number("dob", level) for level in ("exact", "january_first")]
+
+
+def vetoes_between(levels: Matrix) -> tuple[str, ...]:
+    """Stable codes of every veto between a record and the records of one person, from their comparison vectors."""
+    found = []
+    if _any(levels, "suffix", "conflict"):
+        found.append("suffix_conflict")
+    if _any(levels, "birth_order", "conflict"):
+        found.append("birth_order_conflict")
+    if _only(levels, "ssn", ("different", "last_four_differ")) and not _any(
+        levels, "identifier", "exact"
+    ):
+        found.append("ssn_conflict")
+    if _twin_pattern(levels):
+        found.append("twin_pattern")
+    if _another_sex_and_name(levels):
+        found.append("sex_and_given_differ")
+    return tuple(found)
+
+
+def _any(levels: Matrix, trait: str, level: str) -> bool:
+    return bool((levels[:, TRAIT_INDEX[trait]] == level_number(trait, level)).any())
+
+
+def _only(levels: Matrix, trait: str, names: tuple[str, ...]) -> bool:
+    """The trait was compared somewhere, and nowhere better than the named levels."""
+    column = levels[:, TRAIT_INDEX[trait]]
+    spoken = column[column > 0]
+    return bool(len(spoken)) and set(spoken.tolist()) <= {
+        level_number(trait, name) for name in names
+    }
+
+
+def _given_apart(levels: Matrix) -> bool:
+    """Some given names were compared, and none of them agrees."""
+    column = set(levels[:, TRAIT_INDEX["given"]].tolist()) - {0}
+    return bool(column) and column <= set(_GIVEN_APART)
+
+
+def _twin_pattern(levels: Matrix) -> bool:
+    """Born the same day, another given name, and numbers issued in a row, an order of birth, or one home."""
+    if not _given_apart(levels) or not set(levels[:, TRAIT_INDEX["dob"]].tolist()) & set(_DOB_SAME):
+        return False
+    return not _any(levels, "ssn", "exact")
+
+
+def _another_sex_and_name(levels: Matrix) -> bool:
+    """Sex and given name both disagree: spouses and siblings share everything else."""
+    return _given_apart(levels) and _only(levels, "sex", ("different",))
