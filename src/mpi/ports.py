@@ -57,11 +57,26 @@ class IdentityStore(Protocol):
         Raises ``ConcurrentChange`` when, after ``change.position``, an event touched a record under one of
         ``guard_keys`` or a person named in the change; ``PreconditionFailed`` when an expected version differs.
         A task equal in kind and record to an open one is not opened twice: the open one's id is returned.
+
+        The store numbers persons, versions (``change.record.version`` is ignored), events and tasks.
+        An ACTIVE or DELETED version becomes the current one, the one before it HISTORY. A PENDING or
+        HISTORY version is only kept; content that is pending already is not kept twice: as HISTORY it
+        counts as rejected, as ACTIVE as accepted. ``moves`` must agree with it: an active record
+        belongs to one person, a deleted one to none.
+
+        What nobody else did first is checked too: origins, retired and revived persons, an event undone
+        before, a task decided before, an assertion lifted before – else ``ConcurrentChange``. ``Conflict``
+        means that the change itself is wrong: it names what does not exist, leaves a person without a
+        record or a retired one with some, or leaves two records asserted not-same in one person.
         """
         ...
 
     def group(self) -> AbstractAsyncContextManager[None]:
-        """Commits inside become durable together when the block ends; reads inside see them at once."""
+        """Commits inside become durable together when the block ends; reads inside see them at once.
+
+        Nobody outside the block sees them before. A commit refused inside leaves the others; an exception that
+        leaves the block, or ``StoreUnavailable`` at its end, means that none of them is stored.
+        """
         ...
 
 

@@ -29,7 +29,7 @@ from mpi.errors import Conflict
 from mpi.ports import ApiKey
 from mpi.stores import sqlite_commit, sqlite_history, sqlite_reads
 from mpi.stores.codec import decode_time, encode_time
-from mpi.stores.sqlite_schema import get_meta, prepare, set_meta
+from mpi.stores.sqlite_schema import prepare, set_meta
 from mpi.stores.sqlite_transactions import Transactions
 
 BLOCK_LIMIT = 500
@@ -139,7 +139,8 @@ class SqliteStore:
 
     async def position(self) -> int:
         """See :class:`mpi.ports.IdentityHistory`."""
-        return await self._transactions.read(sqlite_history.position)
+        row = await self._transactions.look(sqlite_history.POSITION)
+        return int(row[0])
 
     async def statistics(self) -> dict[str, int]:
         """See :class:`mpi.ports.IdentityHistory`."""
@@ -165,9 +166,7 @@ class SqliteStore:
 
     async def find_key(self, digest: bytes) -> ApiKey | None:
         """See :class:`mpi.ports.KeyStore`."""
-        row = await self._transactions.read(
-            lambda c: c.execute(f"{_KEYS} WHERE digest = ?", (digest,)).fetchone()
-        )
+        row = await self._transactions.look(f"{_KEYS} WHERE digest = ?", (digest,))
         return None if row is None else _api_key(row)
 
     async def list_keys(self) -> tuple[ApiKey, ...]:
@@ -186,7 +185,7 @@ class SqliteStore:
 
     async def is_demo(self) -> bool:
         """Whether the database holds made-up patients."""
-        return await self._transactions.read(lambda c: get_meta(c, "demo") is not None)
+        return await self._transactions.look("SELECT 1 FROM meta WHERE name = 'demo'") is not None
 
     async def mark_demo(self) -> None:
         """Mark the database, for ever, as one of made-up patients."""

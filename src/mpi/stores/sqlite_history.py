@@ -20,6 +20,7 @@ _EVENTS_OF_PERSON = """SELECT e.* FROM event_person x
     CROSS JOIN event e ON e.seq = x.seq
     WHERE x.person = (SELECT id FROM person WHERE mpi_id = ?) AND x.seq > ?
     ORDER BY x.seq LIMIT ?"""
+POSITION = "SELECT coalesce(max(seq), 0) FROM event"
 _EVENT = "SELECT e.* FROM event e WHERE e.seq = ?"
 _LATER_EVENTS = """SELECT e.* FROM event e WHERE e.seq IN (
         SELECT later.seq FROM json_each(?2) j
@@ -209,8 +210,3 @@ def statistics(connection: sqlite3.Connection) -> dict[str, int]:
     row = connection.execute("""SELECT records, persons, retired, tasks_open, assertions,
         (SELECT coalesce(max(seq), 0) FROM event) FROM tally""").fetchone()
     return dict(zip(names, row, strict=True))
-
-
-def position(connection: sqlite3.Connection) -> int:
-    """See :meth:`mpi.ports.IdentityHistory.position`."""
-    return int(connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])

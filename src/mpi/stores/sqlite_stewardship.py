@@ -13,8 +13,8 @@ from mpi.errors import ConcurrentChange, Conflict, NotFound
 from mpi.stores.codec import encode_time
 from mpi.stores.numbering import task_id, task_number
 
-_PAIR = """SELECT id, kind FROM assertion WHERE lifted_seq IS NULL AND
-    (left_record = ?1 AND right_record = ?2 OR left_record = ?2 AND right_record = ?1)"""
+_PAIR = """SELECT id, kind FROM assertion WHERE lifted_seq IS NULL
+    AND left_record IN (?1, ?2) AND right_record IN (?1, ?2)"""
 
 
 def apply_assertions(

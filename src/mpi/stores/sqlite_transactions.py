@@ -62,6 +62,13 @@ class Transactions:
             if self._reader.in_transaction:
                 self._reader.execute("ROLLBACK")
 
+    async def look(self, statement: str, values: tuple[Any, ...] = ()) -> Any:
+        """The first row of one statement, which is a snapshot by itself; None without rows."""
+        self._check_open()
+        if self._in_group:
+            return _translated(lambda: self._writer.execute(statement, values).fetchone())
+        return await _patiently(lambda: self._reader.execute(statement, values).fetchone())
+
     async def stream(self, statement: str, rows: int) -> AsyncIterator[list[tuple[Any, ...]]]:
         """The rows of a long read in batches: one snapshot, on a connection of its own."""
         self._check_open()

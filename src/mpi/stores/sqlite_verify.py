@@ -83,12 +83,6 @@ _QUERIES: tuple[tuple[str, str, str], ...] = (
         UNION SELECT record FROM link WHERE until_seq <= from_seq""",
     ),
     (
-        "stray_blocking_key",
-        "record {} has blocking keys though it is not active",
-        """SELECT DISTINCT b.record FROM blocking_key b LEFT JOIN record r ON r.id = b.record
-        WHERE r.status IS NOT 'active'""",
-    ),
-    (
         "event_gap",
         "an event is missing before event {}",
         """SELECT e.seq FROM event e WHERE e.seq > 1
@@ -163,27 +157,26 @@ def _contents(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _blocking(connection: sqlite3.Connection) -> Iterator[str]:
-    """Every key of every active record has its row, and there are no further rows."""
-    expected = 0
-    look_up = connection.cursor()
+    """The rows of a record are the keys of its current version while it is active, else none.
+
+    Number and sum of the keys are compared, not the keys: the table lies in the order of keys, and
+    looking up thirty of them for each record takes ten times as long as one pass.
+    """
+    balance: dict[int, int] = {}
     for record, blob in connection.execute(
         """SELECT r.id, v.blocking_keys FROM record r JOIN record_version v ON v.id = r.version_id
         WHERE r.status = 'active'"""
     ):
-        keys = _keys(blob)
-        expected += len(keys)
-        found = sum(
-            look_up.execute(
-                "SELECT count(*) FROM blocking_key WHERE key = ? AND record = ?", (key, record)
-            ).fetchone()[0]
-            for key in keys
-        )
-        if found < len(keys):
-            yield f"record {record} lacks rows of its blocking keys"
-            expected += found - len(keys)
-    rows = connection.execute("SELECT count(*) FROM blocking_key").fetchone()[0]
-    if rows > expected:
-        yield f"{rows - expected} rows belong to no key of an active record"
+        balance[record] = sum(key + _ONE_ROW for key in _keys(blob))
+    for key, record in connection.execute("SELECT key, record FROM blocking_key"):
+        balance[record] = balance.get(record, 0) - key - _ONE_ROW
+    for record, rest in balance.items():
+        if rest:
+            yield f"record {record} is not under the blocking keys of its current version"
+
+
+_ONE_ROW = 1 << 96
+"""Counts rows in the digits above any sum of keys."""
 
 
 def _keys(blob: bytes) -> set[int]:
