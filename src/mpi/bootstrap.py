@@ -12,9 +12,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from mpi.domain.record import Submission
+import orjson
+
 from mpi.errors import ConfigurationError
 from mpi.matching.model import Model, load_default_model, load_model
+from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.service.access import Access
 from mpi.service.index import MasterPatientIndex
 from mpi.service.stewardship import Stewardship
@@ -38,12 +40,15 @@ class Container:
     store: SqliteStore
     model_version: str
 
-    def enrolls(self, submission: Submission, *, wish: bool | None) -> bool:
-        """Whether a submission is registered: as it wishes, otherwise by ``MPI_ENROLL``."""
+    def enrolls(self, *, named: bool, wish: bool | None) -> bool:
+        """Whether a submission is registered: as it wishes, otherwise by ``MPI_ENROLL``.
+
+        ``named``: it brings its source and source id.
+        """
         if wish is not None:
             return wish
         policy = self.settings.enroll
-        return policy == "always" or (policy == "identified" and submission.key is not None)
+        return policy == "always" or (policy == "identified" and named)
 
     async def facts(self) -> dict[str, Any]:
         """What serves here, for the health page. Raises ``StoreUnavailable``."""
@@ -141,13 +146,30 @@ def _model(settings: Settings) -> Model:
     if settings.model is None:
         return load_default_model()
     try:
-        document = settings.model.read_bytes()
+        return load_model(settings.model.read_bytes())
     except OSError as error:
+        reason = f"cannot be read ({error.strerror})"
+    except (ValueError, KeyError, TypeError):
+        reason = "is no model document of this version"
+    raise ConfigurationError(
+        f"MPI_MODEL {reason}; name a model document, or unset it to use the shipped model"
+    )
+
+
+def _placeholders(settings: Settings) -> Placeholders:
+    """The shipped table and what ``MPI_PLACEHOLDERS`` adds: ``{"ssn": ["…"], "full_name": ["…"]}``."""
+    given = settings.placeholders
+    if given is None:
+        return DEFAULT
+    try:
+        text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
+        return DEFAULT.extended(orjson.loads(text))
+    except (OSError, ValueError, TypeError, AttributeError):
+        traits = ", ".join(sorted(DEFAULT.values))
         raise ConfigurationError(
-            f"MPI_MODEL cannot be read ({error.strerror}); name a model document, or unset it to "
-            "use the shipped model"
+            "MPI_PLACEHOLDERS must be a JSON object of lists, or the path of a file that holds one; "
+            f"its names are {traits}"
         ) from None
-    return load_model(document)
 
 
 def _now() -> datetime:

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import MutableMapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -101,11 +102,24 @@ class Metrics:
 
     def render(self) -> bytes:
         """The text format of Prometheus, over all workers where there are several."""
-        if MULTIPROCESS in os.environ:
+        if folder := os.environ.get(MULTIPROCESS):
+            _forget_dead(Path(folder))
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
             return generate_latest(registry)
         return generate_latest(self.registry)
+
+
+def _forget_dead(folder: Path) -> None:
+    """Drop the gauges of workers that were killed: what they were doing, nobody does any more."""
+    for file in folder.glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            file.unlink(missing_ok=True)
+        except PermissionError:
+            continue
 
 
 _COUNTERS = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -23,7 +24,7 @@ from mpi.api.schemas import (
     SearchAnswer,
 )
 from mpi.api.security import principal
-from mpi.api.submissions import Batch, parse_batch, parse_match, parse_pair, parse_search
+from mpi.api.submissions import Batch, Row, parse_batch, parse_match, parse_pair, parse_search
 from mpi.domain.record import Submission
 from mpi.errors import MpiError
 
@@ -44,7 +45,8 @@ async def match(request: Request) -> Response:
     asked = parse_match(await request.body())
     parts = container(request)
     who = principal(request)
-    who.require("submit" if parts.enrolls(asked.submission, wish=asked.enroll) else "read")
+    enrolls = parts.enrolls(named=asked.submission.key is not None, wish=asked.enroll)
+    who.require("submit" if enrolls else "read")
     found = await parts.index.resolve(
         asked.submission,
         enroll=asked.enroll,
@@ -78,8 +80,7 @@ async def batch(request: Request) -> Response:
     parts = container(request)
     asked = parse_batch(await request.body(), parts.settings.batch_limit)
     who = principal(request)
-    rows = [row.submission for row in asked.rows if isinstance(row.submission, Submission)]
-    enrolls = any(parts.enrolls(row, wish=asked.enroll) for row in rows)
+    enrolls = parts.enrolls(named=asked.is_named, wish=asked.enroll)
     who.require("submit" if enrolls else "read")
     results = _results(request, asked, who.name)
     if NDJSON in request.headers.get("accept", ""):
@@ -129,17 +130,19 @@ async def explain(request: Request) -> Response:
 
 
 async def _results(request: Request, asked: Batch, actor: str) -> AsyncIterator[dict[str, Any]]:
-    parts = container(request)
-    name = request_id(request)
-    found = parts.index.batch(
-        (row.submission for row in asked.rows),
-        enroll=asked.enroll,
-        actor=actor,
-        explain=asked.explain,
-    )
+    parts, name = container(request), request_id(request)
+    waiting: deque[Row] = deque()
+
+    def submissions() -> Iterator[Submission | MpiError]:
+        for row in asked.rows():
+            waiting.append(row)
+            yield row.submission
+
     index = 0
-    async for result in found:
-        row = asked.rows[index]
+    async for result in parts.index.batch(
+        submissions(), enroll=asked.enroll, actor=actor, explain=asked.explain
+    ):
+        row = waiting.popleft()
         mark = {"index": index, "correlation_id": row.correlation_id, "request_id": name}
         if isinstance(result, MpiError):
             yield problem(result) | mark

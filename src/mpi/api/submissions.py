@@ -5,7 +5,7 @@ The published models in :mod:`mpi.api.requests` accept and reject the same bodie
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,11 +44,24 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A parsed ``/mpi/batch`` body."""
+    """A ``/mpi/batch`` body; its rows are parsed when their turn comes, not to hold up others."""
 
-    rows: tuple[Row, ...]
+    patients: list[Any]
+    source: str | None
     enroll: bool | None
     explain: bool
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a row brings an id, so that it would be a registration."""
+        return any(
+            isinstance(patient, dict) and patient.get("source_id") is not None
+            for patient in self.patients
+        )
+
+    def rows(self) -> Iterator[Row]:
+        """Every row in order. Those that are wrong stay in their place as errors."""
+        return (parse_row(patient, self.source) for patient in self.patients)
 
 
 def parse_match(body: bytes) -> Matching:
@@ -87,7 +100,7 @@ def parse_pair(body: bytes) -> tuple[Submission | RecordKey, Submission | Record
 
 
 def parse_batch(body: bytes, limit: int) -> Batch:
-    """The body of ``POST /mpi/batch``. Rows that are wrong stay in their place as errors."""
+    """The body of ``POST /mpi/batch``."""
     document = _object(body)
     patients = document.get("patients")
     if not isinstance(patients, list):
@@ -97,7 +110,7 @@ def parse_batch(body: bytes, limit: int) -> Batch:
     named = None if document.get("source") is None else parse_key(document["source"], "0")
     source = None if named is None else named.source
     enroll, explain = _flag(document, "enroll"), bool(_flag(document, "explain"))
-    return Batch(tuple(parse_row(patient, source) for patient in patients), enroll, explain)
+    return Batch(patients, source, enroll, explain)
 
 
 def parse_row(patient: object, source: str | None = None) -> Row:
