@@ -8,6 +8,7 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -71,15 +72,24 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     Raises:
         ConfigurationError: one sentence about what is wrong and how to mend it.
     """
-    model = _model(settings)
+    model, placeholders = _model(settings), _placeholders(settings)
     key = hmac_key(settings, create=create)
     store = open_store(settings.sqlite_path, fingerprint(key), create=create)
     metrics = Metrics()
-    index = MasterPatientIndex(store=store, model=model, hmac_key=key, clock=_now)
+    index = MasterPatientIndex(
+        store=store,
+        model=model,
+        hmac_key=key,
+        clock=_now,
+        placeholders=placeholders,
+        enroll=settings.enroll,
+        batch_size=settings.batch_size,
+        narrowed=partial(metrics.count, "mpi_blocks_narrowed_total"),
+    )
     return Container(
         settings=settings,
         index=index,
-        stewardship=Stewardship(store=store, model=model, clock=_now),
+        stewardship=Stewardship(store=store, clock=_now),
         access=Access(store, key, monotonic),
         metrics=metrics,
         store=store,

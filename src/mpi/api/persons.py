@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -29,9 +29,13 @@ async def get_person(
     request: Request,
     mpi_id: MpiId,
     _: Reader,
-    as_of: Annotated[datetime | None, Query(description="As it stood at that moment.")] = None,
+    as_of: Annotated[
+        datetime | None, Query(description="As it stood then; without zone it is UTC.")
+    ] = None,
 ) -> Response:
     """The golden record, the records behind it, and every number the patient goes by."""
+    if as_of is not None and as_of.tzinfo is None:
+        as_of = as_of.replace(tzinfo=UTC)
     person = await container(request).index.person(mpi_id, as_of)
     return answer(person, etag=person.version)
 

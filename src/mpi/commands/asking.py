@@ -15,7 +15,7 @@ from mpi.commands.terminal import show_json, show_pairs, show_table
 from mpi.domain.registration import read_flat
 from mpi.errors import InvalidInput, MalformedBody
 from mpi.matching.decision import Explanation
-from mpi.service.index import MatchAnswer
+from mpi.service.answers import MatchAnswer
 
 _SHOWN = ("mpi_id", "status", "grade", "confidence", "match_weight", "reason", "task_id")
 
