@@ -144,3 +144,7 @@ class KeyStore(Protocol):
     async def list_keys(self) -> tuple[ApiKey, ...]: ...
 
     async def revoke_key(self, key_id: str) -> bool: ...
+
+
+class IndexStore(IdentityStore, IdentityHistory, Protocol):
+    """What the service needs of one store: who is who, and what happened."""

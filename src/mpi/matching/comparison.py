@@ -22,7 +22,7 @@ from mpi.matching.record import StandardAddress, StandardRecord
 
 MISSING = "missing"
 
-type_name = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+FullName = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 _SIMILAR, _CLOSE, _LOOSE = 0.94, 0.88, 0.78
 _EDITS_NEED_LENGTH = 4  # one edit in a shorter name changes the name
@@ -41,17 +41,17 @@ def _similarity_level(left: str, right: str) -> str | None:
     return "loose" if score >= _LOOSE else None
 
 
-def _names(record: StandardRecord) -> type_name:
+def _names(record: StandardRecord) -> FullName:
     return record.given, record.middle, record.family
 
 
-def _crossed(left: type_name, right: type_name) -> bool:
+def _crossed(left: FullName, right: FullName) -> bool:
     """Given and family name exchanged on one side (at least one of them recognisably)."""
     (left_given, _, left_family), (right_given, _, right_family) = left, right
     return bool(set(left_given) & set(right_family)) and bool(set(left_family) & set(right_given))
 
 
-def compare_given(left: type_name, right: type_name) -> str:
+def compare_given(left: FullName, right: FullName) -> str:
     """Given names: whole, nickname, shared token, initial, spelling, taken from the middle, swapped."""
     one, other = left[0], right[0]
     if not one or not other:
@@ -59,6 +59,12 @@ def compare_given(left: type_name, right: type_name) -> str:
     first, second = one[0], other[0]
     if first == second or "".join(one) == "".join(other):
         return "exact"
+    return _short_form(first, second, one, other) or _spelling_or_place(first, second, left, right)
+
+
+def _short_form(
+    first: str, second: str, one: tuple[str, ...], other: tuple[str, ...]
+) -> str | None:
     if are_nicknames(first, second):
         return "nickname"
     if set(one) & set(other):
@@ -67,6 +73,10 @@ def compare_given(left: type_name, right: type_name) -> str:
         return "initial"
     if min(len(first), len(second)) >= 3 and (first.startswith(second) or second.startswith(first)):
         return "prefix"
+    return None
+
+
+def _spelling_or_place(first: str, second: str, left: FullName, right: FullName) -> str:
     spelling = _similarity_level(first, second)
     if spelling in ("similar", "close"):
         return spelling
@@ -77,7 +87,7 @@ def compare_given(left: type_name, right: type_name) -> str:
     return spelling or "different"
 
 
-def compare_family(left: type_name, right: type_name) -> str:
+def compare_family(left: FullName, right: FullName) -> str:
     """Surnames, order-free: current, maiden and hyphenated parts all count."""
     one, other = left[2], right[2]
     if not one or not other:
@@ -347,10 +357,19 @@ def compare(record: StandardRecord, others: Sequence[StandardRecord]) -> NDArray
     """The comparison vectors of ``record`` with each of ``others``: shape (len(others), len(TRAITS))."""
     matrix = np.zeros((len(others), len(TRAITS)), dtype=np.int8)
     for column, (trait, numbers) in enumerate(zip(TRAITS, _LEVEL_NUMBERS, strict=True)):
-        mine, seen = trait.value(record), {}
+        mine = trait.value(record)
+        seen: dict[Any, int] = {}
         for row, value in enumerate(map(trait.value, others)):
             level = seen.get(value)
             if level is None:
                 level = seen[value] = numbers[trait.comparator(mine, value)]
             matrix[row, column] = level
     return matrix
+
+
+def distinct_traits(left: StandardRecord, right: StandardRecord) -> frozenset[str]:
+    """Names of the traits on which two records plainly differ (level ``different``)."""
+    (vector,) = compare(left, [right])
+    return frozenset(
+        t.name for t, n in zip(TRAITS, vector, strict=True) if t.levels[n] == "different"
+    )

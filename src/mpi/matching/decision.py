@@ -114,7 +114,9 @@ def _level_weights(
     level = column[best]
     weight = float(model.match[trait, level])
     values = (
-        len({TRAITS[trait].value(records[i].standard) for i in spoken}) if len(spoken) > 1 else 1
+        len({TRAITS[trait].value(records[i].standard) for i in spoken.tolist()})
+        if len(spoken) > 1
+        else 1
     )
     if values > 1 and model.agreement[trait, level]:
         u = float(model.chance[trait, level])
@@ -155,7 +157,6 @@ def explain_person(
     person: PersonState,
     model: Model,
     index_size: int,
-    key: RecordKey | None = None,
 ) -> Explanation:
     """Every row that makes up the weight of one person, whether it matches or not."""
     levels = compare(record, [other.standard for other in person.records])

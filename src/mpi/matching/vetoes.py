@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from mpi.matching.comparison import TRAIT_INDEX, level_number
 from mpi.matching.model import Matrix
 
@@ -51,7 +50,7 @@ def _twin_pattern(levels: Matrix) -> bool:
     """Born the same day, another given name, and numbers issued in a row, an order of birth, or one home."""
     if not _given_apart(levels) or not set(levels[:, TRAIT_INDEX["dob"]].tolist()) & set(_DOB_SAME):
         return False
-    return not _any(levels, "ssn", "exact")
+    return not any(_any(levels, trait, "exact") for trait in ("ssn", "national_id", "identifier"))
 
 
 def _another_sex_and_name(levels: Matrix) -> bool:

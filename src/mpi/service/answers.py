@@ -1,0 +1,114 @@
+"""What the service answers: plain values that serialise as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from mpi.domain.identity import StoredRecord
+from mpi.domain.record import Demographics, Guarded, RecordStatus, TraitWarning
+from mpi.matching.decision import Explanation, ScoredPerson
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateView:
+    """A person that a submission may be; no demographics, so that a guess reveals nothing."""
+
+    mpi_id: str
+    match_weight: float
+    confidence: float
+    grade: str
+    vetoes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class MatchAnswer(Guarded):
+    """Who the submission is, how sure that is, and what was done."""
+
+    mpi_id: str | None
+    status: str  # matched, created, review, no_match
+    confidence: float | None = None
+    match_weight: float | None = None
+    grade: str | None = None
+    provider: str = "internal"
+    served_from: str = "provider"
+    model_version: str | None = None
+    processing_time_ms: float = 0.0
+    request_id: str = ""
+    event_id: str | None = None
+    task_id: str | None = None
+    source: str | None = None
+    source_id: str | None = None
+    provisional: bool = False
+    provider_ids: dict[str, str | None] = field(default_factory=lambda: {"verato": None})
+    provider_score: float | None = None
+    reason: str | None = None
+    warnings: tuple[TraitWarning, ...] = ()
+    candidates: tuple[CandidateView, ...] = ()
+    explanation: Explanation | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RecordView(Guarded):
+    """One registration as it stands; ``pending`` says that a newer version waits for a steward."""
+
+    source: str
+    source_id: str
+    status: str
+    version: int
+    mpi_id: str | None
+    recorded_at: datetime | None
+    received_at: datetime
+    patient_data: Demographics
+    warnings: tuple[TraitWarning, ...]
+    pending: bool
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PersonView(Guarded):
+    """A person: golden record, records, every number it goes by, and what waits for a steward."""
+
+    mpi_id: str
+    requested_mpi_id: str
+    version: int
+    status: str
+    golden_record: Demographics
+    records: tuple[RecordView, ...]
+    crosswalk: tuple[tuple[str, str], ...]
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAnswer:
+    """What a change of identity did; with ``preview`` what it would do."""
+
+    event_id: str | None
+    mpi_id: str | None
+    retired: tuple[str, ...] = ()
+    task_ids: tuple[str, ...] = ()
+    preview: bool = False
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+def candidate_view(scored: ScoredPerson) -> CandidateView:
+    """A scored person as clients see it."""
+    return CandidateView(
+        scored.mpi_id, scored.weight, scored.confidence, scored.grade, scored.vetoes
+    )
+
+
+def record_view(record: StoredRecord, *, pending: bool = False) -> RecordView:
+    """A stored record as clients see it."""
+    return RecordView(
+        source=record.key.source,
+        source_id=record.key.source_id,
+        status=record.status,
+        version=record.version,
+        mpi_id=record.mpi_id,
+        recorded_at=record.recorded_at,
+        received_at=record.received_at,
+        patient_data=record.demographics,
+        warnings=tuple(TraitWarning(*warning) for warning in record.warnings),
+        pending=pending or record.status is RecordStatus.PENDING,
+    )

@@ -1,0 +1,286 @@
+"""Registering: a decision becomes one change of identity, retried when somebody was faster."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, replace
+
+from mpi.domain.identity import (
+    NEW_PERSON,
+    Committed,
+    EventKind,
+    IdentityChange,
+    NewTask,
+    PersonState,
+    RecordMove,
+    StoredRecord,
+    TaskKind,
+    TaskStatus,
+)
+from mpi.domain.record import RecordKey, RecordStatus
+from mpi.errors import ConcurrentChange, PreconditionFailed
+from mpi.matching.blocking import BlockingKeys
+from mpi.matching.comparison import distinct_traits
+from mpi.matching.decision import Decision, Outcome, ScoredPerson, decide, fits
+from mpi.matching.model import Model
+from mpi.matching.record import StandardRecord
+from mpi.ports import IdentityHistory, IdentityStore
+
+Moves = tuple[RecordMove, ...]
+Retired = tuple[tuple[str, str | None], ...]
+
+_TRIES = 50
+_LONGEST_WAIT_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What became of a registration: its person, the decision, and the event (None for a replay)."""
+
+    mpi_id: str | None
+    status: str
+    decision: Decision | None
+    committed: Committed | None
+    task_id: str | None
+    provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Enrollment:
+    """Registers and updates records in a store."""
+
+    store: IdentityStore
+    history: IdentityHistory
+    model: Model
+
+    async def register(
+        self, record: StoredRecord, keys: BlockingKeys, *, actor: str, if_match: int | None = None
+    ) -> Enrolled:
+        """Store the record and settle whose it is. Safe to repeat.
+
+        Raises ``PreconditionFailed`` when ``if_match`` is not the current version, ``ConcurrentChange`` when
+        others kept being faster.
+        """
+        for _ in range(_TRIES):
+            try:
+                return await self._attempt(record, keys, actor, if_match)
+            except ConcurrentChange:
+                await asyncio.sleep(
+                    random.uniform(0, _LONGEST_WAIT_S)
+                )
+        return await self._attempt(record, keys, actor, if_match)
+
+    async def _attempt(
+        self, record: StoredRecord, keys: BlockingKeys, actor: str, if_match: int | None
+    ) -> Enrolled:
+        current = await self.store.record(record.key)
+        if if_match is not None and (current is None or current.version != if_match):
+            raise PreconditionFailed("the record has another version than If-Match names")
+        if current is None or current.status is RecordStatus.DELETED:
+            kind = None if current is None else EventKind.REVIVED
+            return await self._place(record, keys, actor, kind)
+        return await self._update(record, keys, actor, current)
+
+    async def _place(
+        self, record: StoredRecord, keys: BlockingKeys, actor: str, kind: EventKind | None
+    ) -> Enrolled:
+        """A record without a person: link, review or mint."""
+        around = await self.store.candidates(keys)
+        size = around.index_size
+        decision = decide(
+            record.standard, record.key, around.persons, around.assertions, self.model, size
+        )
+        people = {person.mpi_id: person for person in around.persons}
+        survivor, moves, retired = _placement(record.key, None, decision, people)
+        default = EventKind.CREATED if survivor == NEW_PERSON else EventKind.LINKED
+        change = IdentityChange(
+            kind=kind or default,
+            at=record.received_at,
+            actor=actor,
+            record=record,
+            moves=moves,
+            retire=retired,
+            tasks=_tasks(record.key, decision),
+            position=around.position,
+            guard_keys=record.blocking_keys,
+        )
+        committed = await self.store.commit(change)
+        return _enrolled(decision, committed)
+
+    async def _update(
+        self, record: StoredRecord, keys: BlockingKeys, actor: str, current: StoredRecord
+    ) -> Enrolled:
+        versions = await self.store.versions(record.key)
+        known = next((v for v in versions if v.digest == record.digest), None)
+        if known is not None:
+            return await self._replay(current, pending=known.status is RecordStatus.PENDING)
+        if record.recorded_at and current.recorded_at and record.recorded_at < current.recorded_at:
+            return await self._keep(record, RecordStatus.HISTORY, actor, current, ())
+        if _overlays(current.standard, record.standard):
+            task = NewTask(TaskKind.OVERLAY, record.key, (_owner(current),), None, "overlay")
+            return await self._keep(record, RecordStatus.PENDING, actor, current, (task,))
+        return await self._replace(record, keys, actor, current)
+
+    async def _replay(self, current: StoredRecord, *, pending: bool) -> Enrolled:
+        task = await self._open_task(current)
+        status = "review" if pending or task is not None else "matched"
+        return Enrolled(current.mpi_id, status, None, None, task, provisional=pending)
+
+    async def _open_task(self, record: StoredRecord) -> str | None:
+        tasks = await self.history.tasks(None, mpi_id=record.mpi_id)
+        waiting = [
+            t for t in tasks if t.record == record.key and t.status is not TaskStatus.DECIDED
+        ]
+        return waiting[-1].task_id if waiting else None
+
+    async def _keep(
+        self,
+        record: StoredRecord,
+        status: RecordStatus,
+        actor: str,
+        current: StoredRecord,
+        tasks: tuple[NewTask, ...],
+    ) -> Enrolled:
+        """Keep a version that does not become the current one."""
+        change = IdentityChange(
+            kind=EventKind.UPDATED,
+            at=record.received_at,
+            actor=actor,
+            record=replace(record, status=status, blocking_keys=()),
+            tasks=tasks,
+            detail={"kept_as": status.value},
+        )
+        committed = await self.store.commit(change)
+        task = committed.task_ids[0] if tasks else await self._open_task(current)
+        status_word = "review" if tasks else "matched"
+        return Enrolled(current.mpi_id, status_word, None, committed, task, provisional=bool(tasks))
+
+    async def _replace(
+        self, record: StoredRecord, keys: BlockingKeys, actor: str, current: StoredRecord
+    ) -> Enrolled:
+        """A new version: a record among others stays and may raise a task, a record alone may join another person."""
+        around = await self.store.candidates(keys)
+        person = await self.store.person(_owner(current))
+        if person is None:
+            raise ConcurrentChange("the person of the record went away meanwhile")
+        others = replace(person, records=tuple(r for r in person.records if r.key != record.key))
+        if others.records:
+            scored = fits(
+                record.standard,
+                record.key,
+                others,
+                around.assertions,
+                self.model,
+                around.index_size,
+            )
+            decision = _staying(scored, self.model)
+            moves: Moves = ()
+            retired: Retired = ()
+            tasks = _update_tasks(record.key, decision)
+        else:
+            known = [p for p in around.persons if p.mpi_id != person.mpi_id]
+            size = around.index_size
+            decision = decide(
+                record.standard, record.key, known, around.assertions, self.model, size
+            )
+            people = {p.mpi_id: p for p in known} | {person.mpi_id: person}
+            moves, retired = _joining(person, decision, people)
+            tasks = _tasks(record.key, decision)
+        change = IdentityChange(
+            kind=EventKind.UPDATED,
+            at=record.received_at,
+            actor=actor,
+            record=record,
+            moves=moves,
+            retire=retired,
+            tasks=tasks,
+            position=around.position,
+            guard_keys=record.blocking_keys,
+            expected_versions=((person.mpi_id, person.version),),
+        )
+        try:
+            committed = await self.store.commit(change)
+        except PreconditionFailed as error:
+            raise ConcurrentChange("the person changed meanwhile") from error
+        enrolled = _enrolled(decision, committed)
+        status = "review" if tasks else "matched"
+        mine = await self.store.record(record.key)
+        return replace(enrolled, status=status, mpi_id=mine.mpi_id if mine else None)
+
+
+def _owner(record: StoredRecord) -> str:
+    if record.mpi_id is None:
+        raise ConcurrentChange("the record lost its person meanwhile")
+    return record.mpi_id
+
+
+def _placement(
+    key: RecordKey, origin: str | None, decision: Decision, people: dict[str, PersonState]
+) -> tuple[str, Moves, Retired]:
+    """Where the record goes, and which certain persons merge on that occasion (the oldest id survives)."""
+    if decision.outcome is not Outcome.LINK or decision.mpi_id is None:
+        return NEW_PERSON, (RecordMove(key, origin, NEW_PERSON),), ()
+    together = (decision.mpi_id, *decision.merge)
+    survivor = min(together)
+    moves = [RecordMove(key, origin, survivor)]
+    for mpi_id in together:
+        if mpi_id != survivor:
+            moves += [RecordMove(r.key, mpi_id, survivor) for r in people[mpi_id].records]
+    return survivor, tuple(moves), tuple((m, survivor) for m in together if m != survivor)
+
+
+def _joining(
+    person: PersonState, decision: Decision, people: dict[str, PersonState]
+) -> tuple[Moves, Retired]:
+    """A person of one record whose new version is somebody else: the two persons merge."""
+    if decision.outcome is not Outcome.LINK or decision.mpi_id is None:
+        return (), ()
+    together = (person.mpi_id, decision.mpi_id, *decision.merge)
+    survivor = min(together)
+    moves = [
+        RecordMove(r.key, mpi_id, survivor)
+        for mpi_id in together
+        if mpi_id != survivor
+        for r in people[mpi_id].records
+    ]
+    return tuple(moves), tuple((m, survivor) for m in together if m != survivor)
+
+
+def _tasks(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:
+    if not decision.review:
+        return ()
+    kind = TaskKind.MERGE if decision.outcome is Outcome.LINK else TaskKind.REVIEW
+    weight = decision.best.weight if decision.best else None
+    return (NewTask(kind, key, decision.review, weight, decision.reason or "two_certain_persons"),)
+
+
+def _update_tasks(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:
+    if decision.outcome is Outcome.LINK or decision.best is None:
+        return ()
+    best = decision.best
+    return (NewTask(TaskKind.UPDATE, key, (best.mpi_id,), best.weight, "no_longer_fits"),)
+
+
+def _staying(scored: ScoredPerson, model: Model) -> Decision:
+    """An update never silently leaves a person with other records; what no longer fits is a task."""
+    fitting = scored.weight >= model.thresholds.review and not scored.vetoes
+    outcome = Outcome.LINK if fitting or scored.same_assertion else Outcome.REVIEW
+    return Decision(outcome, scored.mpi_id, scored, ())
+
+
+def _overlays(before: StandardRecord, after: StandardRecord) -> bool:
+    """Whether a new version is plainly another patient: birth date and given name both changed beyond spelling.
+
+    A placeholder standardises to nothing, so giving John Doe his real name is no overlay.
+    """
+    stranger = distinct_traits(before, after)
+    return {"given", "dob"} <= stranger or {"given", "family", "ssn"} <= stranger
+
+
+def _enrolled(decision: Decision, committed: Committed) -> Enrolled:
+    status = {Outcome.LINK: "matched", Outcome.REVIEW: "review", Outcome.NEW: "created"}[
+        decision.outcome
+    ]
+    task = committed.task_ids[0] if committed.task_ids else None
+    return Enrolled(committed.mpi_id, status, decision, committed, task)

@@ -1,0 +1,68 @@
+"""From a submission to the record that will be compared and stored."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import orjson
+
+from mpi.domain.identity import StoredRecord
+from mpi.domain.record import Demographics, RecordKey, RecordStatus, Submission
+from mpi.matching.blocking import BlockingKeys, blocking_keys, stored_keys
+from mpi.matching.placeholders import Placeholders
+from mpi.matching.standardize import standardize
+
+ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Reads every trait once and computes keyed digests. ``clock`` gives the time of arrival."""
+
+    hmac_key: bytes
+    placeholders: Placeholders
+    clock: Callable[[], datetime]
+
+    def record(self, submission: Submission) -> tuple[StoredRecord, BlockingKeys]:
+        """The record as it would be stored. A query without ids gets a key that is never stored."""
+        key = submission.key or RecordKey("", "")
+        demographics = _scoped(submission.demographics, key.source)
+        standard, warnings = standardize(demographics, self.placeholders)
+        keys = blocking_keys(standard)
+        stored = StoredRecord(
+            key=key,
+            version=0,
+            status=RecordStatus.ACTIVE,
+            demographics=demographics,
+            standard=standard,
+            blocking_keys=stored_keys(standard),
+            digest=self._digest(b"content:", demographics),
+            received_at=self.clock(),
+            recorded_at=submission.recorded_at,
+            warnings=tuple((w.field, w.code) for w in warnings),
+        )
+        return stored, keys
+
+    def anonymous_key(self, record: StoredRecord) -> RecordKey:
+        """The key of a record that came without ids: equal people get equal keys."""
+        return RecordKey(ANONYMOUS, self._digest(b"anonymous:", record.standard).hex())
+
+    def _digest(self, purpose: bytes, value: object) -> bytes:
+        return hmac.digest(self.hmac_key, purpose + orjson.dumps(value), hashlib.sha256)[:16]
+
+
+def _scoped(demographics: Demographics, source: str) -> Demographics:
+    """Numbers without an assigning system belong to the source that sent them."""
+    scoped = tuple(
+        identifier if identifier.system or not source else replace(identifier, system=source)
+        for identifier in demographics.identifiers
+    )
+    return (
+        demographics
+        if scoped == demographics.identifiers
+        else replace(demographics, identifiers=scoped)
+    )
