@@ -119,7 +119,8 @@ def requests() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "DELETE", f"/mpi/records/{MARK}/{MARK}", {}
     yield "DELETE", record, {}
     yield "GET", f"/{MARK}", {"params": {MARK: MARK}}
-    yield MARK, f"/{MARK}", {}
+    yield "PATCH", "/mpi/match", {}
+    yield MARK, "/mpi/match", {}
     yield "POST", "/mpi/match", {
         "content": f'{{"{MARK}'.encode(),
         "headers": {"content-type": "application/json"},

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -16,7 +17,20 @@ EMBEDDED = {"MPI_PROVIDER": "internal", "MPI_STORE": "sqlite", "MPI_CACHE": "mem
 SECRET = "a-secret-that-nobody-may-see-0123456789"
 
 
-def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+class Ended(Protocol):
+    """A command or a process that ended."""
+
+    @property
+    def returncode(self) -> int: ...
+
+    @property
+    def stdout(self) -> str: ...
+
+    @property
+    def stderr(self) -> str: ...
+
+
+def assert_refused(done: Ended, *words: str) -> None:
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     lines = done.stderr.strip().splitlines()

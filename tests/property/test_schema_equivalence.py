@@ -38,9 +38,7 @@ scalars = st.one_of(
     st.integers(-(2**63), 2**63),
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=8),
-    st.sampled_from(
-        ["", " ", "a\x00b", "x" * 128, "x" * 129, "y" * 255, "y" * 256, "ё"]
-    ),
+    st.sampled_from(["", " ", "a\x00b", "x" * 128, "x" * 129, "y" * 255, "y" * 256, "ё"]),
 )
 anything = st.recursive(
     scalars,
@@ -78,9 +76,7 @@ def some_of(fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict
 
 texts = st.one_of(st.none(), st.text(max_size=8), scalars)
 patients = some_of(
-    dict.fromkeys((*intake.FLAT_FIELDS, *intake.ALIASES), texts)
-    | PLURAL
-    | {"stranger": anything}
+    dict.fromkeys((*intake.FLAT_FIELDS, *intake.ALIASES), texts) | PLURAL | {"stranger": anything}
 )
 flags = st.one_of(st.none(), st.booleans(), st.booleans(), scalars)
 ids: dict[str, st.SearchStrategy[Any]] = {

@@ -1,19 +1,23 @@
-"""The service and its commands as processes of their own."""
+"""The service as a process of its own, and its commands."""
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import httpx2
+
+from mpi.cli import main
 
 START_SECONDS = 60
 
@@ -42,24 +46,46 @@ def command(*arguments: str) -> list[str]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a command ended and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 def run_mpi(
     folder: Path, *arguments: str, stdin: str = "", settings: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end, in a working directory that must stay empty."""
+) -> Done:
+    """Run one command to its end, in a working directory that must stay empty.
+
+    It runs in this process, because starting Python takes longer than most commands do; the
+    environment, the standard streams and the working directory are its own.
+    """
     work = folder / "work"
     work.mkdir(exist_ok=True)
-    done = subprocess.run(
-        command(*arguments),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment(folder, settings),
-        cwd=work,
-        check=False,
-    )
+    given = io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        patch.dict(os.environ, environment(folder, settings), clear=True),
+        patch.object(sys, "stdin", given),
+        patch.object(sys, "excepthook"),
+        chdir(work),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        code = _main(arguments)
     assert not list(work.iterdir()), "a command left something in the working directory"
-    return done
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def _main(arguments: Sequence[str]) -> int:
+    try:
+        return main(arguments)
+    except Exception:  # noqa: BLE001 -- as Python does when a program dies of one
+        sys.excepthook(*sys.exc_info())
+        return 1
 
 
 def free_port() -> int:
