@@ -68,7 +68,7 @@ class Enrollment:
             except ConcurrentChange:
                 await asyncio.sleep(
                     random.uniform(0, _LONGEST_WAIT_S)
-                )
+                )  # noqa: S311 - spreads retries
         return await self._attempt(record, keys, actor, if_match)
 
     async def _attempt(

@@ -87,11 +87,11 @@ class MasterPatientIndex:
         warnings: Sequence[TraitWarning] = (),
     ) -> MatchAnswer:
         """Who is this? With ``enroll`` (default by policy) the submission is registered as well."""
-        if self._enrolls(submission, enroll):
+        if self._enrolls(submission, wish=enroll):
             async with self._enrolling:
-                found = await self._register(submission, explain, actor, if_match)
+                found = await self._register(submission, actor, explain=explain, if_match=if_match)
         else:
-            found = await self._query(submission, explain)
+            found = await self._query(submission, explain=explain)
         return replace(found, warnings=(*warnings, *found.warnings)) if warnings else found
 
     async def batch(
@@ -105,40 +105,40 @@ class MasterPatientIndex:
         """Answers in order. Rows are committed in groups; a row that fails leaves the others alone."""
         waiting = iter(rows)
         while group := list(islice(waiting, self._batch_size)):
-            for answer in await self._group(group, enroll, actor, explain):
+            for answer in await self._group(group, actor, enroll=enroll, explain=explain):
                 yield answer
 
     async def _group(
-        self, rows: list[Submission | MpiError], enroll: bool | None, actor: str, explain: bool
+        self, rows: list[Submission | MpiError], actor: str, *, enroll: bool | None, explain: bool
     ) -> list[MatchAnswer | MpiError]:
-        if not any(isinstance(row, Submission) and self._enrolls(row, enroll) for row in rows):
-            return [await self._row(row, enroll, actor, explain) for row in rows]
+        if not any(isinstance(row, Submission) and self._enrolls(row, wish=enroll) for row in rows):
+            return [await self._row(row, actor, enroll=enroll, explain=explain) for row in rows]
         async with self._enrolling, self._store.group():
-            return [await self._row(row, enroll, actor, explain) for row in rows]
+            return [await self._row(row, actor, enroll=enroll, explain=explain) for row in rows]
 
     async def _row(
-        self, row: Submission | MpiError, enroll: bool | None, actor: str, explain: bool
+        self, row: Submission | MpiError, actor: str, *, enroll: bool | None, explain: bool
     ) -> MatchAnswer | MpiError:
         if isinstance(row, MpiError):
             return row
         await asyncio.sleep(0)  # a long batch lets other requests in
         try:
-            if self._enrolls(row, enroll):
-                return await self._register(row, explain, actor, None)
-            return await self._query(row, explain)
+            if self._enrolls(row, wish=enroll):
+                return await self._register(row, actor, explain=explain)
+            return await self._query(row, explain=explain)
         except MpiError as error:
             if error.retryable:
                 raise
             return error
 
-    def _enrolls(self, submission: Submission, wish: bool | None) -> bool:
+    def _enrolls(self, submission: Submission, *, wish: bool | None) -> bool:
         if wish is not None:
             return wish
         return self._policy == "always" or (
             self._policy == "identified" and submission.key is not None
         )
 
-    async def _query(self, submission: Submission, explain: bool) -> MatchAnswer:
+    async def _query(self, submission: Submission, *, explain: bool) -> MatchAnswer:
         started = perf_counter()
         record, keys = self._prepare.record(submission)
         decision, persons, size = await self._decide(record, keys)
@@ -162,7 +162,7 @@ class MasterPatientIndex:
         return decision, {person.mpi_id: person for person in around.persons}, size
 
     async def _register(
-        self, submission: Submission, explain: bool, actor: str, if_match: int | None
+        self, submission: Submission, actor: str, *, explain: bool, if_match: int | None = None
     ) -> MatchAnswer:
         started = perf_counter()
         record, keys = self._prepare.record(submission)
@@ -226,7 +226,7 @@ class MasterPatientIndex:
     ) -> Explanation:
         """Why two records, stored or given in full, are or are not one person."""
         one, other = await self._side(left), await self._side(right)
-        person = PersonState(other.mpi_id or "", 0, True, None, (other,))
+        person = PersonState(other.mpi_id or "", 0, active=True, records=(other,))
         size = (await self._store.statistics())["records"]
         found = explain_person(one.standard, person, self._model, size)
         return replace(found, mpi_id=other.mpi_id)

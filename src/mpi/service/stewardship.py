@@ -191,7 +191,7 @@ class Stewardship:
         back, revive = _reversed_moves(event)
         if preview:
             return ChangeAnswer(None, None, preview=True, detail={"moves": _named(back)})
-        retire = await self._emptied(event, back, revive)
+        retire = await self._emptied(event, back)
         return await self._commit(
             EventKind.UNDONE,
             actor,
@@ -205,7 +205,7 @@ class Stewardship:
         )
 
     async def _emptied(
-        self, event: Event, back: Sequence[RecordMove], revive: Sequence[str]
+        self, event: Event, back: Sequence[RecordMove]
     ) -> tuple[tuple[str, str | None], ...]:
         """Persons that the undo leaves without a record. Undoing an undo brings the old aliases back."""
         aliases = dict(event.retired)

@@ -1,0 +1,1 @@
+"""Use cases of the index: resolve, register, steward, control access."""
