@@ -19,7 +19,7 @@ import httpx2
 
 from mpi.cli import main
 
-START_SECONDS = 60
+START_SECONDS = 170
 
 
 def environment(folder: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -38,7 +38,8 @@ async def fill_demo(container: Container) -> None:
         await container.store.mark_demo()
     if known >= ROWS:
         return
-    with progress_bar("Loading made-up patients", counts_rows=True) as bar:
+    note(f"The first start of the demo loads {ROWS:,} made-up registrations; later ones do not.")
+    with progress_bar("Loading", counts_rows=True) as bar:
         task = bar.add_task("", total=ROWS, rows=0)
 
         def advance(report: Report) -> None:
