@@ -66,9 +66,8 @@ class Enrollment:
             try:
                 return await self._attempt(record, keys, actor, if_match)
             except ConcurrentChange:
-                await asyncio.sleep(
-                    random.uniform(0, _LONGEST_WAIT_S)
-                )  # noqa: S311 - spreads retries
+                wait_s = random.uniform(0, _LONGEST_WAIT_S)  # noqa: S311 - spreads retries
+                await asyncio.sleep(wait_s)
         return await self._attempt(record, keys, actor, if_match)
 
     async def _attempt(
