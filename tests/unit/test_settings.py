@@ -97,8 +97,8 @@ def test_data_lies_in_the_users_data_directory(monkeypatch: pytest.MonkeyPatch) 
     assert data_directory() == Path("/somewhere/data/mpi")
     assert read_settings().sqlite_path == Path("/somewhere/data/mpi/mpi.sqlite3")
     monkeypatch.setenv("XDG_DATA_HOME", "relative/is/ignored")
-    monkeypatch.setenv("HOME", "/home/ada")
-    assert data_directory() == Path("/home/ada/.local/share/mpi")
+    monkeypatch.setenv("HOME", "/data/ada")
+    assert data_directory() == Path("/data/ada/.local/share/mpi")
 
 
 def test_the_demo_has_a_database_of_its_own() -> None:

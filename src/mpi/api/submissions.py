@@ -153,12 +153,13 @@ def _side(document: Mapping[str, Any], name: str) -> Submission | RecordKey:
     side = document.get(name)
     if not isinstance(side, dict):
         raise InvalidInput(f"{name} must be a JSON object")
-    if side.get("patient_data") is not None:
-        return _submission(side, _RECORD)[0]
-    key = parse_key(side.get("source"), side.get("source_id"))
-    if key is None:
+    stored = side.get("patient_data") is None
+    submission, _ = _submission(side | {"patient_data": {}} if stored else side, _RECORD)
+    if not stored:
+        return submission
+    if submission.key is None:
         raise InvalidInput(f"{name} needs patient_data, or source and source_id")
-    return key
+    return submission.key
 
 
 def _flag(document: Mapping[str, Any], name: str) -> bool | None:

@@ -219,6 +219,8 @@ def _by_number(traits: _Traits) -> Iterator[_Named]:
             yield f"L|{last4}|{year}", halves
         if record.ssn:
             yield f"S|{record.ssn}", halves
+            for initials in traits.initial_pairs:
+                yield f"F|{record.ssn[:5]}|{initials}", ()
     if record.national_id:
         yield from _by_national_id(record.national_id, traits)
     for identifier in record.identifiers[:MAX_VALUES]:
@@ -264,4 +266,6 @@ def _by_home(traits: _Traits) -> Iterator[_Named]:
         if traits.year:
             yield f"{home}|{traits.year}", sounds
         if address.house and address.zip:
-            yield f"{home}|in {address.zip}", sounds
+            # One door of an apartment house; a name in place of a number is the house's own.
+            door = address.unit if any(char.isdigit() for char in address.unit) else ""
+            yield f"{home}|in {address.zip}|{door}", sounds

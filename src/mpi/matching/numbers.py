@@ -14,7 +14,7 @@ SHORTEST_NATIONAL_ID = 5
 """Fewer characters than this tell nobody apart."""
 
 _SEPARATORS = str.maketrans("", "", " -.\t")
-# The last four digits, alone or behind a mask: 1234, XXX-XX-1234, ***-**-1234, XXXXX1234.
+# The last four digits, alone or behind a mask of X, * or #: 1234, ***-**-1234, #####1234.
 _LAST4 = re.compile(r"(?:[X*#]{3}[- ]?[X*#]{2}[- ]?)?(\d{4})$")
 _EXTENSION = re.compile(r"\s*(?:;?EXT(?:ENSION)?\.?|X|#)[ .:=]*\d{1,7}\s*$")
 _NOT_DIGITS = re.compile(r"\D+")

@@ -6,11 +6,14 @@ from functools import lru_cache
 
 import jellyfish
 
+# What scanners and hasty eyes read instead of a letter.
+_LOOKALIKES = str.maketrans("0158", "OLSB")
+
 
 @lru_cache(maxsize=131_072)
 def soundex(name: str) -> str:
     """American Soundex (National Archives rules): a letter and three digits."""
-    return jellyfish.soundex(name)
+    return jellyfish.soundex(name.translate(_LOOKALIKES))
 
 
 @lru_cache(maxsize=131_072)
