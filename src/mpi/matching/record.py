@@ -31,9 +31,7 @@ class StandardRecord(Guarded):
 
     given: tuple[str, ...] = ()  # tokens of the given names: ("MARY", "ANN")
     middle: tuple[str, ...] = ()
-    family: tuple[
-        str, ...
-    ] = ()  # tokens of all surnames, current first, then maiden: ("SMITH", "JONES")
+    family: tuple[str, ...] = ()  # tokens of all surnames, current first, then maiden
     suffix: str = ""  # JR SR II III IV V
     dob: str = ""  # YYYY-MM-DD, YYYY-MM or YYYY; a day that exists
     dob_damaged: str = ""  # the digits of a date that could not be read
