@@ -11,7 +11,8 @@ import typer
 from mpi.bootstrap import Container
 from mpi.bulk.load import Report, load
 from mpi.bulk.rows import Row
-from mpi.commands.terminal import note, progress_bar
+from mpi.commands.session import AsJson
+from mpi.commands.terminal import note, progress_bar, show_json
 from mpi.demo.files import write
 from mpi.demo.population import Population
 from mpi.errors import ConfigurationError
@@ -67,6 +68,8 @@ def population(
     truth: Annotated[
         Path | None, typer.Option(help="Who is who goes here; by default beside the rows.")
     ] = None,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Write a synthetic population with its truth, the same for the same seed."""
     truth = truth or path.with_name(f"truth-{path.name}")
@@ -82,4 +85,7 @@ def population(
             )
         except OSError as error:
             raise ConfigurationError(f"the file cannot be written: {error.strerror}") from None
-    note(f"{rows:,} registrations and their truth are written.")
+    if as_json:
+        show_json({"rows": rows, "file": str(path), "truth": str(truth)})
+    else:
+        note(f"{rows:,} registrations and their truth are written.")
