@@ -49,7 +49,7 @@ def test_workers_add_up_their_metrics_and_see_each_others_patients(tmp_path: Pat
 
 
 def test_what_was_accepted_is_finished_and_what_was_answered_is_kept(tmp_path: Path) -> None:
-    rows = made_up(2000)
+    rows = made_up(1000)
     finished: list[httpx2.Response] = []
     with running(tmp_path) as service:
 
@@ -65,7 +65,7 @@ def test_what_was_accepted_is_finished_and_what_was_answered_is_kept(tmp_path: P
         thread.join(60)
         service.process.wait(30)
     assert [response.status_code for response in finished] == [200]
-    assert len(finished[0].json()["results"]) == 2000
+    assert len(finished[0].json()["results"]) == 1000
     with running(tmp_path) as service:
         for row in (rows[0], rows[-1]):
             path = f"/mpi/records/{row['source']}/{row['source_id']}"
@@ -91,7 +91,7 @@ def _children(pid: int) -> list[int]:
 
 
 def test_a_client_that_leaves_keeps_the_rows_that_were_committed(tmp_path: Path) -> None:
-    rows = made_up(3000)
+    rows = made_up(800)
     body = json.dumps({"patients": rows}).encode()
     head = (
         "POST /mpi/batch HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
