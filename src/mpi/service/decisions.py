@@ -165,7 +165,8 @@ class HumanDecisions:
         """Reverse a decision exactly: records that it moved go back, persons that it retired return.
 
         Undoing a link or merge writes a not-same between a moved record and one that stayed; undoing
-        that undo lifts it. Raises ``Conflict`` listing later events that touch the same records.
+        that undo lifts it. What the event lifted is asserted again.
+        Raises ``Conflict`` listing later events that touch the same records.
         """
         event = await self._store.event(event_id)
         if event is None:
@@ -178,11 +179,7 @@ class HumanDecisions:
             raise InvalidInput(
                 "cascade is not available; undo the later events first, newest first"
             )
-        moved = {move.key for move in event.moves}
-        later = await self._store.later_events(event)
-        blocking = [
-            e.event_id for e in later if moved & {m.key for m in e.moves} and e.undone_by is None
-        ]
+        blocking = _in_the_way(event, await self._store.later_events(event))
         if blocking:
             raise Conflict("later events touch the same records", events=blocking)
         back, revive = _reversed_moves(event)
@@ -196,7 +193,7 @@ class HumanDecisions:
             moves=back,
             retire=retire,
             revive=revive,
-            assertions=await self._kept_apart(event, actor, reason),
+            assertions=_each_once((*event.lifted, *await self._kept_apart(event, actor, reason))),
             lift=event.asserted,
             undoes=event.event_id,
         )
@@ -276,6 +273,30 @@ class HumanDecisions:
         event = committed.event
         retired = tuple(mpi_id for mpi_id, _ in event.retired)
         return ChangeAnswer(event.event_id, committed.mpi_id, retired, committed.task_ids)
+
+
+def _in_the_way(event: Event, later: Sequence[Event]) -> list[str]:
+    """Later events in force that moved the same records. A decision and its undoing cancel out."""
+    moved = {move.key for move in event.moves}
+    known = {e.event_id for e in later}
+    void: set[str] = set()
+    found = []
+    for e in sorted(later, key=lambda e: e.seq, reverse=True):
+        if e.event_id in void:
+            continue
+        if e.undoes in known:
+            void.add(e.undoes)
+        elif moved & {move.key for move in e.moves}:
+            found.append(e.event_id)
+    return found[::-1]
+
+
+def _each_once(assertions: Sequence[Assertion]) -> tuple[Assertion, ...]:
+    """The first assertion of each pair: an undo restores what was lifted before it states the same anew."""
+    found: dict[frozenset[RecordKey], Assertion] = {}
+    for assertion in assertions:
+        found.setdefault(frozenset((assertion.left, assertion.right)), assertion)
+    return tuple(found.values())
 
 
 def _reversed_moves(event: Event) -> tuple[tuple[RecordMove, ...], tuple[str, ...]]:

@@ -8,6 +8,7 @@ from mpi.domain.identity import (
     NEW_PERSON,
     EventKind,
     RecordMove,
+    StoredRecord,
     Task,
     TaskKind,
     TaskStatus,
@@ -15,6 +16,7 @@ from mpi.domain.identity import (
 )
 from mpi.domain.record import RecordStatus
 from mpi.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
+from mpi.matching.blocking import stored_keys
 from mpi.service.answers import ChangeAnswer
 from mpi.service.decisions import HumanDecisions
 
@@ -78,7 +80,7 @@ class Stewardship(HumanDecisions):
         others = [c for c in task.candidates if c != record.mpi_id]
         candidate = mpi_id or (others[0] if len(others) == 1 else None)
         if candidate is None and task.kind is TaskKind.UPDATE:
-            return await self._commit(EventKind.TASK_DECIDED, actor, reason, task_updates=update)
+            return await self._decide_update(record, outcome, actor, reason, update)
         if candidate is None:
             raise InvalidInput("name one of the task's candidates in mpi_id")
         other = await self._active(candidate)
@@ -91,6 +93,23 @@ class Stewardship(HumanDecisions):
             "not-same", other.records[0].key, task.record, reason=reason, actor=actor, tasks=update
         )
 
+    async def _decide_update(
+        self,
+        record: StoredRecord,
+        outcome: str,
+        actor: str,
+        reason: str,
+        update: tuple[TaskUpdate, ...],
+    ) -> ChangeAnswer:
+        """A version that no longer fits its person stays (``same``) or leaves it (``not-same``)."""
+        person = await self._active(record.mpi_id or "")
+        company = [other.key for other in person.records if other.key != record.key]
+        if outcome == "same" or not company:
+            return await self._commit(EventKind.TASK_DECIDED, actor, reason, task_updates=update)
+        return await self.assert_pair(
+            "not-same", company[0], record.key, reason=reason, actor=actor, tasks=update
+        )
+
     async def _decide_overlay(
         self, task: Task, outcome: str, actor: str, reason: str, update: tuple[TaskUpdate, ...]
     ) -> ChangeAnswer:
@@ -101,7 +120,16 @@ class Stewardship(HumanDecisions):
             raise Conflict("the pending version is settled already")
         if outcome not in ("accept", "new", "reject"):
             raise InvalidInput("the outcome of an overlay is accept, new or reject")
-        status = RecordStatus.HISTORY if outcome == "reject" else RecordStatus.ACTIVE
+        # A pending version is kept without keys, for nobody may find it yet.
+        settled = (
+            replace(pending, status=RecordStatus.HISTORY)
+            if outcome == "reject"
+            else replace(
+                pending,
+                status=RecordStatus.ACTIVE,
+                blocking_keys=stored_keys(pending.standard),
+            )
+        )
         current = await self._record(task.record)
         moves: tuple[RecordMove, ...] = ()
         retire: tuple[tuple[str, str | None], ...] = ()
@@ -113,7 +141,7 @@ class Stewardship(HumanDecisions):
             EventKind.TASK_DECIDED,
             actor,
             reason,
-            record=replace(pending, status=status, received_at=self._clock()),
+            record=replace(settled, received_at=self._clock()),
             moves=moves,
             retire=retire,
             task_updates=update,
