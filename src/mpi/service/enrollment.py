@@ -146,7 +146,7 @@ class Enrollment:
             kind=EventKind.UPDATED,
             at=record.received_at,
             actor=actor,
-            record=replace(record, status=status, blocking_keys=()),
+            record=replace(record, status=status),
             tasks=tasks,
             detail={"kept_as": status.value},
         )
