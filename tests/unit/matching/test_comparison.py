@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mpi.matching import comparison as c
+from mpi.matching.comparison import MISSING, TRAITS, compare, distinct_traits, level_number
+from mpi.matching.record import StandardAddress, StandardRecord
+
+
+def _name(given: str = "", middle: str = "", family: str = "") -> c.FullName:
+    return tuple(given.split()), tuple(middle.split()), tuple(family.split())
+
+
+def _home(text: str, **place: str) -> tuple[StandardAddress, ...]:
+    house, _, rest = text.partition(" ")
+    core, _, unit = rest.partition(" # ")
+    return (StandardAddress(house=house, core=core, unit=unit, **place),)
+
+
+GIVEN = [
+    (_name("MARY"), _name("MARY"), "exact"),
+    (_name("MARY ANN"), _name("MARYANN"), "exact"),
+    (_name("WILLIAM"), _name("BILL"), "nickname"),
+    (_name("MARY ANN"), _name("ANN ROSE"), "token"),
+    (_name("MARY"), _name("M"), "initial"),
+    (_name("ALEXANDRIANA"), _name("ALEXAND"), "prefix"),
+    (_name("MARGUERITE"), _name("MARGEURITE"), "similar"),
+    (_name("KAREN", family="OTT"), _name("OTT", family="KAREN"), "swapped"),
+    (_name("KAREN"), _name("ROSE", "KAREN"), "middle"),
+    (_name("ROSE", "KAREN"), _name("KAREN"), "middle"),
+    (_name("OTTOKAR"), _name("IFEOMA"), "different"),
+    (_name("OTTOKAR"), _name(), MISSING),
+]
+FAMILY = [
+    (_name(family="SMITH"), _name(family="SMITH"), "exact"),
+    (_name(family="VAN DORN"), _name(family="VANDORN"), "exact"),
+    (_name(family="SMITH JONES"), _name(family="JONES"), "token"),
+    (_name("KAREN", family="OTT"), _name("OTT", family="KAREN"), "swapped"),
+    (_name(family="VANDERSLOOT"), _name(family="VANDERSLOTO"), "similar"),
+    (_name(family="OKONKWO"), _name(family="PRZYBYLSKI"), "different"),
+    (_name(family="OKONKWO"), _name(), MISSING),
+]
+MIDDLE = [
+    (("QUINCY",), ("QUINCY",), "exact"),
+    (("Q",), ("Q",), "initial"),
+    (("QUINCY",), ("Q",), "initial"),
+    (("ROSE", "ANN"), ("ANN",), "similar"),
+    (("QUINCY",), ("QUINCEY",), "similar"),
+    (("QUINCY",), ("ROSE",), "different"),
+    (("QUINCY",), (), MISSING),
+]
+DOB = [
+    ("1961-03-17", "1961-03-17", "exact"),
+    ("1961-01-01", "1961-01-01", "january_first"),
+    ("1961-03-07", "1961-07-03", "day_month_swapped"),
+    ("1961-01-01", "1961-03-17", "year_only"),
+    ("1961-03-17", "1961-03-18", "one_edit"),
+    ("1961-03-17", "1984-03-17", "two_parts"),
+    ("1961-03-17", "1962-03-18", "two_edits"),
+    ("1961-03-17", "1984-11-02", "different"),
+    ("1961-03", "1961-03-17", "partial"),
+    ("1961", "1984-11-02", "different"),
+    ("1961", "", MISSING),
+]
+SSN = [
+    ("412557813", "412557813", "exact"),
+    ("412557813", "412557815", "consecutive"),
+    ("412557813", "912557813", "one_edit"),
+    ("412557813", "952557813", "two_edits"),
+    ("412557813", "537214490", "different"),
+    ("7813", "412557813", "last_four"),
+    ("7813", "4490", "last_four_differ"),
+    ("7813", "", MISSING),
+]
+NATIONAL = [
+    ("AB12345", "AB12345", "exact"),
+    ("AB12345", "AB12346", "one_edit"),
+    ("AB12345", "AB12367", "two_edits"),
+    ("AB12345", "XY98760", "different"),
+    ("AB12345", "", MISSING),
+]
+ADDRESS = [
+    (_home("12 MAIN"), _home("12 MAIN"), "exact"),
+    (_home("12 MAIN # 4"), _home("12 MAIN"), "exact"),
+    (_home("12 MAIN # 4"), _home("12 MAIN # 5"), "other_unit"),
+    (_home("12 QUARRY"), _home("12 QUARY"), "street_spelling"),
+    (_home("12 MAIN"), _home("13 MAIN"), "house_spelling"),
+    (_home("12 MAIN"), _home("977 MAIN"), "street"),
+    (_home("12 MAIN"), _home("12 LIGHTHOUSE"), "different"),
+    (_home("1 FAR") + _home("12 MAIN"), _home("12 MAIN"), "exact"),
+    (_home("12 MAIN"), _home(""), MISSING),
+]
+LOCALITY = [
+    (_home("", zip="19901"), _home("", zip="19901"), "zip"),
+    (_home("", zip="19901"), _home("", zip="19902"), "zip_spelling"),
+    (_home("", city="DOVER", state="DE"), _home("", city="DOVER", state="DE"), "city"),
+    (_home("", city="DOVER", state="DE"), _home("", city="LEWES", state="DE"), "state"),
+    (_home("", city="DOVER", state="DE"), _home("", city="SALEM", state="OR"), "different"),
+    (_home("", zip="19901"), _home("", zip="97301"), "different"),
+    (_home("", zip="19901"), _home("", city="DOVER"), MISSING),
+]
+PHONE = [
+    (("+13025550147",), ("+13025550199", "+13025550147"), "exact"),
+    (("+13025550147",), ("+13025550148",), "one_edit"),
+    (("+13025550147",), ("+15035550182",), "different"),
+    (("+13025550147",), (), MISSING),
+]
+EMAIL = [
+    (("A.V@X.ORG",), ("A.V@X.ORG",), "exact"),
+    (("A.V@X.ORG",), ("A.V@OTHER.COM",), "mailbox"),
+    (("ANNA@X.ORG",), ("ANN@X.ORG",), "similar"),
+    (("ANNA@X.ORG",), ("OTTO@OTHER.COM",), "different"),
+    (("ANNA@X.ORG",), (), MISSING),
+]
+IDENTIFIER = [
+    (("MRN|LAB|1", "DL|DE|7"), ("DL|DE|7",), "exact"),
+    (("MRN|LAB|1",), ("MRN|LAB|2",), "conflict"),
+    (("MRN|LAB|1",), ("MRN|CLINIC|1",), MISSING),
+    (("MRN|LAB|1",), (), MISSING),
+]
+BIRTH_ORDER = [
+    (("1", ""), ("1", ""), "same"),
+    (("1", ""), ("2", ""), "conflict"),
+    (("", "Y"), ("", "N"), "flag_differs"),
+    (("", "Y"), ("", "Y"), MISSING),
+    (("1", ""), ("", "Y"), MISSING),
+]
+PLAIN = [
+    (c.compare_suffix, "JR", "JR", "same"),
+    (c.compare_suffix, "JR", "SR", "conflict"),
+    (c.compare_suffix, "JR", "", MISSING),
+    (c.compare_sex, "F", "F", "same"),
+    (c.compare_sex, "F", "M", "different"),
+    (c.compare_sex, "F", "X", MISSING),
+    (c.compare_mothers_maiden, "OKONKWO", "OKONKWO", "exact"),
+    (c.compare_mothers_maiden, "OKONKWO", "OKONWKO", "similar"),
+    (c.compare_mothers_maiden, "OKONKWO", "OTT", "different"),
+    (c.compare_mothers_maiden, "OKONKWO", "", MISSING),
+    (c.compare_deceased, "2020-01-02", "2020-01-02", "same"),
+    (c.compare_deceased, "2020-01-02", "2021-01-02", "different"),
+    (c.compare_deceased, "2020-01-02", "", MISSING),
+]
+
+
+def _rows() -> list[tuple[Callable[[Any, Any], str], Any, Any, str]]:
+    tables: list[tuple[Callable[[Any, Any], str], list[tuple[Any, Any, str]]]] = [
+        (c.compare_given, GIVEN),
+        (c.compare_family, FAMILY),
+        (c.compare_middle, MIDDLE),
+        (c.compare_dob, [((a, ""), (b, ""), level) for a, b, level in DOB]),
+        (c.compare_ssn, [(_ssn(a), _ssn(b), level) for a, b, level in SSN]),
+        (c.compare_national_id, NATIONAL),
+        (c.compare_address, ADDRESS),
+        (c.compare_locality, LOCALITY),
+        (c.compare_phone, PHONE),
+        (c.compare_email, EMAIL),
+        (c.compare_identifiers, IDENTIFIER),
+        (c.compare_birth_order, BIRTH_ORDER),
+    ]
+    rows = [(compared, *row) for compared, table in tables for row in table]
+    return [*rows, *PLAIN]
+
+
+def _ssn(digits: str) -> tuple[str, str]:
+    return (digits if len(digits) == 9 else "", digits[-4:])
+
+
+@pytest.mark.parametrize(("comparator", "left", "right", "level"), _rows())
+def test_two_values_have_a_level_in_either_order(
+    comparator: Callable[[Any, Any], str], left: Any, right: Any, level: str
+) -> None:
+    assert (comparator(left, right), comparator(right, left)) == (level, level)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "level"),
+    [
+        (("", "196103177"), ("1961-03-17", ""), "damaged"),
+        (("", "19610"), ("1984-11-02", ""), MISSING),
+    ],
+)
+def test_a_damaged_date_can_agree_but_never_disagree(
+    left: tuple[str, str], right: tuple[str, str], level: str
+) -> None:
+    assert c.compare_dob(left, right) == level
+
+
+def test_names_grow_apart_by_degrees() -> None:
+    pairs = [("STEPHANIE", "STEPHENIE"), ("CATHERINE", "KATHRYN"), ("MARTHA", "MARIAN")]
+    levels = [c.compare_family(_name(family=a), _name(family=b)) for a, b in pairs]
+    assert levels == ["similar", "close", "loose"]
+
+
+def test_a_record_is_compared_with_each_of_the_others() -> None:
+    one = StandardRecord(given=("MARY",), sex="F")
+    others = [one, StandardRecord(), StandardRecord(given=("OTTOKAR",), sex="M"), one]
+    matrix = compare(one, others)
+    assert matrix.shape == (4, len(TRAITS))
+    assert matrix[0].tolist() == matrix[3].tolist()
+    assert not matrix[1].any()
+    given = [trait.name for trait in TRAITS].index("given")
+    assert matrix[:, given].tolist() == [
+        level_number("given", level) for level in ("exact", MISSING, "different", "exact")
+    ]
+
+
+def test_only_what_plainly_differs_is_distinct() -> None:
+    left = StandardRecord(given=("MARY",), family=("OTT",), dob="1961-03-17", sex="F")
+    right = StandardRecord(given=("IFEOMA",), family=("OTT",), dob="1984-11-02")
+    assert distinct_traits(left, right) == {"given", "dob"}

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from mpi.matching.comparison import compare
+from mpi.matching.record import StandardRecord
+from mpi.matching.vetoes import vetoes_between
+
+MARY = StandardRecord(given=("MARY",), family=("OTT",), dob="1961-03-17", sex="F")
+
+
+def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> StandardRecord:
+    return StandardRecord(given=(given,), family=("OTT",), dob=dob, **traits)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "vetoes"),
+    [
+        (MARY, MARY, ()),
+        (_with(suffix="JR"), _with(suffix="SR"), ("suffix_conflict",)),
+        (_with(suffix="JR"), _with(), ()),
+        (_with(birth_order="1"), _with(birth_order="2"), ("birth_order_conflict",)),
+        (
+            _with(ssn="412557813", ssn_last4="7813"),
+            _with(ssn="537214490", ssn_last4="4490"),
+            ("ssn_conflict",),
+        ),
+        (
+            _with(ssn="412557813", ssn_last4="7813", identifiers=("DL|DE|7",)),
+            _with(ssn="537214490", ssn_last4="4490", identifiers=("DL|DE|7",)),
+            (),
+        ),
+        (_with(ssn_last4="7813"), _with(ssn_last4="4490"), ("ssn_conflict",)),
+        (_with(), _with("OTTOKAR"), ("twin_pattern",)),
+        (_with(ssn="412557813"), _with("OTTOKAR", ssn="412557813"), ()),
+        (_with(), _with("OTTOKAR", dob="1984-11-02"), ()),
+        (
+            _with(sex="F"),
+            _with("OTTOKAR", dob="1984-11-02", sex="M"),
+            ("sex_and_given_differ",),
+        ),
+        (_with(sex="F"), _with(sex="M"), ()),
+    ],
+)
+def test_what_forbids_a_link(
+    left: StandardRecord, right: StandardRecord, vetoes: tuple[str, ...]
+) -> None:
+    assert vetoes_between(compare(left, [right])) == vetoes
+
+
+def test_one_record_of_the_person_that_agrees_takes_a_number_s_veto_away() -> None:
+    one = _with(ssn="412557813", ssn_last4="7813")
+    other = _with(ssn="537214490", ssn_last4="4490")
+    assert vetoes_between(compare(one, [other, one])) == ()
+    assert vetoes_between(compare(one, [other, other])) == ("ssn_conflict",)
