@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from mpi.domain.identity import Assertion, AssertionKind, PersonState, StoredRecord
+from mpi.domain.record import Demographics, RecordKey, RecordStatus
+from mpi.matching.decision import (
+    Decision,
+    Grade,
+    Outcome,
+    confidence_of,
+    decide,
+    explain_person,
+    fits,
+    grade_of,
+    self_weight,
+)
+from mpi.matching.model import load_default_model
+from mpi.matching.record import StandardRecord
+
+MODEL = load_default_model()
+LIMITS = MODEL.thresholds
+SIZE = 1000
+AT = datetime(2026, 1, 5, tzinfo=UTC)
+
+MARGA = StandardRecord(
+    given=("MARGUERITE",),
+    family=("VANDERSLOOT",),
+    dob="1961-03-17",
+    sex="F",
+    ssn="412557813",
+    ssn_last4="7813",
+    phones=("+13025550147",),
+    emails=("MARGA.V@EXAMPLE.ORG",),
+)
+BY_NUMBER = StandardRecord(
+    given=MARGA.given, family=MARGA.family, ssn=MARGA.ssn, ssn_last4=MARGA.ssn_last4
+)
+BY_BIRTH = StandardRecord(
+    given=MARGA.given, family=MARGA.family, dob=MARGA.dob, phones=MARGA.phones, emails=MARGA.emails
+)
+OTTO = StandardRecord(given=("OTTOKAR",), family=("PRZYBYLSKI",), dob="1984-11-02", sex="M")
+
+
+def _key(source_id: str) -> RecordKey:
+    return RecordKey("lab", source_id)
+
+
+def _stored(source_id: str, standard: StandardRecord) -> StoredRecord:
+    return StoredRecord(
+        key=_key(source_id),
+        version=1,
+        status=RecordStatus.ACTIVE,
+        demographics=Demographics(),
+        standard=standard,
+        blocking_keys=(),
+        digest=b"",
+        received_at=AT,
+    )
+
+
+def _person(mpi_id: str, *records: StandardRecord) -> PersonState:
+    stored = tuple(_stored(f"{mpi_id}{n}", record) for n, record in enumerate(records, start=1))
+    return PersonState(mpi_id, 1, active=True, records=stored)
+
+
+def _asserted(kind: AssertionKind, left: str, right: str) -> Assertion:
+    return Assertion(kind, _key(left), _key(right), "eve", "seen", AT)
+
+
+def _decide(
+    record: StandardRecord, *persons: PersonState, assertions: tuple[Assertion, ...] = ()
+) -> Decision:
+    return decide(record, _key("me"), persons, assertions, MODEL, SIZE)
+
+
+def test_without_candidates_a_record_is_new() -> None:
+    decision = _decide(MARGA)
+    assert (decision.outcome, decision.best, decision.reason) == (Outcome.NEW, None, None)
+
+
+def test_a_certain_candidate_is_linked() -> None:
+    decision = _decide(MARGA, _person("A", MARGA), _person("B", OTTO))
+    assert (decision.outcome, decision.mpi_id) == (Outcome.LINK, "A")
+    assert (decision.merge, decision.review) == ((), ())
+
+
+def test_a_stranger_is_new_and_not_shown() -> None:
+    decision = _decide(MARGA, _person("B", OTTO))
+    assert (decision.outcome, decision.mpi_id, decision.candidates) == (Outcome.NEW, None, ())
+
+
+def test_between_the_thresholds_a_steward_is_asked() -> None:
+    weight = explain_person(BY_NUMBER, _person("A", MARGA), MODEL, SIZE).match_weight
+    for link, review, outcome, reason in (
+        (weight + 1, weight - 1, Outcome.REVIEW, "uncertain"),
+        (weight, weight - 1, Outcome.LINK, None),
+        (weight + 2, weight + 1, Outcome.NEW, "insufficient_weight"),
+    ):
+        model = replace(MODEL, thresholds=replace(LIMITS, link=link, review=review))
+        decision = decide(BY_NUMBER, None, [_person("A", MARGA)], (), model, SIZE)
+        assert (decision.outcome, decision.reason) == (outcome, reason)
+        assert decision.review == (("A",) if outcome is Outcome.REVIEW else ())
+
+
+def test_a_veto_turns_certainty_into_a_question() -> None:
+    decision = _decide(replace(MARGA, suffix="JR"), _person("A", replace(MARGA, suffix="SR")))
+    assert (decision.outcome, decision.reason) == (Outcome.REVIEW, "vetoed")
+    assert decision.review == ("A",)
+
+
+def test_not_same_forbids_the_link_and_the_next_best_is_taken() -> None:
+    apart = _asserted(AssertionKind.NOT_SAME, "me", "A1")
+    decision = _decide(MARGA, _person("A", MARGA), _person("B", BY_BIRTH), assertions=(apart,))
+    assert (decision.outcome, decision.mpi_id) == (Outcome.LINK, "B")
+    alone = _decide(MARGA, _person("A", MARGA), assertions=(apart,))
+    assert alone.outcome is Outcome.REVIEW
+
+
+def test_same_links_whatever_the_weight() -> None:
+    same = _asserted(AssertionKind.SAME, "A1", "me")
+    decision = _decide(MARGA, _person("A", OTTO), _person("B", OTTO), assertions=(same,))
+    assert (decision.outcome, decision.mpi_id) == (Outcome.LINK, "A")
+    assert decision.candidates[0].same_assertion
+
+
+def test_an_assertion_about_other_records_says_nothing() -> None:
+    other = _asserted(AssertionKind.NOT_SAME, "X1", "A1")
+    scored = fits(MARGA, _key("me"), _person("A", MARGA), (other,), MODEL, SIZE)
+    assert scored.vetoes == ()
+    about_me = _asserted(AssertionKind.NOT_SAME, "me", "A1")
+    assert fits(MARGA, None, _person("A", MARGA), (about_me,), MODEL, SIZE).vetoes == ()
+
+
+def test_two_certain_persons_that_may_be_one_merge() -> None:
+    decision = _decide(MARGA, _person("A", BY_NUMBER), _person("B", BY_BIRTH))
+    assert decision.outcome is Outcome.LINK
+    assert {decision.mpi_id, *decision.merge} == {"A", "B"}
+    assert decision.review == ()
+
+
+@pytest.mark.parametrize("pair", [("A1", "B1"), ("B1", "A1")])
+def test_two_certain_persons_asserted_not_same_never_merge(pair: tuple[str, str]) -> None:
+    apart = _asserted(AssertionKind.NOT_SAME, *pair)
+    persons = _person("A", BY_NUMBER), _person("B", BY_BIRTH)
+    decision = _decide(MARGA, *persons, assertions=(apart,))
+    assert decision.merge == ()
+    assert set(decision.review) == {"A", "B"}
+
+
+def test_rivals_that_cannot_be_one_person_are_ambiguous_within_the_margin() -> None:
+    rivals = _person("A", replace(MARGA, suffix="JR")), _person("B", replace(MARGA, suffix="SR"))
+    decision = _decide(MARGA, *rivals)
+    assert (decision.outcome, decision.mpi_id) == (Outcome.REVIEW, None)
+    assert (decision.reason, set(decision.review)) == ("ambiguous", {"A", "B"})
+
+
+def test_a_rival_beyond_the_margin_is_left_to_a_steward() -> None:
+    model = replace(MODEL, thresholds=replace(LIMITS, margin=0.0))
+    rivals = [_person("A", replace(MARGA, suffix="JR")), _person("B", replace(MARGA, suffix="SR"))]
+    decision = decide(MARGA, None, rivals, (), model, SIZE)
+    assert (decision.outcome, decision.mpi_id) == (Outcome.LINK, "A")
+    assert (decision.merge, decision.review) == ((), ("A", "B"))
+
+
+def test_an_impossible_pair_of_members_keeps_two_persons_apart() -> None:
+    strict = replace(MODEL, thresholds=replace(LIMITS, impossible=LIMITS.link + 100))
+    persons = [_person("A", BY_NUMBER), _person("B", BY_BIRTH)]
+    decision = decide(MARGA, None, persons, (), strict, SIZE)
+    assert decision.merge == ()
+    assert set(decision.review) == {"A", "B"}
+
+
+def test_excluded_records_are_no_evidence() -> None:
+    mine, other = _person("A", MARGA), _person("B", OTTO, MARGA)
+    gone = frozenset({_key("A1"), _key("B2")})
+    decision = decide(MARGA, None, [mine, other], (), MODEL, SIZE, exclude=gone)
+    assert decision.outcome is Outcome.NEW
+    assert decide(MARGA, None, [mine, other], (), MODEL, SIZE).outcome is not Outcome.NEW
+
+
+def test_the_order_of_the_candidates_changes_nothing() -> None:
+    persons = _person("A", BY_NUMBER), _person("B", BY_BIRTH), _person("C", OTTO)
+    assert _decide(MARGA, *persons) == _decide(MARGA, *reversed(persons))
+
+
+def test_the_rows_sum_to_the_weight_and_name_their_record() -> None:
+    person = _person("A", replace(BY_NUMBER, given=("PEGGY",)), BY_BIRTH)
+    seen = explain_person(MARGA, person, MODEL, SIZE)
+    assert math.fsum(row.weight for row in seen.rows) == seen.match_weight
+    by_trait = {row.trait: row for row in seen.rows if row.kind == "comparison"}
+    assert by_trait["ssn"].record == ("lab", "A1")
+    assert by_trait["dob"].record == ("lab", "A2")
+    assert by_trait["given"].level == "exact"
+    assert "email" in by_trait
+    assert "address" not in by_trait
+
+
+def test_one_of_many_values_agrees_with_less_weight() -> None:
+    few = _person("A", MARGA)
+    phones = [replace(MARGA, phones=(f"+1302555{n:04}",)) for n in range(5)]
+    many = _person("B", MARGA, *phones)
+    one, other = (
+        next(r.weight for r in explain_person(MARGA, p, MODEL, SIZE).rows if r.trait == "phone")
+        for p in (few, many)
+    )
+    assert 0 <= other < one
+
+
+def test_grades_follow_the_thresholds() -> None:
+    weights = (LIMITS.link, LIMITS.review, LIMITS.possible, LIMITS.possible - 1)
+    assert [grade_of(weight, MODEL) for weight in weights] == list(Grade)
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(0, 0.5), (1, 2 / 3), (-1, 1 / 3), (-2000, 0)])
+def test_confidence_is_the_probability_of_log_odds(weight: float, expected: float) -> None:
+    assert confidence_of(weight) == pytest.approx(expected)
+
+
+def test_a_full_record_recognises_itself_and_a_name_does_not() -> None:
+    assert self_weight(MARGA, MODEL, 0) >= LIMITS.link
+    assert self_weight(StandardRecord(given=("ANNA",)), MODEL, 0) < LIMITS.link
