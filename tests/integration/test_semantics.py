@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -427,3 +428,17 @@ async def test_the_feed_starts_after_a_number(index: Index) -> None:
     await index.add(OTTO, "2")
     first, second = await index.mpi.events(0, 10)
     assert await index.mpi.events(first.seq, 10) == (second,)
+
+
+async def test_two_services_that_register_one_patient_at_once_make_one_person(
+    index: Index, tmp_path: Path
+) -> None:
+    async with indexing(tmp_path) as second:
+        adds = [
+            service.add(MARGA, f"{n}{name}")
+            for n in range(4)
+            for name, service in (("a", index), ("b", second))
+        ]
+        answers = await asyncio.gather(*adds)
+    assert len({answer.mpi_id for answer in answers}) == 1
+    assert len(await index.partition()) == len(adds)
