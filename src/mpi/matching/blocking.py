@@ -9,12 +9,13 @@ tag  traits                                      finds
 D    birth date, sound of any name               a changed or misspelt name
 I    birth date, both initials                   two misspelt names
 T    birth date, ZIP (city without ZIP)          both names changed
-R    birth date, street                          the same, ZIP misspelt
+R    birth date, street                          the same, with a misspelt ZIP
 YM   year and month, sounds of both names        a mistyped day (MD: year, YD: month)
 Y    year, sounds of both names                  a mistyped month and day
 Z C  ZIP or city, sounds of both names           a wrong or missing birth date
-N    both names                                  a missing birth date, from either side
+N    both names                                  a move and a wrong or missing birth date
 S    social security number or national id       everything else changed
+F    first five of the SSN, initials             a mistyped SSN
 L    last four of the SSN; year or both sounds   half an SSN
 E    half of a national id; year, ZIP or sound   a mistyped national id
 X    identifier
@@ -51,8 +52,8 @@ MAX_VALUES = 3
 # A key in words and the narrower keys; the words are hashed only once the record is done.
 _Named = tuple[str, tuple[str, ...]]
 
-# Letters of a Soundex code that stand beside a full date, and of a street beside a house number.
-_COARSE, _STREET = 2, 4
+# Letters of a Soundex code beside a full date, of each code in a pair, and of a street beside its number.
+_NEAR, _COARSE, _STREET = 3, 2, 4
 
 
 def blocking_keys(record: StandardRecord) -> BlockingKeys:
@@ -61,7 +62,7 @@ def blocking_keys(record: StandardRecord) -> BlockingKeys:
 
 
 def stored_keys(record: StandardRecord) -> tuple[int, ...]:
-    """What a record is to be found by: its own keys, their narrower ones, and the keys only others ask for."""
+    """What a record is to be found by: its own keys and their narrower ones."""
     return _keys(record)[1]
 
 
@@ -77,7 +78,7 @@ def _keys(record: StandardRecord) -> tuple[BlockingKeys, tuple[int, ...]]:
     named: dict[str, tuple[str, ...]] = {}
     for family in (_by_birth, _by_name, _by_number, _by_contact, _by_home):
         named.update(family(traits))
-    numbers = {name: key_of(name) for name in _all_names(named, traits)}
+    numbers = {name: key_of(name) for name in _all_names(named)}
     asked = tuple(
         (numbers[name], tuple(numbers[narrow] for narrow in narrower))
         for name, narrower in named.items()
@@ -85,11 +86,10 @@ def _keys(record: StandardRecord) -> tuple[BlockingKeys, tuple[int, ...]]:
     return asked, tuple(dict.fromkeys(numbers.values()))
 
 
-def _all_names(named: dict[str, tuple[str, ...]], traits: _Traits) -> Iterator[str]:
+def _all_names(named: dict[str, tuple[str, ...]]) -> Iterator[str]:
     yield from named
     for narrower in named.values():
         yield from narrower
-    yield from (f"N|{pair}" for pair in traits.exact)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -98,7 +98,7 @@ class _Traits:
 
     record: StandardRecord
     sounds: tuple[str, ...]
-    coarse: tuple[str, ...]
+    near: tuple[str, ...]
     letters: tuple[str, ...]
     initial_pairs: tuple[str, ...]
     sound_pairs: tuple[str, ...]
@@ -124,7 +124,7 @@ def _traits(record: StandardRecord) -> _Traits:
     return _Traits(
         record=record,
         sounds=sounds,
-        coarse=_distinct(sound[:_COARSE] for sound in sounds),
+        near=_distinct(sound[:_NEAR] for sound in sounds),
         letters=_distinct(name[0] for name in (*given, *family)),
         initial_pairs=_distinct(_unordered(one[0], other[0]) for one, other in pairs),
         sound_pairs=_distinct(_unordered(one, other) for one, other in sounding),
@@ -172,7 +172,7 @@ def _by_birth(traits: _Traits) -> Iterator[_Named]:
     for pair, narrow in zip(traits.coarse_pairs, closer, strict=True):
         yield narrow, ()
         yield f"MD|{pair}|{month}{day}", (narrow,)
-    for sound in traits.coarse:
+    for sound in traits.near:
         yield f"D|{date}|{sound}", closer
     for initials in traits.initial_pairs:
         yield f"I|{date}|{initials}", closer
@@ -194,18 +194,15 @@ def _by_name(traits: _Traits) -> Iterator[_Named]:
     zips = tuple(
         f"Z|{pair}|{code}"
         for code in _distinct(address.zip for address in traits.addresses if address.zip)
-        for pair in traits.sound_pairs
+        for pair in traits.coarse_pairs
     )
     for name in zips:
         yield name, by_year
     for city in _distinct(address.city for address in traits.addresses if address.city):
         for pair in traits.sound_pairs:
             yield f"C|{pair}|{city}", zips or by_year
-    # With a birth year, only those without one are worth finding by name alone. They ask for everybody.
     for pair in traits.exact:
-        yield f"N0|{pair}", zips
-        if not traits.year:
-            yield f"N|{pair}", zips
+        yield f"N|{pair}", (*by_year, *zips)
 
 
 def _by_number(traits: _Traits) -> Iterator[_Named]:
