@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+
+from mpi.domain.registration import read_flat
+from mpi.matching.placeholders import DEFAULT
+from mpi.matching.record import StandardRecord
+from mpi.matching.standardize import standardize
+
+
+def _read(**fields: object) -> tuple[StandardRecord, set[tuple[str, str]]]:
+    submission, _ = read_flat(fields)
+    standard, warnings = standardize(submission.demographics)
+    return standard, {(warning.field, warning.code) for warning in warnings}
+
+
+def test_a_name_loses_case_accents_and_titles_and_keeps_its_parts() -> None:
+    read, _ = _read(first_name="Dr. José", last_name="García-López Jr.", maiden_name="Ruiz")
+    assert read.given == ("JOSE",)
+    assert read.suffix == "JR"
+    assert {"GARCIA", "LOPEZ", "RUIZ"} <= set(read.family)
+
+
+def test_a_whole_name_in_one_field_is_split() -> None:
+    read, _ = _read(last_name="Vandersloot, Marguerite")
+    assert (read.given, read.family) == (("MARGUERITE",), ("VANDERSLOOT",))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "trait"),
+    [
+        ("ssn", "999-99-9999", "ssn"),
+        ("first_name", "Baby Boy", "given"),
+        ("last_name", "Unknown", "family"),
+        ("dob", "1900-01-01", "dob"),
+        ("first_name", "x" * 1001, "given"),
+        ("last_name", "???", "family"),
+        ("sex", "perhaps", "sex"),
+        ("phone", "12", "phones"),
+        ("email", "nobody", "emails"),
+        ("birth_order", "many", "birth_order"),
+        ("multiple_birth", "perhaps", "multiple_birth"),
+    ],
+)
+def test_what_says_nothing_is_left_out_and_reported(field: str, value: str, trait: str) -> None:
+    read, warnings = _read(**{field: value})
+    assert not getattr(read, trait)
+    assert field in {name for name, _ in warnings}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "trait", "expected"),
+    [
+        ("ssn", "412-55-7813", "ssn", "412557813"),
+        ("ssn", "7813", "ssn_last4", "7813"),
+        ("ssn", "AB 123456 C", "national_id", "AB123456C"),
+        ("sex", "female", "sex", "F"),
+        ("phone", "(302) 555-0147", "phones", ("+13025550147",)),
+        ("phone", "+44 20 7946 0958", "phones", ("+442079460958",)),
+        ("email", " Anna@X.org ", "emails", ("anna@x.org",)),
+        ("birth_order", "2", "birth_order", "2"),
+        ("multiple_birth", "yes", "multiple_birth", "Y"),
+        ("multiple_birth", "no", "multiple_birth", "N"),
+        ("mothers_maiden_name", "Ruiz", "mothers_maiden", "RUIZ"),
+    ],
+)
+def test_a_trait_is_read_into_one_form(
+    field: str, value: str, trait: str, expected: object
+) -> None:
+    assert getattr(_read(**{field: value})[0], trait) == expected
+
+
+def test_placeholders_may_be_added_to_a_trait_that_exists() -> None:
+    more = DEFAULT.extended({"ssn": ["412-55-7813"]})
+    assert more.has("ssn", "412557813")
+    assert not DEFAULT.has("ssn", "412557813")
+    with pytest.raises(ValueError, match="shoes"):
+        DEFAULT.extended({"shoes": ["12"]})
