@@ -89,9 +89,9 @@ def _keys_of_versions(
     connection: sqlite3.Connection, records: set[int]
 ) -> Iterator[tuple[int, ...]]:
     for (blob,) in connection.execute(
-        """SELECT v.blocking_keys FROM json_each(?1) j CROSS JOIN record_version v
-        ON v.id BETWEEN (j.value << ?2) AND (j.value << ?2) + (1 << ?2) - 1""",
-        (as_list(records), VERSION_BITS),
+        """SELECT v.blocking_keys FROM json_each(:records) j CROSS JOIN record_version v
+        ON v.id BETWEEN (j.value << :bits) AND (j.value << :bits) + (1 << :bits) - 1""",
+        {"records": as_list(records), "bits": VERSION_BITS},
     ):
         yield decode_keys(blob)
 

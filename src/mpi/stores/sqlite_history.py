@@ -23,21 +23,21 @@ _EVENTS_OF_PERSON = """SELECT e.* FROM event_person x
 POSITION = "SELECT coalesce(max(seq), 0) FROM event"
 _EVENT = "SELECT e.* FROM event e WHERE e.seq = ?"
 _LATER_EVENTS = """SELECT e.* FROM event e WHERE e.seq IN (
-        SELECT later.seq FROM json_each(?2) j
-            CROSS JOIN event_record later ON later.record = j.value AND later.seq > ?1
-        UNION SELECT later.seq FROM json_each(?3) j
+        SELECT later.seq FROM json_each(:records) j
+            CROSS JOIN event_record later ON later.record = j.value AND later.seq > :seq
+        UNION SELECT later.seq FROM json_each(:persons) j
             CROSS JOIN person p ON p.mpi_id = j.value
-            CROSS JOIN event_person later ON later.person = p.id AND later.seq > ?1)
+            CROSS JOIN event_person later ON later.person = p.id AND later.seq > :seq)
     ORDER BY e.seq"""
 _TASK = "SELECT * FROM task_row WHERE id = ?"
 _TASKS = "SELECT * FROM task_row WHERE id > ? ORDER BY id LIMIT ?"
 _TASKS_OF_STATUS = "SELECT * FROM task_row WHERE status = ? AND id > ? ORDER BY id LIMIT ?"
 _TASKS_OF_PERSON = """SELECT * FROM task_row WHERE id IN (
         SELECT mine.id FROM person p CROSS JOIN record owned ON owned.person = p.id
-            CROSS JOIN task mine ON mine.record = owned.id WHERE p.mpi_id = ?1
+            CROSS JOIN task mine ON mine.record = owned.id WHERE p.mpi_id = :mpi_id
         UNION SELECT x.task FROM person p CROSS JOIN task_person x ON x.person = p.id
-            WHERE p.mpi_id = ?1)
-    AND (?2 IS NULL OR status = ?2) AND id > ?3 ORDER BY id LIMIT ?4"""
+            WHERE p.mpi_id = :mpi_id)
+    AND (:status IS NULL OR status = :status) AND id > :start ORDER BY id LIMIT :limit"""
 
 
 def payload(event: Event, records: Sequence[int]) -> bytes:
@@ -154,7 +154,11 @@ def later_events(connection: sqlite3.Connection, of: Event) -> tuple[Event, ...]
         return ()
     rows = connection.execute(
         _LATER_EVENTS,
-        (of.seq, as_list(touched_records(row[0])), orjson.dumps(of.persons).decode()),
+        {
+            "seq": of.seq,
+            "records": as_list(touched_records(row[0])),
+            "persons": orjson.dumps(of.persons).decode(),
+        },
     ).fetchall()
     return _with_undone(connection, rows)
 
@@ -172,7 +176,10 @@ def tasks(
         raise InvalidInput("after: not the id of a task")
     state = None if status is None else status.value
     if mpi_id is not None:
-        rows = connection.execute(_TASKS_OF_PERSON, (mpi_id, state, start, limit))
+        rows = connection.execute(
+            _TASKS_OF_PERSON,
+            {"mpi_id": mpi_id, "status": state, "start": start, "limit": limit},
+        )
     elif state is None:
         rows = connection.execute(_TASKS, (start, limit))
     else:

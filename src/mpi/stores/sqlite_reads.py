@@ -31,9 +31,9 @@ _ASSERTIONS = """SELECT a.id, a.kind, l.source, l.source_id, r.source, r.source_
     a.at FROM assertion a JOIN record l ON l.id = a.left_record
     JOIN record r ON r.id = a.right_record
     WHERE a.lifted_seq IS NULL AND a.id IN (
-        SELECT x.id FROM json_each(?1) j CROSS JOIN assertion x ON x.left_record = j.value
+        SELECT x.id FROM json_each(:records) j CROSS JOIN assertion x ON x.left_record = j.value
             WHERE x.lifted_seq IS NULL
-        UNION SELECT x.id FROM json_each(?1) j CROSS JOIN assertion x ON x.right_record = j.value
+        UNION SELECT x.id FROM json_each(:records) j CROSS JOIN assertion x ON x.right_record = j.value
             WHERE x.lifted_seq IS NULL)
     ORDER BY a.id"""
 _STATUS = {status.value: status for status in RecordStatus}
@@ -246,7 +246,7 @@ def person(connection: sqlite3.Connection, cache: RecordCache, mpi_id: str) -> P
 
 def assertions(connection: sqlite3.Connection, records: Iterable[int]) -> tuple[Assertion, ...]:
     """Assertions in force that name any of these records, oldest first."""
-    rows = connection.execute(_ASSERTIONS, (as_list(records),))
+    rows = connection.execute(_ASSERTIONS, {"records": as_list(records)})
     return tuple([asserted(row[1:]) for row in rows])
 
 

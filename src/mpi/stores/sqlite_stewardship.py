@@ -14,7 +14,7 @@ from mpi.stores.codec import encode_time
 from mpi.stores.numbering import task_id, task_number
 
 _PAIR = """SELECT id, kind FROM assertion WHERE lifted_seq IS NULL
-    AND left_record IN (?1, ?2) AND right_record IN (?1, ?2)"""
+    AND left_record IN (:left, :right) AND right_record IN (:left, :right)"""
 
 
 def apply_assertions(
@@ -27,7 +27,7 @@ def apply_assertions(
     """Lift, then assert; returns by how many the assertions in force have grown."""
     grown = 0
     for assertion in lifted:
-        pair = (number(assertion.left), number(assertion.right))
+        pair = {"left": number(assertion.left), "right": number(assertion.right)}
         ids = [i for i, kind in connection.execute(_PAIR, pair) if kind == assertion.kind.value]
         if not ids:
             raise ConcurrentChange("the assertion was lifted meanwhile")
@@ -47,7 +47,7 @@ def _assert(
     left, right = number(assertion.left), number(assertion.right)
     if left == right:
         raise Conflict("an assertion needs two different records")
-    known = {kind for _, kind in connection.execute(_PAIR, (left, right))}
+    known = {kind for _, kind in connection.execute(_PAIR, {"left": left, "right": right})}
     if known - {assertion.kind.value}:
         raise Conflict("the opposite is asserted of these two records; lift that first")
     if known:
@@ -74,8 +74,8 @@ def check_not_same(connection: sqlite3.Connection, person: int) -> None:
         """SELECT 1 FROM record r
         CROSS JOIN assertion a ON a.left_record = r.id AND a.lifted_seq IS NULL
         CROSS JOIN record o ON o.id = a.right_record
-        WHERE r.person = ?1 AND o.person = ?1 AND a.kind = 'not-same' LIMIT 1""",
-        (person,),
+        WHERE r.person = :person AND o.person = :person AND a.kind = 'not-same' LIMIT 1""",
+        {"person": person},
     ).fetchone():
         raise Conflict("two records asserted not to be the same would share one person")
 
