@@ -41,16 +41,6 @@ class Container:
     store: SqliteStore
     model_version: str
 
-    def enrolls(self, *, named: bool, wish: bool | None) -> bool:
-        """Whether a submission is registered: as it wishes, otherwise by ``MPI_ENROLL``.
-
-        ``named``: it brings its source and source id.
-        """
-        if wish is not None:
-            return wish
-        policy = self.settings.enroll
-        return policy == "always" or (policy == "identified" and named)
-
     async def facts(self) -> dict[str, Any]:
         """What serves here, for the health page. Raises ``StoreUnavailable``."""
         return {

@@ -45,7 +45,7 @@ async def match(request: Request) -> Response:
     asked = parse_match(await request.body())
     parts = container(request)
     who = principal(request)
-    enrolls = parts.enrolls(named=asked.submission.key is not None, wish=asked.enroll)
+    enrolls = parts.index.enrolls(named=asked.submission.key is not None, wish=asked.enroll)
     who.require("submit" if enrolls else "read")
     found = await parts.index.resolve(
         asked.submission,
@@ -80,7 +80,7 @@ async def batch(request: Request) -> Response:
     parts = container(request)
     asked = parse_batch(await request.body(), parts.settings.batch_limit)
     who = principal(request)
-    enrolls = parts.enrolls(named=asked.is_named, wish=asked.enroll)
+    enrolls = parts.index.enrolls(named=asked.is_named, wish=asked.enroll)
     who.require("submit" if enrolls else "read")
     results = _results(request, asked, who.name)
     if NDJSON in request.headers.get("accept", ""):

@@ -87,7 +87,7 @@ class MasterPatientIndex:
         warnings: Sequence[TraitWarning] = (),
     ) -> MatchAnswer:
         """Who is this? With ``enroll`` (default by policy) the submission is registered as well."""
-        if self._enrolls(submission, wish=enroll):
+        if self.enrolls(named=submission.key is not None, wish=enroll):
             async with self._enrolling:
                 found = await self._register(submission, actor, explain=explain, if_match=if_match)
         else:
@@ -111,7 +111,10 @@ class MasterPatientIndex:
     async def _group(
         self, rows: list[Submission | MpiError], actor: str, *, enroll: bool | None, explain: bool
     ) -> list[MatchAnswer | MpiError]:
-        if not any(isinstance(row, Submission) and self._enrolls(row, wish=enroll) for row in rows):
+        if not any(
+            isinstance(row, Submission) and self.enrolls(named=row.key is not None, wish=enroll)
+            for row in rows
+        ):
             return [await self._row(row, actor, enroll=enroll, explain=explain) for row in rows]
         async with self._enrolling, self._store.group():
             return [await self._row(row, actor, enroll=enroll, explain=explain) for row in rows]
@@ -123,7 +126,7 @@ class MasterPatientIndex:
             return row
         await asyncio.sleep(0)  # a long batch lets other requests in
         try:
-            if self._enrolls(row, wish=enroll):
+            if self.enrolls(named=row.key is not None, wish=enroll):
                 return await self._register(row, actor, explain=explain)
             return await self._query(row, explain=explain)
         except MpiError as error:
@@ -131,12 +134,14 @@ class MasterPatientIndex:
                 raise
             return error
 
-    def _enrolls(self, submission: Submission, *, wish: bool | None) -> bool:
+    def enrolls(self, *, named: bool, wish: bool | None) -> bool:
+        """Whether a submission is registered: as it wishes, otherwise by the policy.
+
+        ``named``: it brings its source and source id.
+        """
         if wish is not None:
             return wish
-        return self._policy == "always" or (
-            self._policy == "identified" and submission.key is not None
-        )
+        return self._policy == "always" or (self._policy == "identified" and named)
 
     async def _query(self, submission: Submission, *, explain: bool) -> MatchAnswer:
         started = perf_counter()
