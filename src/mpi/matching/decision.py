@@ -160,6 +160,13 @@ def explain_person(
 ) -> Explanation:
     """Every row that makes up the weight of one person, whether it matches or not."""
     levels = compare(record, [other.standard for other in person.records])
+    return _explained(record, person, levels, model, index_size)
+
+
+def _explained(
+    record: StandardRecord, person: PersonState, levels: Matrix, model: Model, index_size: int
+) -> Explanation:
+    """``levels`` are the comparison vectors of the record with the person's records, in their order."""
     rows = _rows(record, person.records, levels, model, index_size)
     weight = math.fsum(row.weight for row in rows)
     vetoes = vetoes_between(levels)
@@ -177,7 +184,12 @@ def fits(
     index_size: int,
 ) -> ScoredPerson:
     """Score one record against one person, human assertions included."""
-    seen = explain_person(record, person, model, index_size)
+    return _scored(explain_person(record, person, model, index_size), key, person, assertions)
+
+
+def _scored(
+    seen: Explanation, key: RecordKey | None, person: PersonState, assertions: Sequence[Assertion]
+) -> ScoredPerson:
     members = {other.key for other in person.records}
     about = {a.kind for a in assertions if key and _other_side(a, key) in members}
     vetoes = seen.vetoes + (("not_same_assertion",) if AssertionKind.NOT_SAME in about else ())
@@ -213,9 +225,13 @@ def decide(
     """Rank the persons and choose. ``exclude`` names records that are no evidence (the record's own past)."""
     trimmed = [_without(person, exclude) for person in persons]
     people = {person.mpi_id: person for person in trimmed if person.records}
-    scored = [
-        fits(record, key, person, assertions, model, index_size) for person in people.values()
-    ]
+    levels = compare(record, [r.standard for person in people.values() for r in person.records])
+    scored, start = [], 0
+    for person in people.values():
+        end = start + len(person.records)
+        seen = _explained(record, person, levels[start:end], model, index_size)
+        scored.append(_scored(seen, key, person, assertions))
+        start = end
     ranked = sorted(scored, key=lambda s: (not s.same_assertion, -s.weight, s.mpi_id))
     shown = tuple(s for s in ranked if s.same_assertion or s.weight >= model.thresholds.possible)[
         :_MOST_CANDIDATES
