@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -182,10 +183,23 @@ class Ticks:
         return self.now
 
 
-async def test_a_revoked_key_ends_within_a_second_in_every_process(tmp_path: Path) -> None:
+@pytest.fixture
+def open_access(tmp_path: Path) -> Iterator[Callable[[Ticks], Access]]:
+    """Opens one index as often as asked, as several processes would."""
+    with ExitStack() as opened:
+
+        def access(ticks: Ticks) -> Access:
+            store = open_store(tmp_path / "i.sqlite3", b"f" * 16)
+            return Access(opened.enter_context(closing(store)), b"k" * 32, ticks)
+
+        yield access
+
+
+async def test_a_revoked_key_ends_within_a_second_in_every_process(
+    open_access: Callable[[Ticks], Access],
+) -> None:
     ticks = Ticks()
-    here = Access(open_store(tmp_path / "i.sqlite3", b"f" * 16), b"k" * 32, ticks)
-    there = Access(open_store(tmp_path / "i.sqlite3", b"f" * 16), b"k" * 32, ticks)
+    here, there = open_access(ticks), open_access(ticks)
     key_id, secret = await here.issue("tester", ["read"])
     assert (await there.authenticate(secret, local=False)).name == "tester"
     await here.revoke(key_id)
@@ -208,8 +222,10 @@ async def test_only_a_keyed_digest_of_a_secret_is_stored(tmp_path: Path) -> None
     assert secret.encode() not in path.read_bytes()
 
 
-async def test_unknown_keys_do_not_fill_the_memory(tmp_path: Path) -> None:
-    access = Access(open_store(tmp_path / "i.sqlite3", b"f" * 16), b"k" * 32, Ticks())
+async def test_unknown_keys_do_not_fill_the_memory(
+    open_access: Callable[[Ticks], Access],
+) -> None:
+    access = open_access(Ticks())
     for number in range(1100):
         with pytest.raises(Unauthorized):
             await access.authenticate(f"mpi_{number}", local=True)
@@ -218,17 +234,19 @@ async def test_unknown_keys_do_not_fill_the_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scopes", [[], ["root"], ["read", "root"]])
-async def test_scopes_are_known_words(tmp_path: Path, scopes: list[str]) -> None:
-    access = Access(open_store(tmp_path / "i.sqlite3", b"f" * 16), b"k" * 32, Ticks())
+async def test_scopes_are_known_words(
+    open_access: Callable[[Ticks], Access], scopes: list[str]
+) -> None:
     with pytest.raises(InvalidInput):
-        await access.issue("tester", scopes)
+        await open_access(Ticks()).issue("tester", scopes)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65, "two\nlines"])
-async def test_names_of_keys_are_one_short_line(tmp_path: Path, name: str) -> None:
-    access = Access(open_store(tmp_path / "i.sqlite3", b"f" * 16), b"k" * 32, Ticks())
+async def test_names_of_keys_are_one_short_line(
+    open_access: Callable[[Ticks], Access], name: str
+) -> None:
     with pytest.raises(InvalidInput):
-        await access.issue(name, ["read"])
+        await open_access(Ticks()).issue(name, ["read"])
 
 
 async def test_a_transport_without_an_address_is_not_this_machine(api: Api) -> None:
