@@ -19,12 +19,14 @@ from rapidfuzz.distance import OSA, JaroWinkler
 from mpi.matching.names import are_nicknames
 from mpi.matching.phonetics import phonetic_code
 from mpi.matching.record import StandardAddress, StandardRecord
+from mpi.matching.tables import census_frequencies
 
 MISSING = "missing"
 
 FullName = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 _SIMILAR, _CLOSE, _LOOSE = 0.94, 0.88, 0.78
+_NAMES_IN_USE = frozenset(census_frequencies()["given"])
 _EDITS_NEED_LENGTH = 4  # one edit in a shorter name changes the name
 
 
@@ -46,9 +48,21 @@ def _names(record: StandardRecord) -> FullName:
 
 
 def _crossed(left: FullName, right: FullName) -> bool:
-    """Given and family name exchanged on one side (at least one of them recognisably)."""
+    """Given and family name exchanged on one side, each recognisable, one of them perhaps misspelt."""
     (left_given, _, left_family), (right_given, _, right_family) = left, right
-    return bool(set(left_given) & set(right_family)) and bool(set(left_family) & set(right_given))
+    there = _recognisable(left_given, right_family)
+    back = _recognisable(left_family, right_given) if there else None
+    return back is not None and "exact" in (there, back)
+
+
+def _recognisable(names: tuple[str, ...], others: tuple[str, ...]) -> str | None:
+    """Whether two sets of names share one, exactly or but for its spelling."""
+    if not set(names).isdisjoint(others):
+        return "exact"
+    near = any(
+        JaroWinkler.similarity(a, b, score_cutoff=_CLOSE) for a in names[:2] for b in others[:2]
+    )
+    return "close" if near else None
 
 
 def compare_given(left: FullName, right: FullName) -> str:
@@ -79,7 +93,8 @@ def _short_form(
 def _spelling_or_place(first: str, second: str, left: FullName, right: FullName) -> str:
     spelling = _similarity_level(first, second)
     if spelling in ("similar", "close"):
-        return spelling
+        # MARK and MARY are one edit apart and two people; MARK and MARKK are one.
+        return "alike" if first in _NAMES_IN_USE and second in _NAMES_IN_USE else spelling
     if _crossed(left, right):
         return "swapped"
     if first in right[1] or second in left[1]:
@@ -120,10 +135,10 @@ def compare_middle(left: tuple[str, ...], right: tuple[str, ...]) -> str:
 
 
 def compare_suffix(left: str, right: str) -> str:
-    """Generational suffixes. ``SR`` is often left out, so one silent side says nothing."""
-    if not left or not right:
-        return MISSING
-    return "same" if left == right else "conflict"
+    """Generational suffixes. They are often left out, so one silent side says little."""
+    if left and right:
+        return "same" if left == right else "conflict"
+    return "one_silent" if left or right else MISSING
 
 
 def compare_dob(left: tuple[str, str], right: tuple[str, str]) -> str:
@@ -182,12 +197,14 @@ def compare_ssn(left: tuple[str, str], right: tuple[str, str]) -> str:
 
 
 def compare_national_id(left: str, right: str) -> str:
-    """Opaque national numbers: exact, one edit, two edits."""
+    """Opaque national numbers: exact, one edit, two edits. Numbers issued in a row point at twins."""
     if not left or not right:
         return MISSING
     if left == right:
         return "exact"
     distance = OSA.distance(left, right, score_cutoff=2)
+    if distance == 1 and len(left) == len(right) and left[:-1] == right[:-1]:
+        return "consecutive"
     return {1: "one_edit", 2: "two_edits"}.get(distance, "different")
 
 
@@ -317,11 +334,13 @@ _SPELLING = ("similar", "close", "loose", "different")
 
 TRAITS: tuple[Trait, ...] = (
     Trait("given", _names, compare_given,
-          (MISSING, "exact", "nickname", "token", "initial", "prefix", "swapped", "middle", *_SPELLING)),
+          (MISSING, "exact", "nickname", "token", "initial", "prefix", "swapped", "middle", "alike",
+           *_SPELLING)),
     Trait("middle", attrgetter("middle"), compare_middle,
           (MISSING, "exact", "initial", "similar", "different")),
     Trait("family", _names, compare_family, (MISSING, "exact", "token", "swapped", *_SPELLING)),
-    Trait("suffix", attrgetter("suffix"), compare_suffix, (MISSING, "same", "conflict")),
+    Trait("suffix", attrgetter("suffix"), compare_suffix,
+          (MISSING, "same", "one_silent", "conflict")),
     Trait("dob", attrgetter("dob", "dob_damaged"), compare_dob,
           (MISSING, "exact", "january_first", "day_month_swapped", "one_edit", "two_parts", "partial",
            "damaged", "year_only", "two_edits", "different")),
@@ -330,7 +349,7 @@ TRAITS: tuple[Trait, ...] = (
           (MISSING, "exact", "last_four", "one_edit", "consecutive", "two_edits", "last_four_differ",
            "different")),
     Trait("national_id", attrgetter("national_id"), compare_national_id,
-          (MISSING, "exact", "one_edit", "two_edits", "different")),
+          (MISSING, "exact", "one_edit", "consecutive", "two_edits", "different")),
     Trait("address", attrgetter("addresses"), compare_address, (MISSING, *_ADDRESS_ORDER)),
     Trait("locality", attrgetter("addresses"), compare_locality, (MISSING, *_LOCALITY_ORDER)),
     Trait("phone", attrgetter("phones"), compare_phone, (MISSING, "exact", "one_edit", "different")),

@@ -1,25 +1,20 @@
-"""Weigh comparison vectors and decide: link, ask a steward, or mint a person. Pure.
-
-A record is compared with every record of a candidate person; per trait the most telling agreement counts. Agreement
-with any of k different values is likelier by chance, u_k = 1 − (1 − u)^k, so persons with many values do not
-attract everybody.
-"""
+"""Decide: link a record, ask a steward, or mint a person. Pure."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
-from mpi.domain.identity import Assertion, AssertionKind, PersonState, StoredRecord
+from mpi.domain.identity import Assertion, AssertionKind, PersonState
 from mpi.domain.record import RecordKey
 from mpi.matching.comparison import TRAITS, compare
-from mpi.matching.model import Matrix, Model, shared_value
+from mpi.matching.model import FREQUENCY_TRAITS, Model, shared_value
 from mpi.matching.record import StandardRecord
 from mpi.matching.vetoes import vetoes_between
+from mpi.matching.weighing import ExplanationRow, Weighing, weigh
 
 _MOST_CANDIDATES = 20
 
@@ -37,17 +32,6 @@ class Grade(StrEnum):
     PROBABLE = "probable"
     POSSIBLE = "possible"
     CERTAINLY_NOT = "certainly-not"
-
-
-@dataclass(frozen=True, slots=True)
-class ExplanationRow:
-    """One bar of the waterfall. ``record`` names the (source, source_id) compared with."""
-
-    trait: str
-    level: str
-    weight: float
-    record: tuple[str, str] | None
-    kind: str  # prior, comparison, term_frequency, relatives
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,57 +85,6 @@ def grade_of(weight: float, model: Model) -> Grade:
     return Grade.POSSIBLE if weight >= limits.possible else Grade.CERTAINLY_NOT
 
 
-def _level_weights(
-    levels: Matrix, records: Sequence[StoredRecord], model: Model, trait: int
-) -> tuple[int, float]:
-    """The most telling record for a trait, and the weight it gives after counting the k values on offer."""
-    column = levels[:, trait]
-    spoken = np.flatnonzero(column)
-    if not len(spoken):
-        return -1, 0.0
-    weights = model.match[trait, column[spoken]]
-    best = int(spoken[int(weights.argmax())])
-    level = column[best]
-    weight = float(model.match[trait, level])
-    values = (
-        len({TRAITS[trait].value(records[i].standard) for i in spoken.tolist()})
-        if len(spoken) > 1
-        else 1
-    )
-    if values > 1 and model.agreement[trait, level]:
-        u = float(model.chance[trait, level])
-        weight = max(0.0, weight - math.log2((1 - (1 - u) ** values) / u))
-    return best, weight
-
-
-def _rows(
-    record: StandardRecord,
-    records: Sequence[StoredRecord],
-    levels: Matrix,
-    model: Model,
-    index_size: int,
-) -> list[ExplanationRow]:
-    rows = [ExplanationRow("prior", "", model.prior(index_size), None, "prior")]
-    relative = 0.0
-    for number, trait in enumerate(TRAITS):
-        best, weight = _level_weights(levels, records, model, number)
-        if best < 0:
-            continue
-        level, other = int(levels[best, number]), records[best]
-        named = (other.key.source, other.key.source_id)
-        rows.append(ExplanationRow(trait.name, trait.levels[level], weight, named, "comparison"))
-        relative += float(model.relative[number, level])
-        if weight > 0 and (shared := shared_value(trait.name, record, other.standard)):
-            rarity = model.rarity(trait.name, shared)
-            relative += rarity
-            rows.append(
-                ExplanationRow(trait.name, trait.levels[level], rarity, named, "term_frequency")
-            )
-    penalty = model.relatives_penalty(relative, index_size)
-    rows.append(ExplanationRow("relatives", "", penalty, None, "relatives"))
-    return rows
-
-
 def explain_person(
     record: StandardRecord,
     person: PersonState,
@@ -159,20 +92,11 @@ def explain_person(
     index_size: int,
 ) -> Explanation:
     """Every row that makes up the weight of one person, whether it matches or not."""
-    levels = compare(record, [other.standard for other in person.records])
-    return _explained(record, person, levels, model, index_size)
-
-
-def _explained(
-    record: StandardRecord, person: PersonState, levels: Matrix, model: Model, index_size: int
-) -> Explanation:
-    """``levels`` are the comparison vectors of the record with the person's records, in their order."""
-    rows = _rows(record, person.records, levels, model, index_size)
-    weight = math.fsum(row.weight for row in rows)
-    vetoes = vetoes_between(levels)
-    return Explanation(
-        person.mpi_id, tuple(rows), weight, confidence_of(weight), grade_of(weight, model), vetoes
-    )
+    weighing = weigh(record, [person], model, index_size)
+    (weight,) = weighing.totals()
+    vetoes = vetoes_between(weighing.vectors)
+    confidence, grade = confidence_of(weight), grade_of(weight, model)
+    return Explanation(person.mpi_id, weighing.rows(0), weight, confidence, grade, vetoes)
 
 
 def fits(
@@ -184,17 +108,33 @@ def fits(
     index_size: int,
 ) -> ScoredPerson:
     """Score one record against one person, human assertions included."""
-    return _scored(explain_person(record, person, model, index_size), key, person, assertions)
+    weighing = weigh(record, [person], model, index_size)
+    return _scored(weighing, 0, weighing.totals()[0], _asserted(key, assertions), model)
+
+
+def _asserted(
+    key: RecordKey | None, assertions: Sequence[Assertion]
+) -> dict[RecordKey, AssertionKind]:
+    """What people said of a record and others. No pair is both the same and not the same."""
+    sides = ((a.kind, _other_side(a, key)) for a in assertions) if key else ()
+    return {other: kind for kind, other in sides if other is not None}
 
 
 def _scored(
-    seen: Explanation, key: RecordKey | None, person: PersonState, assertions: Sequence[Assertion]
+    weighing: Weighing,
+    number: int,
+    weight: float,
+    asserted: Mapping[RecordKey, AssertionKind],
+    model: Model,
 ) -> ScoredPerson:
-    members = {other.key for other in person.records}
-    about = {a.kind for a in assertions if key and _other_side(a, key) in members}
-    vetoes = seen.vetoes + (("not_same_assertion",) if AssertionKind.NOT_SAME in about else ())
-    same = AssertionKind.SAME in about
-    return ScoredPerson(person.mpi_id, seen.match_weight, seen.confidence, seen.grade, vetoes, same)
+    person = weighing.persons[number]
+    said = {asserted.get(other.key) for other in person.records} if asserted else set()
+    vetoes = vetoes_between(weighing.vectors_of(number))
+    if AssertionKind.NOT_SAME in said:
+        vetoes = (*vetoes, "not_same_assertion")
+    confidence, grade = confidence_of(weight), grade_of(weight, model)
+    same = AssertionKind.SAME in said
+    return ScoredPerson(person.mpi_id, weight, confidence, grade, vetoes, same)
 
 
 def _other_side(assertion: Assertion, key: RecordKey) -> RecordKey | None:
@@ -206,11 +146,9 @@ def _other_side(assertion: Assertion, key: RecordKey) -> RecordKey | None:
 def self_weight(record: StandardRecord, model: Model, index_size: int) -> float:
     """The weight of a record against an exact copy of itself: how much it can prove at all."""
     levels = compare(record, [record])[0]
-    match = sum(float(model.match[i, level]) for i, level in enumerate(levels))
-    shared = [(trait, shared_value(trait, record, record)) for trait in ("given", "family")]
-    return (
-        match + model.prior(index_size) + sum(model.rarity(trait, value) for trait, value in shared)
-    )
+    agreed = float(model.match[np.arange(len(TRAITS)), levels].sum())
+    rarities = (model.rarity(t, shared_value(t, record, record)) for t in FREQUENCY_TRAITS)
+    return agreed + model.prior(index_size) + sum(rarities)
 
 
 def decide(
@@ -220,40 +158,47 @@ def decide(
     assertions: Sequence[Assertion],
     model: Model,
     index_size: int,
-    exclude: frozenset[RecordKey] = frozenset(),
 ) -> Decision:
-    """Rank the persons and choose. ``exclude`` names records that are no evidence (the record's own past)."""
-    trimmed = [_without(person, exclude) for person in persons]
-    people = {person.mpi_id: person for person in trimmed if person.records}
-    levels = compare(record, [r.standard for person in people.values() for r in person.records])
-    scored, start = [], 0
-    for person in people.values():
-        end = start + len(person.records)
-        seen = _explained(record, person, levels[start:end], model, index_size)
-        scored.append(_scored(seen, key, person, assertions))
-        start = end
-    ranked = sorted(scored, key=lambda s: (not s.same_assertion, -s.weight, s.mpi_id))
+    """Rank the persons and choose."""
+    people = {person.mpi_id: person for person in persons if person.records}
+    if not people:
+        return Decision(Outcome.NEW, None, None, ())
+    ranked = _ranked(record, key, list(people.values()), assertions, model, index_size)
+    best = ranked[0]
     shown = tuple(s for s in ranked if s.same_assertion or s.weight >= model.thresholds.possible)[
         :_MOST_CANDIDATES
     ]
-    best = ranked[0] if ranked else None
     linkable = [s for s in ranked if _may_link(s, model)]
     if linkable:
-        return _link(linkable, ranked, shown, people, assertions, model, index_size)
+        return _link(record, linkable, ranked, shown, people, assertions, model, index_size)
     doubtful = tuple(s.mpi_id for s in ranked if s.weight >= model.thresholds.review)
     if doubtful:
-        vetoed = best is not None and best.weight >= model.thresholds.link
+        vetoed = best.weight >= model.thresholds.link
         return Decision(
             Outcome.REVIEW, None, best, shown, (), doubtful, "vetoed" if vetoed else "uncertain"
         )
     return Decision(Outcome.NEW, None, best, shown, reason="insufficient_weight" if shown else None)
 
 
-def _without(person: PersonState, exclude: frozenset[RecordKey]) -> PersonState:
-    if not exclude or not any(r.key in exclude for r in person.records):
-        return person
-    kept = tuple(r for r in person.records if r.key not in exclude)
-    return PersonState(person.mpi_id, person.version, person.active, person.merged_into, kept)
+def _ranked(
+    record: StandardRecord,
+    key: RecordKey | None,
+    persons: Sequence[PersonState],
+    assertions: Sequence[Assertion],
+    model: Model,
+    index_size: int,
+) -> list[ScoredPerson]:
+    """The persons worth looking at, the best first: all that are possible, or else the least unlikely one."""
+    weighing = weigh(record, persons, model, index_size)
+    totals = weighing.totals()
+    asserted = _asserted(key, assertions)
+    least = min(max(totals), model.thresholds.possible)
+    scored = [
+        _scored(weighing, number, weight, asserted, model)
+        for number, weight in enumerate(totals)
+        if weight >= least or any(r.key in asserted for r in persons[number].records)
+    ]
+    return sorted(scored, key=lambda s: (not s.same_assertion, -s.weight, s.mpi_id))
 
 
 def _may_link(scored: ScoredPerson, model: Model) -> bool:
@@ -263,6 +208,7 @@ def _may_link(scored: ScoredPerson, model: Model) -> bool:
 
 
 def _link(
+    arriving: StandardRecord,
     linkable: Sequence[ScoredPerson],
     ranked: Sequence[ScoredPerson],
     shown: tuple[ScoredPerson, ...],
@@ -272,7 +218,10 @@ def _link(
     index_size: int,
 ) -> Decision:
     """Join the best person; certain others are merged where nothing forbids it, else a steward sees both."""
-    best, others = linkable[0], linkable[1:]
+    best = linkable[0]
+    grown = _with(arriving, people[best.mpi_id])
+    doubtful = [s for s in ranked if s not in linkable and not s.vetoes]
+    others = [*linkable[1:], *_now_certain(grown, doubtful, people, model, index_size)]
     merge: list[str] = []
     review: list[str] = []
     for other in others:
@@ -291,6 +240,30 @@ def _link(
     return Decision(Outcome.LINK, best.mpi_id, best, shown, tuple(merge), joined, None)
 
 
+def _with(record: StandardRecord, person: PersonState) -> PersonState:
+    """The person once the arriving record has joined it."""
+    arrived = replace(person.records[0], key=RecordKey("", ""), standard=record)
+    return replace(person, records=(*person.records, arrived))
+
+
+def _now_certain(
+    grown: PersonState,
+    doubtful: Sequence[ScoredPerson],
+    people: dict[str, PersonState],
+    model: Model,
+    index_size: int,
+) -> list[ScoredPerson]:
+    """Persons that would join the grown person if they arrived only now: the order of arrival must not matter."""
+    found = []
+    for scored in doubtful:
+        for member in people[scored.mpi_id].records:
+            weighing = weigh(member.standard, [grown], model, index_size)
+            if weighing.totals()[0] >= model.thresholds.link:
+                found.append(scored)
+                break
+    return found
+
+
 def _could_be_one(
     left: PersonState,
     right: PersonState,
@@ -305,7 +278,7 @@ def _could_be_one(
         if a.kind is AssertionKind.NOT_SAME and apart:
             return False
     for member in left.records:
-        seen = explain_person(member.standard, right, model, index_size)
-        if seen.vetoes or seen.match_weight < model.thresholds.impossible:
+        weighing = weigh(member.standard, [right], model, index_size)
+        if vetoes_between(weighing.vectors) or weighing.totals()[0] < model.thresholds.impossible:
             return False
     return True

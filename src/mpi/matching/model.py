@@ -1,15 +1,13 @@
 """The matching model: one versioned JSON document of probabilities, frequencies and thresholds.
 
-Per trait and level it holds three probabilities of seeing that level: ``m`` for two records of one person, ``u`` for
-two strangers, ``r`` for two relatives. Weights are log2 Bayes factors (Fellegi and Sunter 1969). Relatives are a
-class of their own because surname, address and phone agree together for them: taken as independent,
-those agreements would outweigh a different given name.
+Per trait and level it holds ``u``, the probability of seeing that level for two strangers, and weights: log2 of how
+much likelier it is for two records of one person (Fellegi and Sunter 1969), for two relatives, for two twins. Relatives
+and twins are classes of their own because surname, address and phone agree together for them, for twins the
+birth date too: taken as independent, those agreements would outweigh a different given name.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +19,18 @@ from numpy.typing import NDArray
 
 from mpi.matching.comparison import TRAIT_INDEX, TRAITS
 from mpi.matching.record import StandardRecord
+from mpi.matching.tables import census_frequencies
 
 Matrix = NDArray[np.int8]
 Weights = NDArray[np.float64]
 
 _WIDEST = max(len(trait.levels) for trait in TRAITS)
-_FREQUENCY_TRAITS = ("given", "family")
+FREQUENCY_TRAITS = ("given", "family")
+
+_LARGEST_WEIGHT = 64  # log2; more is a slip of the pen
+
+RIVALS = ("relative", "twin")
+"""Who may look like the same person without being it, besides strangers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +50,15 @@ class Model:
 
     version: str
     match: Weights  # log2 m/u; 0 for a missing value
-    relative: Weights  # log2 r/u
+    rivals: Weights  # the same for each of RIVALS, shape (R, traits, levels)
     chance: Weights  # u
     agreement: NDArray[np.bool_]  # levels whose weight shrinks when any of k values may agree
+    ranks: NDArray[np.int64]  # order of a trait's levels by match weight; 0 for a missing value
     frequencies: Mapping[str, Mapping[str, float]]
     rarest: float
     known_share: float
     smallest_index: int
-    relatives: float
+    expected: Weights  # how many of each of RIVALS a person has in the index, shape (R,)
     thresholds: Thresholds
 
     def prior(self, index_size: int) -> float:
@@ -64,16 +69,16 @@ class Model:
         """
         return math.log2(self.known_share / max(index_size, self.smallest_index))
 
-    def relatives_penalty(self, relative_weight: float, index_size: int) -> float:
-        """Weight lost because the pair may be relatives: −log2(1 + odds of relative against stranger)."""
-        log_odds = relative_weight + math.log2(
-            self.relatives / max(index_size, self.smallest_index)
-        )
-        return (
-            -(log_odds + math.log2(1 + 2**-log_odds))
-            if log_odds > 0
-            else -math.log2(1 + 2**log_odds)
-        )
+    def penalties(self, levels: Matrix, rarities: Weights, index_size: int) -> Weights:
+        """Weight lost because a pair may be relatives or twins: −log2(1 + Σ odds of a rival against a stranger).
+
+        ``levels`` has shape (pairs, traits), ``rarities`` and the answer (pairs,).
+        """
+        likelier = self.rivals[:, np.arange(len(TRAITS)), levels].sum(axis=2) + rarities
+        size = max(index_size, self.smallest_index)
+        log_odds = likelier + np.log2(self.expected / size)[:, np.newaxis]
+        loss: Weights = -np.logaddexp2(0.0, np.logaddexp2.reduce(log_odds, axis=0))
+        return loss
 
     def rarity(self, trait: str, values: Sequence[str]) -> float:
         """Term-frequency adjustment: log2(u / frequency) of the commonest shared value."""
@@ -86,7 +91,7 @@ class Model:
 
 def shared_value(trait: str, left: StandardRecord, right: StandardRecord) -> tuple[str, ...]:
     """The name two records agree on exactly, for the traits that have frequencies."""
-    if trait not in _FREQUENCY_TRAITS:
+    if trait not in FREQUENCY_TRAITS:
         return ()
     one, other = getattr(left, trait), getattr(right, trait)
     if one and other and one[0] == other[0]:
@@ -97,9 +102,8 @@ def shared_value(trait: str, left: StandardRecord, right: StandardRecord) -> tup
 def load_model(document: bytes) -> Model:
     """Read a model document. Raises ``ValueError`` naming the trait or level that is wrong."""
     content = orjson.loads(document)
-    shape = (len(TRAITS), _WIDEST)
-    match, relative, chance = np.zeros(shape), np.zeros(shape), np.ones(shape)
-    agreement = np.zeros(shape, dtype=np.bool_)
+    weights = np.zeros((1 + len(RIVALS), len(TRAITS), _WIDEST))
+    chance = np.ones((len(TRAITS), _WIDEST))
     for row, trait in enumerate(TRAITS):
         levels = content["traits"].get(trait.name, {})
         if unknown := set(levels) - set(trait.levels):
@@ -107,35 +111,36 @@ def load_model(document: bytes) -> Model:
         for column, level in enumerate(trait.levels[1:], start=1):
             if level not in levels:
                 raise ValueError(f"model: trait {trait.name} lacks level {level}")
-            m, u, r = (float(levels[level][which]) for which in ("m", "u", "r"))
-            if not all(0 < p < 1 for p in (m, u, r)):
-                raise ValueError(f"model: {trait.name}.{level} needs probabilities between 0 and 1")
-            match[row, column], relative[row, column] = math.log2(m / u), math.log2(r / u)
-            chance[row, column], agreement[row, column] = u, m > u
+            chance[row, column], weights[:, row, column] = _level(trait.name, level, levels[level])
+    match = weights[0]
+    order = np.where(np.arange(_WIDEST) == 0, -np.inf, match)
     return Model(
         version=content["version"],
         match=match,
-        relative=relative,
+        rivals=weights[1:],
         chance=chance,
-        agreement=agreement,
-        frequencies=content.get("frequencies") or _census_frequencies(),
+        agreement=match > 0,
+        ranks=order.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable"),
+        frequencies=content.get("frequencies") or census_frequencies(),
         rarest=content["rarest_frequency"],
         known_share=content["prior"]["known_share"],
         smallest_index=content["prior"]["smallest_index"],
-        relatives=content["prior"]["relatives"],
+        expected=np.array([content["prior"]["expected"][rival] for rival in RIVALS]),
         thresholds=Thresholds(**content["thresholds"]),
     )
+
+
+def _level(trait: str, level: str, content: Mapping[str, float]) -> tuple[float, list[float]]:
+    """The chance of a level among strangers, and its weights for a match and each of RIVALS."""
+    u = float(content["u"])
+    if not 0 < u < 1:
+        raise ValueError(f"model: {trait}.{level} needs a u between 0 and 1")
+    weights = [float(content[which]) for which in ("match", *RIVALS)]
+    if not all(abs(weight) <= _LARGEST_WEIGHT for weight in weights):
+        raise ValueError(f"model: {trait}.{level} needs weights of at most {_LARGEST_WEIGHT}")
+    return u, weights
 
 
 def load_default_model() -> Model:
     """The model shipped with the package."""
     return load_model(resources.files("mpi.matching").joinpath("data/model.json").read_bytes())
-
-
-def _census_frequencies() -> dict[str, dict[str, float]]:
-    """Name frequencies of the US Census 1990, for documents that bring none of their own."""
-    tables: dict[str, dict[str, float]] = {"given": {}, "family": {}}
-    packed = resources.files("mpi.matching").joinpath("data/name_frequencies.csv.gz").read_bytes()
-    for trait, name, share in csv.reader(gzip.decompress(packed).decode().splitlines()):
-        tables[trait][name] = float(share)
-    return tables

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -20,3 +22,13 @@ def read_words(name: str) -> Mapping[str, Mapping[str, str]]:
     for row in read_rows(name):
         kinds.setdefault(row["kind"], {})[row["word"]] = row["value"]
     return MappingProxyType(kinds)
+
+
+@lru_cache(maxsize=1)
+def census_frequencies() -> Mapping[str, Mapping[str, float]]:
+    """How common given and family names are: trait → name → share (US Census 1990)."""
+    packed = (files("mpi.matching") / "data" / "name_frequencies.csv.gz").read_bytes()
+    tables: dict[str, dict[str, float]] = {}
+    for trait, name, share in csv.reader(gzip.decompress(packed).decode().splitlines()):
+        tables.setdefault(trait, {})[name] = float(share)
+    return MappingProxyType(tables)

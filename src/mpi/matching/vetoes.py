@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from mpi.matching.comparison import TRAIT_INDEX, level_number
 from mpi.matching.model import Matrix
 
-_GIVEN_APART = [level_number("given", level) for level in ("different", "loose")]
+_GIVEN_APART = [level_number("given", level) for level in ("different", "loose", "alike")]
+_OTHER_GIVEN = [level_number("given", level) for level in ("different", "loose")]
+_OTHER_BIRTH = [level_number("dob", level) for level in ("different", "two_edits", "year_only")]
+# A mistyped number is one edit away, that of a twin usually the next one: a level of its own.
+_OF_ONE_PERSON = [
+    ("ssn", "exact"),
+    ("ssn", "one_edit"),
+    ("national_id", "exact"),
+    ("national_id", "one_edit"),
+    ("identifier", "exact"),
+]
 _DOB_SAME = [level_number("dob", level) for level in ("exact", "january_first")]
 
 
@@ -24,6 +36,8 @@ def vetoes_between(levels: Matrix) -> tuple[str, ...]:
         found.append("twin_pattern")
     if _another_sex_and_name(levels):
         found.append("sex_and_given_differ")
+    if _nothing_personal_agrees(levels):
+        found.append("nothing_personal_agrees")
     return tuple(found)
 
 
@@ -40,19 +54,32 @@ def _only(levels: Matrix, trait: str, names: tuple[str, ...]) -> bool:
     }
 
 
-def _given_apart(levels: Matrix) -> bool:
+def _given_apart(levels: Matrix, apart: Collection[int]) -> bool:
     """Some given names were compared, and none of them agrees."""
     column = set(levels[:, TRAIT_INDEX["given"]].tolist()) - {0}
-    return bool(column) and column <= set(_GIVEN_APART)
+    return bool(column) and column <= set(apart)
 
 
 def _twin_pattern(levels: Matrix) -> bool:
-    """Born the same day, another given name, and numbers issued in a row, an order of birth, or one home."""
-    if not _given_apart(levels) or not set(levels[:, TRAIT_INDEX["dob"]].tolist()) & set(_DOB_SAME):
+    """Born the same day under another given name, and no number says that it is one person."""
+    if not _given_apart(levels, _GIVEN_APART) or not set(
+        levels[:, TRAIT_INDEX["dob"]].tolist()
+    ) & set(_DOB_SAME):
         return False
-    return not any(_any(levels, trait, "exact") for trait in ("ssn", "national_id", "identifier"))
+    return not any(_any(levels, trait, level) for trait, level in _OF_ONE_PERSON)
 
 
 def _another_sex_and_name(levels: Matrix) -> bool:
     """Sex and given name both disagree: spouses and siblings share everything else."""
-    return _given_apart(levels) and _only(levels, "sex", ("different",))
+    return _given_apart(levels, _OTHER_GIVEN) and _only(levels, "sex", ("different",))
+
+
+def _nothing_personal_agrees(levels: Matrix) -> bool:
+    """Neither given name nor birth date agrees: what else agrees, a whole family shares – at times even the SSN."""
+    given = set(levels[:, TRAIT_INDEX["given"]].tolist()) - {0}
+    born = set(levels[:, TRAIT_INDEX["dob"]].tolist()) - {0}
+    if not given <= set(_OTHER_GIVEN) or not born <= set(_OTHER_BIRTH):
+        return False
+    if _any(levels, "identifier", "exact") or _any(levels, "national_id", "exact"):
+        return False
+    return bool(given or born) or not _any(levels, "ssn", "exact")

@@ -77,7 +77,8 @@ SSN = [
 ]
 NATIONAL = [
     ("AB12345", "AB12345", "exact"),
-    ("AB12345", "AB12346", "one_edit"),
+    ("AB12345", "AB12346", "consecutive"),
+    ("AB12345", "AB13345", "one_edit"),
     ("AB12345", "AB12367", "two_edits"),
     ("AB12345", "XY98760", "different"),
     ("AB12345", "", MISSING),
@@ -131,7 +132,7 @@ BIRTH_ORDER = [
 PLAIN = [
     (c.compare_suffix, "JR", "JR", "same"),
     (c.compare_suffix, "JR", "SR", "conflict"),
-    (c.compare_suffix, "JR", "", MISSING),
+    (c.compare_suffix, "JR", "", "one_silent"),
     (c.compare_sex, "F", "F", "same"),
     (c.compare_sex, "F", "M", "different"),
     (c.compare_sex, "F", "X", MISSING),

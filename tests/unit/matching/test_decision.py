@@ -175,12 +175,23 @@ def test_an_impossible_pair_of_members_keeps_two_persons_apart() -> None:
     assert set(decision.review) == {"A", "B"}
 
 
-def test_excluded_records_are_no_evidence() -> None:
-    mine, other = _person("A", MARGA), _person("B", OTTO, MARGA)
-    gone = frozenset({_key("A1"), _key("B2")})
-    decision = decide(MARGA, None, [mine, other], (), MODEL, SIZE, exclude=gone)
-    assert decision.outcome is Outcome.NEW
-    assert decide(MARGA, None, [mine, other], (), MODEL, SIZE).outcome is not Outcome.NEW
+def test_a_person_that_the_arriving_record_makes_certain_is_merged_too() -> None:
+    """B alone is not certain of A; the arriving record, of A by its number, brings the surname that B has."""
+    known = replace(BY_NUMBER, dob=MARGA.dob)
+    married = StandardRecord(
+        given=MARGA.given, family=("KELLER",), dob=MARGA.dob, phones=("+13025550111",)
+    )
+    arriving = replace(BY_NUMBER, family=married.family, phones=MARGA.phones)
+    persons = [_person("A", known), _person("B", married)]
+    model = replace(MODEL, thresholds=replace(LIMITS, link=_weight(married, known) + 0.1))
+    assert _weight(arriving, married) < model.thresholds.link < _weight(arriving, known)
+    decision = decide(arriving, None, persons, (), model, SIZE)
+    assert (decision.outcome, decision.mpi_id) == (Outcome.LINK, "A")
+    assert decision.merge == ("B",)
+
+
+def _weight(record: StandardRecord, other: StandardRecord) -> float:
+    return explain_person(record, _person("A", other), MODEL, SIZE).match_weight
 
 
 def test_the_order_of_the_candidates_changes_nothing() -> None:

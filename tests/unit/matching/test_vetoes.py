@@ -10,7 +10,7 @@ MARY = StandardRecord(given=("MARY",), family=("OTT",), dob="1961-03-17", sex="F
 
 
 def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> StandardRecord:
-    return StandardRecord(given=(given,), family=("OTT",), dob=dob, **traits)  # type: ignore[arg-type]
+    return StandardRecord(given=(given,) if given else (), family=("OTT",), dob=dob, **traits)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,27 @@ def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> Sta
         (_with(ssn_last4="7813"), _with(ssn_last4="4490"), ("ssn_conflict",)),
         (_with(), _with("OTTOKAR"), ("twin_pattern",)),
         (_with(ssn="412557813"), _with("OTTOKAR", ssn="412557813"), ()),
-        (_with(), _with("OTTOKAR", dob="1984-11-02"), ()),
+        (_with(), _with("MARK"), ("twin_pattern",)),
+        (_with(), _with("MARYY"), ()),
+        (_with(ssn="412557813"), _with("OTTOKAR", ssn="412757813"), ()),
+        (_with(ssn="412557813"), _with("OTTOKAR", ssn="412557814"), ("twin_pattern",)),
+        (_with(national_id="AB12345"), _with("OTTOKAR", national_id="AB12346"), ("twin_pattern",)),
+        (_with(), _with("OTTOKAR", dob="1984-11-02"), ("nothing_personal_agrees",)),
+        (_with(given="", dob=""), _with(given="", dob=""), ("nothing_personal_agrees",)),
+        (
+            _with(ssn="412557813"),
+            _with("OTTOKAR", dob="1984-11-02", ssn="412557813"),
+            ("nothing_personal_agrees",),
+        ),
+        (_with(given="", dob="", ssn="412557813"), _with(ssn="412557813"), ()),
+        (
+            _with(national_id="AB12345"),
+            _with("OTTOKAR", dob="1984-11-02", national_id="AB12345"),
+            (),
+        ),
         (
             _with(sex="F"),
-            _with("OTTOKAR", dob="1984-11-02", sex="M"),
+            _with("OTTOKAR", dob="1961-03-18", sex="M"),
             ("sex_and_given_differ",),
         ),
         (_with(sex="F"), _with(sex="M"), ()),

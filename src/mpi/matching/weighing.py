@@ -1,0 +1,151 @@
+"""Weigh one record against persons: what every trait says for and against each of them, all at once. Pure.
+
+A record is compared with every record of a person; per trait the most telling agreement counts. Agreement with any of
+k different values is likelier by chance, u_k = 1 − (1 − u)^k, so persons with many values do not attract everybody.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi.domain.identity import PersonState, StoredRecord
+from mpi.matching.comparison import TRAIT_INDEX, TRAITS, compare
+from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Weights, shared_value
+from mpi.matching.record import StandardRecord
+
+_COLUMNS = np.arange(len(TRAITS))
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationRow:
+    """One bar of the waterfall. ``record`` names the (source, source_id) compared with."""
+
+    trait: str
+    level: str
+    weight: float
+    record: tuple[str, str] | None
+    kind: str  # prior, comparison, term_frequency, relatives
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """What speaks for and against each of P persons, trait by trait (T traits, F of them with frequencies).
+
+    The total weight of a person is the exact sum of its prior, its row of ``weights``, its row of ``rarities``
+    and its ``penalty``.
+    """
+
+    persons: Sequence[PersonState]
+    vectors: Matrix  # (records, T): levels with every record, person by person
+    starts: NDArray[np.intp]  # (P,): first row of each person in ``vectors``
+    best: NDArray[np.intp]  # (P, T): row of the record that is most telling for a trait
+    levels: Matrix  # (P, T): its level, 0 where the trait was not compared
+    weights: Weights  # (P, T)
+    rarities: Weights  # (P, F)
+    penalties: Weights  # (P,)
+    prior: float
+
+    def totals(self) -> list[float]:
+        """The total weight (log2 odds) of each person."""
+        parts = np.column_stack((self.weights, self.rarities, self.penalties)).tolist()
+        return [math.fsum((self.prior, *part)) for part in parts]
+
+    def vectors_of(self, number: int) -> Matrix:
+        """The comparison vectors with the records of one person."""
+        start = int(self.starts[number])
+        return self.vectors[start : start + len(self.persons[number].records)]
+
+    def rows(self, number: int) -> tuple[ExplanationRow, ...]:
+        """Everything that makes up the total weight of one person; the rows sum to it exactly."""
+        found = [ExplanationRow("prior", "", self.prior, None, "prior")]
+        records, start = self.persons[number].records, int(self.starts[number])
+        for column, trait in enumerate(TRAITS):
+            level = int(self.levels[number, column])
+            if not level:
+                continue
+            key = records[int(self.best[number, column]) - start].key
+            named, word = (key.source, key.source_id), trait.levels[level]
+            weight = float(self.weights[number, column])
+            found.append(ExplanationRow(trait.name, word, weight, named, "comparison"))
+            if trait.name in FREQUENCY_TRAITS:
+                rarity = float(self.rarities[number, FREQUENCY_TRAITS.index(trait.name)])
+                if rarity:
+                    row = ExplanationRow(trait.name, word, rarity, named, "term_frequency")
+                    found.append(row)
+        penalty = float(self.penalties[number])
+        found.append(ExplanationRow("relatives", "", penalty, None, "relatives"))
+        return tuple(found)
+
+
+def weigh(
+    record: StandardRecord, persons: Sequence[PersonState], model: Model, index_size: int
+) -> Weighing:
+    """Weigh a record against persons, each with at least one record."""
+    records = [other for person in persons for other in person.records]
+    vectors = compare(record, [other.standard for other in records])
+    counts = [len(person.records) for person in persons]
+    starts = np.cumsum([0, *counts])[:-1]
+    best = _most_telling(vectors, starts, model)
+    levels = vectors[best, _COLUMNS]
+    weights = model.match[_COLUMNS, levels]
+    for number, count in enumerate(counts):
+        if count > 1:
+            start = int(starts[number])
+            members = records[start : start + count]
+            _count_values(members, vectors[start : start + count], levels[number],
+                          weights[number], model)  # fmt: skip
+    rarities = _rarities(record, records, best, weights, model)
+    penalties = model.penalties(levels, rarities.sum(axis=1), index_size)
+    return Weighing(
+        persons, vectors, starts, best, levels, weights, rarities, penalties,
+        model.prior(index_size),
+    )  # fmt: skip
+
+
+def _most_telling(vectors: Matrix, starts: NDArray[np.intp], model: Model) -> NDArray[np.intp]:
+    """Per person and trait the row of the record whose level weighs most; the first of equals. Shape (P, T)."""
+    size = len(vectors)
+    if size == len(starts):
+        return np.broadcast_to(np.arange(size)[:, np.newaxis], vectors.shape)
+    # Rank first, then an earlier row before a later one, in one number to take the maximum of.
+    order = model.ranks[_COLUMNS, vectors] * size + np.arange(size - 1, -1, -1)[:, np.newaxis]
+    strongest = np.maximum.reduceat(order, starts, axis=0)
+    return np.asarray(size - 1 - strongest % size, dtype=np.intp)
+
+
+def _count_values(
+    members: Sequence[StoredRecord], vectors: Matrix, levels: Matrix, weights: Weights, model: Model
+) -> None:
+    """Lower, in place, the ``weights`` of agreements with one of several different values."""
+    for column in np.flatnonzero(model.agreement[_COLUMNS, levels]).tolist():
+        spoken = np.flatnonzero(vectors[:, column]).tolist()
+        if len(spoken) == 1:
+            continue
+        value = TRAITS[column].value
+        count = len({value(members[row].standard) for row in spoken})
+        if count > 1:
+            u = float(model.chance[column, levels[column]])
+            any_of_them = math.log2((1 - (1 - u) ** count) / u)
+            weights[column] = max(0.0, float(weights[column]) - any_of_them)
+
+
+def _rarities(
+    record: StandardRecord,
+    records: Sequence[StoredRecord],
+    best: NDArray[np.intp],
+    weights: Weights,
+    model: Model,
+) -> Weights:
+    """Term-frequency adjustments of the names that agree. Shape (P, F)."""
+    found = np.zeros((len(best), len(FREQUENCY_TRAITS)))
+    for place, trait in enumerate(FREQUENCY_TRAITS):
+        column = TRAIT_INDEX[trait]
+        for number in np.flatnonzero(weights[:, column] > 0).tolist():
+            other = records[int(best[number, column])].standard
+            found[number, place] = model.rarity(trait, shared_value(trait, record, other))
+    return found
