@@ -108,7 +108,18 @@ async def answers(api: Api) -> AsyncIterator[tuple[type[Any], Any]]:
     yield schemas.ChangeAnswer, await ask("POST", "/mpi/records/A/2/move", move)
     yield schemas.ChangeAnswer, await ask("DELETE", "/mpi/records/B/1")
     yield schemas.EventList, await ask("GET", "/mpi/events")
+    doubt = {"patient_data": JOHN | {"ssn": "688-90-3124"}}
+    asked = await ask("PUT", "/mpi/records/D/1", doubt)
     yield schemas.TaskList, await ask("GET", "/mpi/tasks")
+    task = f"/mpi/tasks/{asked['task_id']}"
+    until = {"until": "2030-01-01T00:00:00Z", "reason": "test"}
+    yield schemas.TaskView, await ask("POST", f"{task}/defer", until)
+    handed = {"assignee": "ann", "reason": "test"}
+    yield schemas.TaskView, await ask("POST", f"{task}/reassign", handed)
+    decision = {"task_id": asked["task_id"], "outcome": "not-same"}
+    many = {"decisions": [decision, decision | {"task_id": "T-1"}], "reason": "test"}
+    yield schemas.DecideManyAnswer, await ask("POST", "/mpi/tasks/decide", many | {"preview": True})
+    yield schemas.DecideManyAnswer, await ask("POST", "/mpi/tasks/decide", many)
     yield schemas.Health, await ask("GET", "/health/ready")
 
 

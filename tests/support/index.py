@@ -118,6 +118,6 @@ async def indexing(folder: Path, enroll: str = "identified") -> AsyncIterator[In
         store=store, model=MODEL, hmac_key=b"k" * 32, clock=clock, enroll=enroll, batch_size=3
     )
     try:
-        yield Index(mpi, Stewardship(store=store, clock=clock), store)
+        yield Index(mpi, Stewardship(store=store, model=MODEL, clock=clock), store)
     finally:
         store.close()

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from mpi.api.middleware import REQUEST_ID
 from mpi.bootstrap import Container
+from mpi.domain.identity import ANY_VERSION
 from mpi.errors import PreconditionFailed
 
 _ETAG = re.compile(r'(?:W/)?"(\d{1,15})"')
@@ -42,14 +43,26 @@ def fields_of(value: Any) -> dict[str, Any]:
 
 
 def if_match(request: Request) -> int | None:
-    """The version a client insists on; None without the header or for ``*``."""
+    """The version a client insists on: ``ANY_VERSION`` for ``*``, None without the header."""
     given = request.headers.get("if-match")
-    if given is None or given.strip() == "*":
+    if given is None:
         return None
+    if given.strip() == "*":
+        return ANY_VERSION
     found = _ETAG.fullmatch(given.strip())
     if found is None:
         raise PreconditionFailed("If-Match must be an ETag that this service gave")
     return int(found[1])
+
+
+def create_only(request: Request) -> bool:
+    """Whether the client insists that there is nothing yet (``If-None-Match: *``)."""
+    given = request.headers.get("if-none-match")
+    if given is None:
+        return False
+    if given.strip() != "*":
+        raise PreconditionFailed("If-None-Match must be *")
+    return True
 
 
 def body_of(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:

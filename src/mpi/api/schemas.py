@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 JOHN_SMITH: dict[str, Any] = {
     "ssn": "123-45-6789",
@@ -73,12 +73,58 @@ class UndoRequest(Command):
     preview: bool = Field(default=False, description="Say what would happen, and change nothing.")
 
 
+Outcome = Literal["same", "not-same", "new", "accept", "reject"]
+_CANDIDATE = "The candidate that is meant; without it `not-same` is said of all."
+
+
 class DecideRequest(Command):
     """A steward's answer to a task."""
 
-    outcome: Literal["same", "not-same", "new", "accept", "reject"]
+    outcome: Outcome
     reason: Reason
-    mpi_id: MpiId | None = Field(None, description="The candidate that `same` is about.")
+    mpi_id: MpiId | None = Field(None, description=_CANDIDATE)
+
+
+class TaskAnswer(Command):
+    """One of many answers."""
+
+    task_id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    outcome: Outcome
+    mpi_id: MpiId | None = Field(None, description=_CANDIDATE)
+    version: int | None = Field(None, ge=1, description="The task's ETag, as `If-Match` has it.")
+
+
+class DecideManyRequest(Command):
+    """A steward's answers to many tasks."""
+
+    decisions: Annotated[list[TaskAnswer], Field(min_length=1, max_length=1000)]
+    reason: Reason
+    preview: bool = Field(default=False, description="Say what would happen, and change nothing.")
+
+
+def _written(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("a time is written as text")  # noqa: TRY004 - pydantic's contract
+    return value
+
+
+class DeferRequest(Command):
+    """Put a task off."""
+
+    until: Annotated[datetime, BeforeValidator(_written), Field(strict=False)] = Field(
+        description="When it returns to the queue; without zone it is UTC.",
+        examples=["2030-01-31T08:00:00Z"],
+    )
+    reason: Reason
+
+
+class ReassignRequest(Command):
+    """Hand a task to somebody else."""
+
+    assignee: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = Field(
+        description="The name of a steward's key; null gives the task back to the queue."
+    )
+    reason: Reason
 
 
 class LookupRequest(Command):
@@ -220,6 +266,7 @@ class RecordView(_Published):
     patient_data: dict[str, Any]
     warnings: list[Warned]
     pending: bool
+    person_version: int | None = Field(description="The ETag: the version of its person.")
 
 
 class PersonView(_Published):
@@ -235,6 +282,32 @@ class PersonView(_Published):
     tasks: list[str]
 
 
+class MoveView(_Published):
+    """A record that changed hands; ``to`` is "new" for a person that was minted for it."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    record: list[str] = Field(description="Source and id.")
+    origin: str | None = Field(alias="from")
+    to: str | None
+
+
+class QuestionView(_Published):
+    """A task that a previewed change would open."""
+
+    record: list[str]
+    candidates: list[str]
+    reason: str
+
+
+class ChangeDetail(_Published):
+    """The moves of a change; of an undo the events undone, the newest first; of a preview the tasks."""
+
+    model_config = ConfigDict(extra="allow")
+    moves: list[MoveView] = []
+    undone: list[str] = []
+    tasks: list[QuestionView] = []
+
+
 class ChangeAnswer(_Published):
     """What a change of identity did."""
 
@@ -244,6 +317,26 @@ class ChangeAnswer(_Published):
     retired: list[str] = []
     task_ids: list[str] = []
     preview: bool = False
+    detail: ChangeDetail
+
+
+class DecidedTask(ChangeAnswer):
+    """What one of many answers did."""
+
+    task_id: str
+
+
+class TaskProblem(Problem):
+    """An answer that could not be taken; the others stand."""
+
+    task_id: str
+
+
+class DecideManyAnswer(_Published):
+    """One result per decision, in order."""
+
+    results: list[DecidedTask | TaskProblem]
+    preview: bool
 
 
 class TaskView(_Published):
@@ -261,6 +354,7 @@ class TaskView(_Published):
     assignee: str | None
     outcome: str | None
     decided_at: datetime | None
+    deferred_until: datetime | None
 
 
 class TaskList(_Published):
