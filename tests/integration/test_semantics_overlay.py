@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mpi.domain.identity import TaskKind
-from mpi.errors import Gone, InvalidInput
+from mpi.domain.identity import TaskKind, TaskStatus
+from mpi.errors import Conflict, Gone, InvalidInput
 from tests.support.index import (
     MARGA,
     OTTO,
@@ -77,3 +77,34 @@ async def test_an_overlay_has_outcomes_of_its_own(index: Index) -> None:
     task = await overlaid(index)
     with pytest.raises(InvalidInput):
         await index.stewards.decide(task, "same", **BECAUSE)
+
+
+@pytest.mark.parametrize("company", [True, False])
+@pytest.mark.parametrize("outcome", ["accept", "new", "reject"])
+async def test_a_decided_overlay_waits_again_when_that_is_undone(
+    index: Index, outcome: str, company: bool
+) -> None:
+    task = await overlaid(index, company)
+    before = await index.partition()
+    decided = await index.stewards.decide(task, outcome, **BECAUSE)
+    after, then = await index.partition(), await index.mpi.get_record(key("1"))
+    undone = await index.stewards.undo(decided.event_id or "", **BECAUSE)
+    now = await index.mpi.get_record(key("1"))
+    assert (now.patient_data.dob, now.pending) == (MARGA["dob"], True)
+    assert await index.partition() == before
+    assert (await index.stewards.task(task)).status is TaskStatus.OPEN
+    replayed = await index.add(OTTO, "1")
+    assert (replayed.task_id, replayed.provisional, replayed.event_id) == (task, True, None)
+    await index.stewards.undo(undone.event_id or "", **BECAUSE)
+    again = await index.mpi.get_record(key("1"))
+    assert (again.patient_data, again.pending) == (then.patient_data, False)
+    assert await index.partition() == after
+    assert (await index.stewards.task(task)).outcome == outcome
+
+
+async def test_an_accepted_overlay_that_was_replaced_since_stays_accepted(index: Index) -> None:
+    task = await overlaid(index)
+    decided = await index.stewards.decide(task, "accept", **BECAUSE)
+    await index.add({**OTTO, "phone": "503-555-0100"}, "1")
+    with pytest.raises(Conflict, match="newer version"):
+        await index.stewards.undo(decided.event_id or "", **BECAUSE)

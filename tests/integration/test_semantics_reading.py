@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mpi.domain.identity import TaskStatus
-from mpi.errors import NotFound
+from mpi.errors import Gone, NotFound
 from tests.support.index import (
     MARGA,
     MARGA_IN_DOUBT,
@@ -17,6 +17,7 @@ from tests.support.index import (
     key,
     submission,
 )
+from tests.support.stewards import BECAUSE
 
 
 @pytest.mark.parametrize("source_id", [None, "9"])
@@ -87,6 +88,48 @@ async def test_a_person_that_lost_a_record_still_shows_it_in_the_past(index: Ind
     assert then.crosswalk == (("lab", "1"), ("lab", "2"))
     later = await index.mpi.person(made.mpi_id or "", as_of=after)
     assert later.crosswalk == (("lab", "1"), ("lab", "3"))
+
+
+async def test_the_past_of_an_alias_is_what_it_named_then(index: Index) -> None:
+    kept, gone = await index.add(MARGA, "1"), await index.add(OTTO, "2")
+    apart = index.clock.now
+    merged = await index.stewards.merge(kept.mpi_id or "", gone.mpi_id or "", **BECAUSE)
+    together = index.clock.now
+    await index.stewards.undo(merged.event_id or "", **BECAUSE)
+    before = await index.mpi.person(gone.mpi_id or "", as_of=apart)
+    assert (before.mpi_id, before.crosswalk) == (gone.mpi_id, (("lab", "2"),))
+    then = await index.mpi.person(gone.mpi_id or "", as_of=together)
+    assert (then.mpi_id, then.requested_mpi_id) == (kept.mpi_id, gone.mpi_id)
+    assert then.crosswalk == (("lab", "1"), ("lab", "2"))
+    assert (then.version, before.version) == (2, 1)
+
+
+async def test_the_past_shows_the_version_that_was_current_also_of_a_record_that_joined(
+    index: Index,
+) -> None:
+    kept = await index.add(MARGA, "1")
+    await index.add(OTTO, "2", recorded="2025-06-01T00:00:00Z")
+    await index.add({**OTTO, "phone": "503-555-0100"}, "2", recorded="2024-06-01T00:00:00Z")
+    await index.add(MARGA, "2")
+    await index.stewards.move(key("2"), kept.mpi_id or "", **BECAUSE)
+    then = index.clock.now
+    await index.add({**OTTO, "phone": "503-555-0111"}, "2", recorded="2026-06-01T00:00:00Z")
+    seen = await index.mpi.person(kept.mpi_id or "", as_of=then)
+    phones = {r.source_id: r.patient_data.phones for r in seen.records}
+    assert phones == {"1": (MARGA["phone"],), "2": (OTTO["phone"],)}
+    assert {r.status for r in seen.records} == {"active"}
+
+
+async def test_before_its_birth_a_person_is_not_found_and_after_its_end_gone(
+    index: Index,
+) -> None:
+    early = index.clock.now
+    made = await index.add(MARGA, "1")
+    await index.mpi.delete_record(key("1"), actor="ada")
+    with pytest.raises(NotFound):
+        await index.mpi.person(made.mpi_id or "", as_of=early)
+    with pytest.raises(Gone):
+        await index.mpi.person(made.mpi_id or "", as_of=index.clock.now)
 
 
 @pytest.mark.parametrize("mpi_id", ["MPI-00000000X", "nonsense", "MPI-000000000"])

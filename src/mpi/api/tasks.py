@@ -11,17 +11,9 @@ from starlette.responses import Response
 
 from mpi.api.problems import problem, responses
 from mpi.api.rendering import answer, container, fields_of, if_match, request_id
-from mpi.api.schemas import (
-    ChangeAnswer,
-    DecideManyAnswer,
-    DecideManyRequest,
-    DecideRequest,
-    DeferRequest,
-    ReassignRequest,
-    TaskList,
-    TaskView,
-)
+from mpi.api.schemas import ChangeAnswer, DecideManyAnswer, TaskList, TaskView
 from mpi.api.security import Needs
+from mpi.api.task_schemas import DecideManyRequest, DecideRequest, DeferRequest, ReassignRequest
 from mpi.domain.identity import TaskStatus
 from mpi.errors import MpiError
 from mpi.service.access import Principal

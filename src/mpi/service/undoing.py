@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -134,6 +134,9 @@ class Undoing(HumanDecisions):
         await self._check_homes(back, lift)
         content, pending, details = await self._content_before(event)
         task, settles = await self._task_before(event)
+        asked = await questions(self._store, self._model, event, back)
+        in_doubt = {question.record for question in asked}
+        apart = await self._kept_apart(event, back, in_doubt, reason, actor)
         if not (back.moves or lift or again or content or task):
             raise Conflict("nothing is left of what this event did")
         undone = IdentityChange(
@@ -145,9 +148,9 @@ class Undoing(HumanDecisions):
             moves=back.moves,
             retire=back.retire,
             revive=back.revive,
-            tasks=await questions(self._store, self._model, event, back),
+            tasks=asked,
             task_updates=task,
-            assertions=_each_once((*again, *await self._kept_apart(event, back, reason, actor))),
+            assertions=_each_once((*again, *apart)),
             lift=lift,
             undoes=event.event_id,
             detail=details | settles,
@@ -226,15 +229,18 @@ class Undoing(HumanDecisions):
                 raise Conflict(APART, assertions=named(forbidding))
 
     async def _kept_apart(
-        self, event: Event, back: WayBack, reason: str, actor: str
+        self, event: Event, back: WayBack, in_doubt: Set[RecordKey], reason: str, actor: str
     ) -> tuple[Assertion, ...]:
-        """Not-same between what an undone link or merge had brought and what stays: nothing rejoins them by itself."""
+        """Not-same between what an undone link or merge had brought and what stays: nothing rejoins them by itself.
+
+        What is in doubt may still turn out to belong to either side.
+        """
         if event.kind not in _JOINS:
             return ()
         made: list[Assertion] = []
         for mpi_id in back.left:
             going = [m.key for m in back.moves if m.origin == mpi_id]
-            staying = [r.key for r in back.staying(mpi_id)]
+            staying = [r.key for r in back.staying(mpi_id) if r.key not in in_doubt]
             made += not_same(going, staying, actor, reason, self._clock())
         stored = await self._store.assertions(sorted(back.keys))
         same = {pair_of(a) for a in stored if a.kind is AssertionKind.SAME}
