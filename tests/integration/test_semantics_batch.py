@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mpi.errors import InvalidInput, MpiError
 from mpi.service.answers import MatchAnswer
 from tests.support.index import (
     MARGA,
     OTTO,
     Index,
+    indexing,
     key,
     submission,
 )
-
-
-async def test_a_bad_trait_is_not_a_bad_row(index: Index) -> None:
-    answer = await index.add({**MARGA, "dob": "1961-O3-4x"}, "1")
-    assert answer.status == "created"
-    assert "dob" in {warning.field for warning in answer.warnings}
-    assert (await index.mpi.get_record(key("1"))).patient_data.dob == "1961-O3-4x"
 
 
 async def test_rows_of_a_batch_are_answered_in_order_and_see_earlier_rows(index: Index) -> None:
@@ -56,3 +52,15 @@ async def test_a_batch_may_be_replayed(index: Index) -> None:
 async def test_a_batch_of_queries_changes_nothing(index: Index) -> None:
     await index.batch(submission(MARGA, "1"), submission(OTTO, "2"), enroll=False)
     assert (await index.mpi.statistics())["events"] == 0
+
+
+async def test_rows_are_committed_together_in_groups_of_the_batch_size(
+    index: Index, tmp_path: Path
+) -> None:
+    rows = [submission(OTTO, str(number)) for number in range(7)]
+    async with indexing(tmp_path) as elsewhere:
+        seen = [
+            (await elsewhere.mpi.statistics())["records"]
+            async for _ in index.mpi.batch(rows, enroll=None, actor="ada")
+        ]
+    assert seen == [3, 3, 3, 6, 6, 6, 7]

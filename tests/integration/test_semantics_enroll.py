@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mpi.domain.identity import TaskKind
 from mpi.domain.record import TraitWarning
-from mpi.errors import NotFound
+from mpi.domain.registration import read_flat
+from mpi.errors import InvalidInput, NotFound
 from tests.support.index import (
     MARGA,
     MARGA_BY_BIRTH,
@@ -111,3 +113,61 @@ async def test_two_services_that_register_one_patient_at_once_make_one_person(
         answers = await asyncio.gather(*adds)
     assert len({answer.mpi_id for answer in answers}) == 1
     assert len(await index.partition()) == len(adds)
+
+
+async def test_a_bad_trait_is_not_a_bad_row(index: Index) -> None:
+    answer = await index.add({**MARGA, "dob": "1961-O3-4x"}, "1")
+    assert answer.status == "created"
+    assert "dob" in {warning.field for warning in answer.warnings}
+    assert (await index.mpi.get_record(key("1"))).patient_data.dob == "1961-O3-4x"
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        {"source": "lab"},
+        {"source_id": "1"},
+        {"source": "lab", "source_id": "1" * 256},
+        {"source": "l" * 129, "source_id": "1"},
+    ],
+)
+def test_one_id_without_the_other_or_one_too_long_is_refused(ids: dict[str, str]) -> None:
+    with pytest.raises(InvalidInput):
+        read_flat({**MARGA, **ids})
+
+
+async def test_a_number_of_no_american_form_is_an_opaque_national_id(index: Index) -> None:
+    numbered = {"last_name": "Vandersloot", "ssn": "AB 123456 C"}
+    await index.add(numbered, "1")
+    for ssn, level in (("ab123456c", "exact"), ("AB123457C", "one_edit")):
+        seen = await index.mpi.explain(submission({**numbered, "ssn": ssn}), key("1"))
+        (row,) = [r for r in seen.rows if (r.trait, r.kind) == ("national_id", "comparison")]
+        assert (row.level, row.weight > 0) == (level, True)
+    found = await index.mpi.search(submission({"ssn": "AB123456C"}))
+    assert [c.mpi_id for c in found] == [await index.owner("1")]
+
+
+async def test_foreign_postcodes_and_states_are_kept(index: Index) -> None:
+    home = {**MARGA, "city": "London", "state": "Greater London", "zip": "SW1A 1AA"}
+    await index.add(home, "1")
+    (address,) = (await index.store.record(key("1"))).standard.addresses  # type: ignore[union-attr]
+    assert (address.zip, bool(address.state)) == ("SW1A1AA", True)
+
+
+async def test_the_id_of_an_anonymous_record_never_changes(index: Index) -> None:
+    answer = await index.mpi.resolve(submission(MARGA), enroll=True, actor="ada")
+    assert answer.source_id == "4232384faa3a330c29cbd035789c086e"
+
+
+async def test_certain_for_two_that_are_kept_apart_joins_the_better_and_a_task_names_both(
+    index: Index,
+) -> None:
+    one = await index.add(MARGA_BY_NUMBER, "1")
+    other = await index.add(MARGA_BY_BIRTH, "2")
+    await index.stewards.assert_pair("not-same", key("1"), key("2"), reason="seen", actor="eve")
+    await index.add(MARGA, "1")
+    both = await index.add(MARGA, "3")
+    assert (both.status, both.mpi_id) == ("matched", one.mpi_id)
+    task = await index.stewards.task(both.task_id or "")
+    assert (task.kind, task.record) == (TaskKind.MERGE, key("3"))
+    assert set(task.candidates) == {one.mpi_id, other.mpi_id}

@@ -300,3 +300,12 @@ async def test_an_older_id_survives_the_undo_of_an_undo(index: Index) -> None:
     for _ in range(3):
         merged = await index.stewards.undo(merged.event_id or "", **BECAUSE)
     assert await index.partition() == {"1": one, "2": other}
+
+
+async def test_the_golden_record_is_a_function_of_the_current_records(index: Index) -> None:
+    one, other = await two_persons(index)
+    before = [(await index.mpi.person(p)).golden_record for p in (one, other)]
+    merged = await index.stewards.merge(one, other, **BECAUSE)
+    assert (await index.mpi.person(one)).golden_record not in before
+    await index.stewards.undo(merged.event_id or "", **BECAUSE)
+    assert [(await index.mpi.person(p)).golden_record for p in (one, other)] == before
