@@ -251,16 +251,32 @@ async def test_a_cascade_undoes_the_later_decisions_first(index: Index) -> None:
     assert await index.partition() == {"1": one, "2": one}
 
 
+async def test_a_later_not_same_keeps_a_record_from_going_back_and_cascades(index: Index) -> None:
+    await index.add(MARGA, "1")
+    await index.add(MARGA, "2")
+    before = await index.partition()
+    moved = await index.stewards.move(key("2"), NEW_PERSON, **BECAUSE)
+    stated = await index.stewards.assert_pair("not-same", key("2"), key("1"), **BECAUSE)
+    with pytest.raises(Conflict) as refused:
+        await index.stewards.undo(moved.event_id or "", **BECAUSE)
+    assert refused.value.extra["events"] == [stated.event_id]
+    await index.stewards.undo(moved.event_id or "", cascade=True, **BECAUSE)
+    assert await index.partition() == before
+
+
 async def test_a_cascade_that_fails_changes_nothing(index: Index) -> None:
     one, other = await two_persons(index)
     third = await index.add({"first_name": "Ifeoma", "last_name": "Okonkwo"}, "3")
+    await index.add({"first_name": "Sigrun", "last_name": "Thorsdottir"}, "4")
     merged = await index.stewards.merge(one, other, **BECAUSE)
-    await index.stewards.move(key("2"), third.mpi_id or "", **BECAUSE)
-    await index.stewards.assert_pair("not-same", key("2"), key("1"), **BECAUSE)
+    stated = await index.stewards.assert_pair("not-same", key("2"), key("3"), **BECAUSE)
+    await index.stewards.move(key("2"), NEW_PERSON, **BECAUSE)
+    await index.stewards.merge(one, third.mpi_id or "", **BECAUSE)
+    await index.stewards.move(key("2"), await index.owner("4") or "", **BECAUSE)
     before, events = await index.partition(), (await index.mpi.statistics())["events"]
     with pytest.raises(Conflict) as refused:
         await index.stewards.undo(merged.event_id or "", cascade=True, **BECAUSE)
-    assert refused.value.extra["assertions"]
+    assert refused.value.extra["assertions"] == [stated.event_id]
     assert await index.partition() == before
     assert (await index.mpi.statistics())["events"] == events
 

@@ -35,7 +35,7 @@ async def get_person(
 ) -> Response:
     """The golden record, the records behind it, and every number the patient goes by.
 
-    With `as_of` the same for the person that this id named then, without an ETag: the past cannot be changed.
+    With `as_of` the same for the person that this id named then, without tasks and ETag: the past cannot be changed.
     """
     if as_of is not None and as_of.tzinfo is None:
         as_of = as_of.replace(tzinfo=UTC)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any
 
 from mpi.domain.identity import (
     ANY_VERSION,
-    KEPT_AS,
     NEW_PERSON,
     Assertion,
     AssertionKind,
@@ -17,18 +15,13 @@ from mpi.domain.identity import (
     EventKind,
     IdentityChange,
     RecordMove,
-    StoredRecord,
-    Task,
-    TaskStatus,
-    TaskUpdate,
 )
-from mpi.domain.record import RecordKey, RecordStatus
+from mpi.domain.record import RecordKey
 from mpi.errors import Conflict, NotFound, PreconditionFailed
-from mpi.matching.blocking import stored_keys
 from mpi.service.aftermath import questions
 from mpi.service.answers import ChangeAnswer
 from mpi.service.decisions import APART, HumanDecisions, named, not_same, pair_of
-from mpi.service.past import current_version
+from mpi.service.settlements import content_before, task_before
 from mpi.service.way_back import WayBack, in_the_way
 
 _JOINS = frozenset({EventKind.LINKED, EventKind.REVIVED, EventKind.MERGED})
@@ -106,13 +99,23 @@ class Undoing(HumanDecisions):
         if event.kind not in _REVERSIBLE:
             raise Conflict(f"an event of kind {event.kind} cannot be undone")
         done: list[ChangeAnswer] = []
-        while blocking := in_the_way(event, await self._store.later_events(event)):
+        while blocking := await self._blocking(event):
             if not cascade:
                 raise Conflict("later decisions touch the same records", events=blocking)
             last = await self._event(blocking[-1])
             done += await self._undo(last, reason, actor, cascade=True)
         done.append(await self._reverse(event, reason, actor))
         return done
+
+    async def _blocking(self, event: Event) -> list[str]:
+        """Later human decisions in the way, oldest first: about the same records, or keeping one from home."""
+        found = in_the_way(event, await self._store.later_events(event))
+        if found:
+            return found
+        lift = await self._in_force(event.asserted)
+        forbidding = await self._forbidding(await self._way_back(event), lift)
+        made = {e.seq: e for e in [await self._event(a.event_id or "") for a in forbidding]}
+        return [made[seq].event_id for seq in sorted(made) if seq > event.seq]
 
     async def _event(self, event_id: str) -> Event:
         event = await self._store.event(event_id)
@@ -131,9 +134,11 @@ class Undoing(HumanDecisions):
         back = await self._way_back(event)
         lift = await self._in_force(event.asserted)
         again = [a for a in event.lifted if not await self._in_force((a,))]
-        await self._check_homes(back, lift)
-        content, pending, details = await self._content_before(event)
-        task, settles = await self._task_before(event)
+        forbidding = await self._forbidding(back, lift)
+        if forbidding:
+            raise Conflict(APART, assertions=named(forbidding))
+        content, pending, details = await content_before(self._store, event, actor, self._clock())
+        task, settles = await task_before(self._store, event)
         asked = await questions(self._store, self._model, event, back)
         in_doubt = {question.record for question in asked}
         apart = await self._kept_apart(event, back, in_doubt, reason, actor)
@@ -216,17 +221,18 @@ class Undoing(HumanDecisions):
         known = {(a.kind, pair_of(a)) for a in stored}
         return tuple(a for a in assertions if (a.kind, pair_of(a)) in known)
 
-    async def _check_homes(self, back: WayBack, lifted: Sequence[Assertion]) -> None:
-        """A record does not go back to one that it was since asserted not to be the same as."""
+    async def _forbidding(
+        self, back: WayBack, lifted: Sequence[Assertion]
+    ) -> tuple[Assertion, ...]:
+        """What says that a record is not the same as one in the person to which it would go back."""
+        found: list[Assertion] = []
         gone = {pair_of(a) for a in lifted}
         for home in {m.target for m in back.moves if m.target not in (None, NEW_PERSON)}:
             person = await self._store.person(home or "")
             returning = [m.key for m in back.moves if m.target == home]
             residents = [r.key for r in person.records] if person else []
-            found = await self._between(returning, residents, override=True)
-            forbidding = [a for a in found if pair_of(a) not in gone]
-            if forbidding:
-                raise Conflict(APART, assertions=named(forbidding))
+            found += await self._between(returning, residents, override=True)
+        return tuple(a for a in found if pair_of(a) not in gone)
 
     async def _kept_apart(
         self, event: Event, back: WayBack, in_doubt: Set[RecordKey], reason: str, actor: str
@@ -245,64 +251,6 @@ class Undoing(HumanDecisions):
         stored = await self._store.assertions(sorted(back.keys))
         same = {pair_of(a) for a in stored if a.kind is AssertionKind.SAME}
         return tuple(a for a in made if pair_of(a) not in same)
-
-    async def _content_before(
-        self, event: Event
-    ) -> tuple[StoredRecord | None, tuple[IdentityChange, ...], dict[str, Any]]:
-        """The version that a decided overlay replaced or settled, and the change that lets the overlay wait again."""
-        if event.record is None or event.kind not in (EventKind.TASK_DECIDED, EventKind.UNDONE):
-            return None, (), {}
-        current = await self._record(event.record)
-        versions = {v.version: v for v in await self._store.versions(event.record)}
-        made = versions[event.record_version or 0]
-        now = self._clock()
-        if KEPT_AS in event.detail:
-            status = _OTHER[RecordStatus(event.detail[KEPT_AS])]
-            return replace(made, status=status, received_at=now), (), {KEPT_AS: status.value}
-        if current.version != event.record_version:
-            raise Conflict("a newer version of the record came since")
-        earlier = [e for e in await self._store.record_events(event.record) if e.seq < event.seq]
-        before = versions[current_version(earlier, event.record) or 0]
-        content = replace(
-            before,
-            status=RecordStatus.ACTIVE,
-            blocking_keys=stored_keys(before.standard),
-            received_at=now,
-        )
-        if event.kind is EventKind.UNDONE:
-            return content, (), {}
-        waiting = IdentityChange(
-            kind=EventKind.UPDATED,
-            at=now,
-            actor=event.actor,
-            record=replace(made, status=RecordStatus.PENDING, received_at=now),
-            detail={KEPT_AS: RecordStatus.PENDING.value},
-        )
-        return content, (waiting,), {}
-
-    async def _task_before(self, event: Event) -> tuple[tuple[TaskUpdate, ...], dict[str, Any]]:
-        """The task that the decision settled is open again; with an undo undone, settled again."""
-        task = await self._store.task(event.detail.get("task_id", ""))
-        if task is None:
-            return (), {}
-        outcome = None
-        if event.kind is EventKind.UNDONE and event.undoes is not None:
-            outcome = (await self._event(event.undoes)).detail.get("outcome")
-        details = {"task_id": task.task_id, "outcome": outcome}
-        if (task.status is TaskStatus.DECIDED) is (outcome is not None):
-            return (), details
-        if outcome is None and await self._asked_again(task):
-            return (), details
-        status = TaskStatus.OPEN if outcome is None else TaskStatus.DECIDED
-        return (TaskUpdate(task.task_id, status, outcome=outcome),), details
-
-    async def _asked_again(self, task: Task) -> bool:
-        """Whether an undecided task asks the same by now."""
-        tasks = await self._store.tasks(None, mpi_id=await self._holder(task.record) or "")
-        return any(
-            (t.kind, t.record) == (task.kind, task.record) and t.status is not TaskStatus.DECIDED
-            for t in tasks
-        )
 
     async def _as_preview(self, answer: ChangeAnswer) -> ChangeAnswer:
         """What a tried change did, without the names of what does not exist."""
@@ -326,13 +274,6 @@ class Undoing(HumanDecisions):
             preview=True,
             detail=answer.detail | {"tasks": questions},
         )
-
-
-_OTHER = {
-    RecordStatus.HISTORY: RecordStatus.PENDING,
-    RecordStatus.PENDING: RecordStatus.HISTORY,
-}
-"""What becomes of a version that was rejected, or waits, when that is undone."""
 
 
 def _each_once(assertions: Iterable[Assertion]) -> tuple[Assertion, ...]:
