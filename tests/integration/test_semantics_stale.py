@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from mpi.domain.identity import ANY_VERSION, TaskStatus
+from mpi.domain.identity import ANY_VERSION, StoredRecord, TaskStatus
+from mpi.domain.record import RecordKey
 from mpi.errors import PreconditionFailed
 from tests.support.index import (
     MARGA,
     Index,
+    indexing,
     key,
     submission,
 )
@@ -96,3 +99,23 @@ async def test_a_stale_task_is_neither_claimed_nor_decided_nor_put_off(index: In
     with pytest.raises(PreconditionFailed):
         await index.stewards.defer(task, tomorrow, if_match=99, **BECAUSE)
     assert (await index.stewards.task(task)).status is TaskStatus.OPEN
+
+
+@pytest.mark.parametrize("recorded", ["2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"])
+async def test_a_change_between_the_look_and_the_commit_is_seen(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded: str
+) -> None:
+    await index.add(MARGA, "1", recorded="2025-01-01T00:00:00Z")
+    seen = (await index.mpi.get_record(key("1"))).person_version
+    look = index.store.versions
+    async with indexing(tmp_path) as elsewhere:
+
+        async def interrupted(of: RecordKey) -> tuple[StoredRecord, ...]:
+            await elsewhere.add(MARGA, "2")
+            return await look(of)
+
+        monkeypatch.setattr(index.store, "versions", interrupted)
+        change = submission({**MARGA, "phone": "302-555-0199"}, "1", recorded=recorded)
+        with pytest.raises(PreconditionFailed):
+            await index.mpi.resolve(change, actor="ada", if_match=seen)
+    assert len(await look(key("1"))) == 1

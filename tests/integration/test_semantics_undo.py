@@ -10,6 +10,7 @@ from tests.support.index import (
     MARGA,
     MARGA_BY_BIRTH,
     MARGA_BY_NUMBER,
+    MARGA_IN_DOUBT,
     OTTO,
     Index,
     key,
@@ -325,3 +326,43 @@ async def test_the_golden_record_is_a_function_of_the_current_records(index: Ind
     assert (await index.mpi.person(one)).golden_record not in before
     await index.stewards.undo(merged.event_id or "", **BECAUSE)
     assert [(await index.mpi.person(p)).golden_record for p in (one, other)] == before
+
+
+async def test_a_record_that_is_alone_by_now_has_nobody_to_be_parted_from(index: Index) -> None:
+    one = await index.add(MARGA, "1")
+    linked = await index.add(MARGA, "2")
+    await index.mpi.delete_record(key("1"), actor="ada")
+    with pytest.raises(Conflict, match="nothing is left"):
+        await index.stewards.undo(linked.event_id or "", **BECAUSE)
+    assert await index.partition() == {"2": one.mpi_id}
+
+
+async def test_a_record_whose_place_was_decided_anew_stays_there(index: Index) -> None:
+    one, other = await two_persons(index)
+    merged = await index.stewards.merge(one, other, **BECAUSE)
+    await index.mpi.delete_record(key("2"), actor="ada")
+    revived = await index.add({**MARGA_IN_DOUBT, "first_name": "Ifeoma"}, "2")
+    assert revived.mpi_id not in (one, other)
+    with pytest.raises(Conflict, match="nothing is left"):
+        await index.stewards.undo(merged.event_id or "", **BECAUSE)
+    assert await index.owner("2") == revived.mpi_id
+
+
+async def test_undoing_a_merge_contradicts_no_earlier_same(index: Index) -> None:
+    one, _ = await two_persons(index)
+    await index.stewards.assert_pair("same", key("1"), key("2"), **BECAUSE)
+    moved = await index.stewards.move(key("2"), NEW_PERSON, **BECAUSE)
+    merged = await index.stewards.merge(one, moved.mpi_id or "", **BECAUSE)
+    await index.stewards.undo(merged.event_id or "", **BECAUSE)
+    assert await index.partition() == {"1": one, "2": moved.mpi_id}
+    assert await kinds(index, "2") == [AssertionKind.SAME]
+
+
+async def test_a_question_that_is_asked_again_already_is_not_asked_twice(index: Index) -> None:
+    *_, task = await doubtful(index)
+    decided = await index.stewards.decide(task, "new", **BECAUSE)
+    again = await index.add({**MARGA_IN_DOUBT, "phone": "302-555-0199"}, "2")
+    assert again.task_id not in (None, task)
+    with pytest.raises(Conflict, match="nothing is left"):
+        await index.stewards.undo(decided.event_id or "", **BECAUSE)
+    assert (await index.stewards.task(task)).status is TaskStatus.DECIDED
