@@ -283,5 +283,5 @@ def partition_before(events: tuple[Event, ...]) -> dict[str, str]:
 
 
 TestLifeCycle = LifeCycle.TestCase
-# A history is some twenty examples of others; `--hypothesis-profile=long` tries thousands.
-TestLifeCycle.settings = settings(max_examples=settings().max_examples // 3, stateful_step_count=20)
+# One life costs as much as five other examples; `--hypothesis-profile=long` plays more than a thousand.
+TestLifeCycle.settings = settings(max_examples=settings().max_examples // 5, stateful_step_count=20)
