@@ -292,3 +292,13 @@ async def test_a_bulk_decision_is_previewed_and_changes_nothing(index: Index) ->
     assert isinstance(late, Conflict)
     assert (await index.partition(), await index.mpi.statistics()) == before
     assert (await index.stewards.task(task)).status is TaskStatus.OPEN
+
+
+async def test_an_update_in_doubt_that_was_moved_meanwhile_goes_back_alone(index: Index) -> None:
+    one = await index.add(MARGA, "1")
+    await index.add(MARGA, "2")
+    doubt = await index.add({**OTTO, "first_name": MARGA["first_name"], "sex": "F"}, "2")
+    third = await index.add({"first_name": "Ifeoma", "last_name": "Okonkwo"}, "3")
+    await index.stewards.move(key("2"), third.mpi_id or "", **BECAUSE)
+    await index.stewards.decide(doubt.task_id or "", "same", **BECAUSE)
+    assert await index.partition() == {"1": one.mpi_id, "2": one.mpi_id, "3": third.mpi_id}

@@ -187,14 +187,14 @@ class Stewardship(Undoing):
         reason: str,
         done: Settled,
     ) -> ChangeAnswer:
-        """The record is the candidate: it stays there, goes there after an undo, else both persons are one."""
+        """The record is the candidate: it stays there or goes there; of two whole persons in doubt, both are one."""
         others = [c for c in candidates if c.mpi_id != record.mpi_id]
         if candidates and not others:
             return await self._commit(EventKind.TASK_DECIDED, actor, reason, done)
         if len(others) != 1 or (task.kind is TaskKind.UNDO and len(candidates) > 1):
             raise InvalidInput("name one of the task's candidates in mpi_id")
         other = others[0].mpi_id
-        if task.kind is TaskKind.UNDO:
+        if task.kind in (TaskKind.UNDO, TaskKind.UPDATE):
             return await self.move(task.record, other, reason=reason, actor=actor, task=done)
         kept, gone = sorted((record.mpi_id or "", other))
         return await self.merge(kept, gone, reason=reason, actor=actor, task=done)

@@ -257,7 +257,7 @@ class Undoing(HumanDecisions):
         minted = any(move["to"] == NEW_PERSON for move in answer.detail["moves"])
         ghost = answer.mpi_id if minted else None
         tasks = [await self._store.task(task_id) for task_id in answer.task_ids]
-        questions = [
+        opened = [
             {
                 "record": [task.record.source, task.record.source_id],
                 "candidates": [NEW_PERSON if c == ghost else c for c in task.candidates],
@@ -272,7 +272,7 @@ class Undoing(HumanDecisions):
             mpi_id=None if minted else answer.mpi_id,
             task_ids=(),
             preview=True,
-            detail=answer.detail | {"tasks": questions},
+            detail=answer.detail | {"tasks": opened},
         )
 
 
