@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from functools import wraps
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from mpi.domain.identity import (
     ANY_VERSION,
@@ -27,6 +28,9 @@ from mpi.matching.model import Model
 from mpi.ports import IndexStore
 from mpi.service.answers import ChangeAnswer
 
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="HumanDecisions")
 Retired = tuple[tuple[str, str | None], ...]
 
 APART = "these records are asserted not to be the same patient"
@@ -57,6 +61,19 @@ def settled(task_id: str, actor: str, outcome: str, version: int | None) -> Sett
     return Settled(update, version)
 
 
+def at_once(
+    decide: Callable[Concatenate[S, P], Awaitable[R]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
+    """What a decision looks at stays as it is until the decision is stored."""
+
+    @wraps(decide)
+    async def whole(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        async with self._store.group():
+            return await decide(self, *args, **kwargs)
+
+    return whole
+
+
 class HumanDecisions:
     """Human decisions about identity. Every one is an event that can be undone."""
 
@@ -65,6 +82,7 @@ class HumanDecisions:
         self._model = model
         self._clock = clock
 
+    @at_once
     async def merge(
         self,
         survivor: str,
@@ -95,6 +113,7 @@ class HumanDecisions:
             expected_versions=_expected(kept, if_match),
         )
 
+    @at_once
     async def move(
         self,
         key: RecordKey,
@@ -130,6 +149,7 @@ class HumanDecisions:
             expected_versions=_expected(origin, if_match),
         )
 
+    @at_once
     async def assert_pair(
         self,
         kind: Literal["same", "not-same"],

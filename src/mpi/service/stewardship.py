@@ -23,7 +23,7 @@ from mpi.domain.record import RecordStatus
 from mpi.errors import Conflict, Gone, InvalidInput, MpiError, NotFound, PreconditionFailed
 from mpi.matching.blocking import stored_keys
 from mpi.service.answers import ChangeAnswer
-from mpi.service.decisions import Retired, Settled, settled
+from mpi.service.decisions import Retired, Settled, at_once, settled
 from mpi.service.undoing import Undoing
 
 _LONGEST_DEFERRAL = timedelta(days=3650)
@@ -130,6 +130,7 @@ class Stewardship(Undoing):
                 raise
             return error
 
+    @at_once
     async def decide(
         self,
         task_id: str,
