@@ -59,6 +59,12 @@ async def test_every_operation_is_described_with_its_errors(api: Api) -> None:
             assert {"400", "415", "422"} <= operation["responses"].keys(), where
 
 
+async def test_every_precondition_is_published(api: Api) -> None:
+    for method, path, operation in operations(api.app.openapi()):
+        names = {p["name"] for p in operation.get("parameters", []) if p["in"] == "header"}
+        assert ("If-Match" in names) is ("412" in operation["responses"]), f"{method} {path}"
+
+
 async def test_bodies_have_examples_that_are_accepted(api: Api) -> None:
     document = api.app.openapi()
     shown = 0

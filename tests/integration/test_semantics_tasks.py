@@ -302,3 +302,13 @@ async def test_an_update_in_doubt_that_was_moved_meanwhile_goes_back_alone(index
     await index.stewards.move(key("2"), third.mpi_id or "", **BECAUSE)
     await index.stewards.decide(doubt.task_id or "", "same", **BECAUSE)
     assert await index.partition() == {"1": one.mpi_id, "2": one.mpi_id, "3": third.mpi_id}
+
+
+async def test_a_candidate_that_is_gone_is_no_candidate(index: Index) -> None:
+    _, other, task = await doubtful(index)
+    await index.mpi.delete_record(key("1"), actor="ada")
+    with pytest.raises(InvalidInput):
+        await index.stewards.decide(task, "same", **BECAUSE)
+    await index.stewards.decide(task, "not-same", **BECAUSE)
+    assert await index.partition() == {"2": other}
+    assert (await index.stewards.task(task)).status is TaskStatus.DECIDED

@@ -366,3 +366,12 @@ async def test_a_question_that_is_asked_again_already_is_not_asked_twice(index: 
     with pytest.raises(Conflict, match="nothing is left"):
         await index.stewards.undo(decided.event_id or "", **BECAUSE)
     assert (await index.stewards.task(task)).status is TaskStatus.DECIDED
+
+
+async def test_a_record_goes_home_to_the_survivor_of_where_it_was(index: Index) -> None:
+    one, other = await two_persons(index)
+    await index.add(OTTO, "3")
+    moved = await index.stewards.move(key("3"), NEW_PERSON, **BECAUSE)
+    await index.stewards.merge(one, other, **BECAUSE)
+    await index.stewards.undo(moved.event_id or "", **BECAUSE)
+    assert await index.partition() == {"1": one, "2": one, "3": one}

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mpi.api.problems import responses
-from mpi.api.rendering import answer, container, if_match
+from mpi.api.rendering import IF_MATCH, answer, container, if_match
 from mpi.api.schemas import ChangeAnswer, EventList, UndoRequest
 from mpi.api.security import Needs
 from mpi.service.access import Principal
@@ -37,6 +37,7 @@ async def list_events(
     "/mpi/events/{event_id}/undo",
     summary="Reverse one event exactly",
     responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 412, 415, 422)},
+    openapi_extra=IF_MATCH,
 )
 async def undo_event(
     request: Request,

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mpi.api.problems import responses
-from mpi.api.rendering import answer, container, if_match
+from mpi.api.rendering import IF_MATCH, answer, container, if_match
 from mpi.api.schemas import ChangeAnswer, EventList, MergeRequest, PersonView
 from mpi.api.security import Needs
 from mpi.service.access import Principal
@@ -62,6 +62,7 @@ async def get_history(request: Request, mpi_id: MpiId, _: Reader) -> Response:
     "/mpi/persons/{mpi_id}/merge",
     summary="Merge another person into this one",
     responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 412, 415, 422)},
+    openapi_extra=IF_MATCH,
 )
 async def merge_persons(
     request: Request,

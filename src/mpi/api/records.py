@@ -10,7 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mpi.api.problems import responses
-from mpi.api.rendering import answer, body_of, container, create_only, if_match, request_id
+from mpi.api.rendering import (
+    IF_MATCH,
+    IF_MATCH_OR_NONE,
+    answer,
+    body_of,
+    container,
+    create_only,
+    if_match,
+    request_id,
+)
 from mpi.api.requests import RegisterRequest
 from mpi.api.schemas import (
     JOHN_SMITH,
@@ -58,6 +67,7 @@ async def lookup_record(
     _PATH + "/move",
     summary="Take one record out of its person",
     responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 412, 415, 422)},
+    openapi_extra=IF_MATCH,
 )
 async def move_record(
     request: Request,
@@ -82,7 +92,7 @@ async def move_record(
     _PATH,
     summary="Register a patient, or replace the whole registration",
     responses={200: {"model": MatchAnswer}, **responses(400, 408, 409, 412, 413, 415, 422)},
-    openapi_extra=body_of(RegisterRequest, {"patient_data": JOHN_SMITH}),
+    openapi_extra=body_of(RegisterRequest, {"patient_data": JOHN_SMITH}) | IF_MATCH_OR_NONE,
 )
 async def put_record(request: Request, source: Source, source_id: SourceId) -> Response:
     """Repeating the same content changes nothing (`event_id: null`).
@@ -125,6 +135,7 @@ async def get_record(
     _PATH,
     summary="Retire one registration",
     responses={200: {"model": ChangeAnswer}, **responses(404, 410, 412, 422)},
+    openapi_extra=IF_MATCH,
 )
 async def delete_record(
     request: Request,

@@ -65,6 +65,29 @@ def create_only(request: Request) -> bool:
     return True
 
 
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": description,
+    }
+
+
+IF_MATCH: dict[str, Any] = {
+    "parameters": [_header("If-Match", "The ETag of a read: 412 when anything changed since.")]
+}
+"""The OpenAPI entry of a route that honours ``If-Match``."""
+
+IF_MATCH_OR_NONE: dict[str, Any] = {
+    "parameters": [
+        *IF_MATCH["parameters"],
+        _header("If-None-Match", "`*`: 412 when somebody has it already."),
+    ]
+}
+
+
 def body_of(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
     """The OpenAPI entry of a body that the route reads by hand."""
     content = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}, "example": example}

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mpi.api.problems import problem, responses
-from mpi.api.rendering import answer, container, fields_of, if_match, request_id
+from mpi.api.rendering import IF_MATCH, answer, container, fields_of, if_match, request_id
 from mpi.api.schemas import ChangeAnswer, DecideManyAnswer, TaskList, TaskView
 from mpi.api.security import Needs
 from mpi.api.task_schemas import DecideManyRequest, DecideRequest, DeferRequest, ReassignRequest
@@ -62,6 +62,7 @@ async def get_task(
     "/mpi/tasks/{task_id}/claim",
     summary="Take a task",
     responses={200: {"model": TaskView}, **responses(404, 409, 412, 422)},
+    openapi_extra=IF_MATCH,
 )
 async def claim_task(request: Request, task_id: str, who: Steward) -> Response:
     """So that two stewards do not work on the same case. Honours `If-Match`."""
@@ -75,6 +76,7 @@ async def claim_task(request: Request, task_id: str, who: Steward) -> Response:
     "/mpi/tasks/{task_id}/defer",
     summary="Put a task off",
     responses={200: {"model": TaskView}, **responses(400, 404, 409, 412, 415, 422)},
+    openapi_extra=IF_MATCH,
 )
 async def defer_task(request: Request, task_id: str, asked: DeferRequest, who: Steward) -> Response:
     """It leaves the queue until that time and keeps its holder. Honours `If-Match`."""
@@ -89,6 +91,7 @@ async def defer_task(request: Request, task_id: str, asked: DeferRequest, who: S
     "/mpi/tasks/{task_id}/reassign",
     summary="Hand a task to somebody else",
     responses={200: {"model": TaskView}, **responses(400, 404, 409, 412, 415, 422)},
+    openapi_extra=IF_MATCH,
 )
 async def reassign_task(
     request: Request, task_id: str, asked: ReassignRequest, who: Steward
@@ -123,6 +126,7 @@ async def decide_tasks(request: Request, asked: DecideManyRequest, who: Steward)
     "/mpi/tasks/{task_id}/decide",
     summary="Decide a task",
     responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 412, 415, 422)},
+    openapi_extra=IF_MATCH,
 )
 async def decide_task(
     request: Request, task_id: str, asked: DecideRequest, who: Steward
