@@ -11,6 +11,7 @@ settings.register_profile(
     "ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("home", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("long", settings.get_profile("home"), max_examples=8_000)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
 
 _SETTING_PREFIXES = ("MPI_", "VERATO_", "REDIS_", "MONGODB_", "MONGO_", "LOG_LEVEL", "CACHE_TTL")

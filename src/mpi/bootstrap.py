@@ -79,7 +79,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     return Container(
         settings=settings,
         index=index,
-        stewardship=Stewardship(store=store, clock=_now),
+        stewardship=Stewardship(store=store, model=model, clock=_now),
         access=Access(store, key, monotonic),
         metrics=metrics,
         store=store,

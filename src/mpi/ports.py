@@ -51,8 +51,11 @@ class IdentityStore(Protocol):
         """Assertions in force that name any of these records."""
         ...
 
-    async def commit(self, change: IdentityChange) -> Committed:
+    async def commit(self, change: IdentityChange, *more: IdentityChange) -> Committed:
         """Apply the change: versions, links, persons, assertions, tasks and one event – all or nothing, durable.
+
+        Several changes become one event each, in their order, all or none; the answer tells of the last.
+        What guards them (positions, expected versions) is compared with the index before the first.
 
         Raises ``ConcurrentChange`` when, after ``change.position``, an event touched a record under one of
         ``guard_keys`` or a person named in the change; ``PreconditionFailed`` when an expected version differs.
@@ -89,6 +92,10 @@ class IdentityHistory(Protocol):
         """Events with ``seq > after`` in order; with ``mpi_id`` only those that touched that person."""
         ...
 
+    async def record_events(self, key: RecordKey) -> tuple[Event, ...]:
+        """Every event that touched the record, oldest first."""
+        ...
+
     async def event(self, event_id: str) -> Event | None: ...
 
     async def later_events(self, event: Event) -> tuple[Event, ...]:
@@ -101,10 +108,12 @@ class IdentityHistory(Protocol):
         after: str | None = None,
         limit: int = 100,
         mpi_id: str | None = None,
+        due: datetime | None = None,
     ) -> tuple[Task, ...]:
         """Tasks in the order they were opened, after task ``after``; ``status`` None = all.
 
-        With ``mpi_id`` only those about one of its records, or that name it as a candidate.
+        With ``mpi_id`` only those about one of its records, or that name it as a candidate; with ``due``
+        none that is deferred beyond that time.
         """
         ...
 

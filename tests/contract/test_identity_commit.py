@@ -241,6 +241,13 @@ class TestAssertions:
         assert await store.assertions([key("2"), key("1")]) == (pair,)
         assert await store.assertions([key("3"), key("unknown")]) == ()
 
+    async def test_name_the_event_that_made_them(self, store: Store) -> None:
+        await created(store, "1")
+        await created(store, "2")
+        made = await store.commit(change(EventKind.ASSERTED, assertions=(not_same("1", "2"),)))
+        (found,) = await store.assertions([key("1")])
+        assert found.event_id == made.event.event_id
+
     async def test_lifted_ones_are_gone(self, store: Store) -> None:
         await created(store, "1")
         await created(store, "2")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from mpi.domain.identity import (
@@ -76,6 +78,20 @@ class TestEvents:
         asserted = (await store.events(after=3, limit=1))[0]
         assert asserted.asserted == (not_same("1", "3"),)
         assert asserted.reason == "they sat beside each other"
+
+    async def test_of_a_record_are_those_that_touched_it(self, store: Store) -> None:
+        first, second = await created(store, "1"), await created(store, "2")
+        await merged(store, first, second)
+        await store.commit(
+            change(
+                EventKind.ASSERTED,
+                assertions=(not_same("1", "2"),),
+                moves=(move("2", first, NEW_PERSON),),
+            )
+        )
+        assert [e.seq for e in await store.record_events(key("1"))] == [1, 4]
+        assert [e.seq for e in await store.record_events(key("2"))] == [2, 3, 4]
+        assert await store.record_events(key("unknown")) == ()
 
     async def test_may_change_nothing_but_themselves(self, store: Store) -> None:
         made = await store.commit(change(EventKind.TASK_CLAIMED))
@@ -192,6 +208,23 @@ class TestTasks:
         assert opened is not None
         assert (opened.status, opened.assignee, opened.outcome) == (TaskStatus.OPEN, None, None)
         assert (await store.statistics())["tasks_open"] == 1
+
+    async def test_may_be_put_off_until_a_time(self, store: Store) -> None:
+        first = await created(store, "1")
+        (task_id,) = (await store.commit(change(tasks=(review("1", first),)))).task_ids
+        until = NOON + timedelta(days=1)
+        later = TaskUpdate(task_id, TaskStatus.OPEN, deferred_until=until)
+        await store.commit(change(EventKind.TASK_DEFERRED, task_updates=(later,)))
+        for status in (None, TaskStatus.OPEN):
+            for mpi_id in (None, first):
+                assert await store.tasks(status, mpi_id=mpi_id, due=NOON) == ()
+                (due,) = await store.tasks(status, mpi_id=mpi_id, due=until)
+                assert (due.task_id, due.deferred_until) == (task_id, until)
+                assert await store.tasks(status, mpi_id=mpi_id) == (due,)
+        claim = TaskUpdate(task_id, TaskStatus.CLAIMED, "ann")
+        await store.commit(change(EventKind.TASK_CLAIMED, task_updates=(claim,)))
+        (claimed,) = await store.tasks(TaskStatus.CLAIMED, due=NOON)
+        assert claimed.deferred_until is None
 
     async def test_guard_against_stale_screens(self, store: Store) -> None:
         first = await created(store, "1")

@@ -114,6 +114,10 @@ def requests() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "POST", f"/mpi/tasks/{MARK}/decide", {
         "json": {"outcome": "new", "mpi_id": MARK, **reason}
     }
+    yield "POST", f"/mpi/tasks/{MARK}/defer", {"json": {"until": MARK, **reason}}
+    yield "POST", f"/mpi/tasks/{MARK}/reassign", {"json": {"assignee": MARK, **reason}}
+    answers = [{"task_id": MARK, "outcome": "same", "mpi_id": MARK}]
+    yield "POST", "/mpi/tasks/decide", {"json": {"decisions": answers, **reason}}
     yield "GET", "/mpi/events", {"params": {"after": MARK}}
     yield "POST", f"/mpi/events/{MARK}/undo", {"json": reason}
     yield "DELETE", f"/mpi/records/{MARK}/{MARK}", {}

@@ -197,6 +197,15 @@ async def test_batches_are_limited_in_rows(api: Api) -> None:
     assert_problem(response, 413, "payload_too_large")
 
 
+async def test_a_batch_may_say_source_and_enroll_once(api: Api) -> None:
+    rows = [{"first_name": "John", "last_name": "Smith", "source_id": str(n)} for n in range(2)]
+    asked = {"patients": rows, "source": "HOSP-A", "enroll": False}
+    await api.client.post("/mpi/batch", json=asked)
+    assert (await api.client.get("/mpi/records/HOSP-A/1")).status_code == 404
+    await api.client.post("/mpi/batch", json=asked | {"enroll": True})
+    assert (await api.client.get("/mpi/records/HOSP-A/1")).status_code == 200
+
+
 async def test_unknown_fields_are_reported(api: Api) -> None:
     body = {"patient_data": {"shoe_size": "44"}, "colour": "red"}
     response = await api.client.post("/mpi/match", json=body)

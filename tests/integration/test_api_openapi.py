@@ -59,6 +59,12 @@ async def test_every_operation_is_described_with_its_errors(api: Api) -> None:
             assert {"400", "415", "422"} <= operation["responses"].keys(), where
 
 
+async def test_every_precondition_is_published(api: Api) -> None:
+    for method, path, operation in operations(api.app.openapi()):
+        names = {p["name"] for p in operation.get("parameters", []) if p["in"] == "header"}
+        assert ("If-Match" in names) is ("412" in operation["responses"]), f"{method} {path}"
+
+
 async def test_bodies_have_examples_that_are_accepted(api: Api) -> None:
     document = api.app.openapi()
     shown = 0
@@ -108,7 +114,18 @@ async def answers(api: Api) -> AsyncIterator[tuple[type[Any], Any]]:
     yield schemas.ChangeAnswer, await ask("POST", "/mpi/records/A/2/move", move)
     yield schemas.ChangeAnswer, await ask("DELETE", "/mpi/records/B/1")
     yield schemas.EventList, await ask("GET", "/mpi/events")
+    doubt = {"patient_data": JOHN | {"ssn": "688-90-3124"}}
+    asked = await ask("PUT", "/mpi/records/D/1", doubt)
     yield schemas.TaskList, await ask("GET", "/mpi/tasks")
+    task = f"/mpi/tasks/{asked['task_id']}"
+    until = {"until": "2030-01-01T00:00:00Z", "reason": "test"}
+    yield schemas.TaskView, await ask("POST", f"{task}/defer", until)
+    handed = {"assignee": "ann", "reason": "test"}
+    yield schemas.TaskView, await ask("POST", f"{task}/reassign", handed)
+    decision = {"task_id": asked["task_id"], "outcome": "not-same"}
+    many = {"decisions": [decision, decision | {"task_id": "T-1"}], "reason": "test"}
+    yield schemas.DecideManyAnswer, await ask("POST", "/mpi/tasks/decide", many | {"preview": True})
+    yield schemas.DecideManyAnswer, await ask("POST", "/mpi/tasks/decide", many)
     yield schemas.Health, await ask("GET", "/health/ready")
 
 

@@ -112,6 +112,14 @@ ROUTES: list[tuple[str, str, str, Any]] = [
     ("read", "GET", "/mpi/tasks/T-1", None),
     ("steward", "POST", "/mpi/tasks/T-1/claim", None),
     ("steward", "POST", "/mpi/tasks/T-1/decide", {"outcome": "new", "reason": "x"}),
+    ("steward", "POST", "/mpi/tasks/T-1/defer", {"until": "2999-01-01T00:00:00Z", "reason": "x"}),
+    ("steward", "POST", "/mpi/tasks/T-1/reassign", {"assignee": None, "reason": "x"}),
+    (
+        "steward",
+        "POST",
+        "/mpi/tasks/decide",
+        {"decisions": [{"task_id": "T-1", "outcome": "new"}], "reason": "x"},
+    ),
     ("read", "GET", "/mpi/events", None),
     ("steward", "POST", "/mpi/events/E-1/undo", {"reason": "x"}),
 ]

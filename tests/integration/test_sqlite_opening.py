@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from mpi.errors import ConfigurationError, StoreUnavailable
+from mpi.stores import sqlite_schema
 from mpi.stores.sqlite import open_store
 from mpi.stores.sqlite_schema import APPLICATION_ID, SCHEMA_VERSION
-from tests.contract.changes import create, created, key
+from tests.contract.changes import change, create, created, key, review
 
 FINGERPRINT = b"fingerprint"
 
@@ -156,3 +157,21 @@ def test_a_database_locked_for_long_stops_the_start(
         raw.execute("BEGIN IMMEDIATE")
         with pytest.raises(ConfigurationError, match="stays locked"):
             open_store(path, FINGERPRINT)
+
+
+async def test_an_older_database_is_brought_forward_with_its_tasks(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(sqlite_schema, "MIGRATIONS", sqlite_schema.MIGRATIONS[:1])
+        before.setattr(sqlite_schema, "SCHEMA_VERSION", 1)
+        store = open_store(path, FINGERPRINT)
+        first = await created(store, "1")
+        (task_id,) = (await store.commit(change(tasks=(review("1", first),)))).task_ids
+        store.close()
+    store = open_store(path, FINGERPRINT)
+    (task,) = await store.tasks(None)
+    assert (task.task_id, task.deferred_until) == (task_id, None)
+    store.close()
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)

@@ -72,6 +72,7 @@ class Index:
     mpi: MasterPatientIndex
     stewards: Stewardship
     store: SqliteStore
+    clock: Clock
 
     async def add(
         self, fields: dict[str, str], source_id: str, source: str = "lab", recorded: str = ""
@@ -118,6 +119,6 @@ async def indexing(folder: Path, enroll: str = "identified") -> AsyncIterator[In
         store=store, model=MODEL, hmac_key=b"k" * 32, clock=clock, enroll=enroll, batch_size=3
     )
     try:
-        yield Index(mpi, Stewardship(store=store, clock=clock), store)
+        yield Index(mpi, Stewardship(store=store, model=MODEL, clock=clock), store, clock)
     finally:
         store.close()

@@ -43,3 +43,14 @@ def test_the_glossary_is_in_order(checkout: Path) -> None:
     for part in parts:
         words = re.findall(r"^\*\*(.+)\*\*$", part, re.MULTILINE)
         assert words == sorted(words), part.splitlines()[0]
+
+
+def test_every_promise_names_a_test_that_exists(checkout: Path) -> None:
+    text = (checkout / "docs/explanation/semantics.md").read_text("utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "|---" not in line]
+    promises = [row for row in rows if not row.startswith("| sentence ")]
+    named = [re.findall(r"`(test_\w+)` \|$", row) for row in promises]
+    assert [row for row, names in zip(promises, named, strict=True) if not names] == []
+    sources = [path.read_text("utf-8") for path in (checkout / "tests").rglob("test_*.py")]
+    known = {name for source in sources for name in re.findall(r"def (test_\w+)\(", source)}
+    assert {name for names in named for name in names} - known == set()

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mpi.api.problems import responses
-from mpi.api.rendering import answer, container
+from mpi.api.rendering import IF_MATCH, answer, container, if_match
 from mpi.api.schemas import ChangeAnswer, EventList, UndoRequest
 from mpi.api.security import Needs
 from mpi.service.access import Principal
@@ -36,7 +36,8 @@ async def list_events(
 @router.post(
     "/mpi/events/{event_id}/undo",
     summary="Reverse one event exactly",
-    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 412, 415, 422)},
+    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 412, 415, 422)},
+    openapi_extra=IF_MATCH,
 )
 async def undo_event(
     request: Request,
@@ -44,8 +45,18 @@ async def undo_event(
     asked: UndoRequest,
     who: Annotated[Principal, Depends(Needs("steward"))],
 ) -> Response:
-    """Records go back to where the event took them from; later decisions that build on it: 409."""
+    """Records go back to where the event took them from; those that came later stay, a task if that is in doubt.
+
+    Undoing a link or a merge keeps both sides apart; undoing that undo lifts it. Later human decisions about the
+    same records: 409 with their `events`, or with `cascade` they are undone first, the newest first, all or
+    nothing. Honours `If-Match`: the ETag of the person that holds the records.
+    """
     change = await container(request).stewardship.undo(
-        event_id, reason=asked.reason, actor=who.name, cascade=asked.cascade, preview=asked.preview
+        event_id,
+        reason=asked.reason,
+        actor=who.name,
+        cascade=asked.cascade,
+        preview=asked.preview,
+        if_match=if_match(request),
     )
     return answer(change)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mpi.api.problems import responses
-from mpi.api.rendering import answer, container, if_match
+from mpi.api.rendering import IF_MATCH, answer, container, if_match
 from mpi.api.schemas import ChangeAnswer, EventList, MergeRequest, PersonView
 from mpi.api.security import Needs
 from mpi.service.access import Principal
@@ -33,11 +33,14 @@ async def get_person(
         datetime | None, Query(description="As it stood then; without zone it is UTC.")
     ] = None,
 ) -> Response:
-    """The golden record, the records behind it, and every number the patient goes by."""
+    """The golden record, the records behind it, and every number the patient goes by.
+
+    With `as_of` the same for the person that this id named then, without tasks and ETag: the past cannot be changed.
+    """
     if as_of is not None and as_of.tzinfo is None:
         as_of = as_of.replace(tzinfo=UTC)
     person = await container(request).index.person(mpi_id, as_of)
-    return answer(person, etag=person.version)
+    return answer(person, etag=person.version if as_of is None else None)
 
 
 @router.get(
@@ -46,15 +49,20 @@ async def get_person(
     responses={200: {"model": EventList}, **responses(404, 422)},
 )
 async def get_history(request: Request, mpi_id: MpiId, _: Reader) -> Response:
-    """Every event that touched it, the oldest first; also for a retired person."""
-    events = await container(request).index.history(mpi_id)
-    return answer({"events": events, "next": events[-1].seq if events else 0})
+    """Every event that touched it, the oldest first; also for a retired person.
+
+    The ETag is the version of the person that it is now, for `undo`.
+    """
+    index = container(request).index
+    events, version = await index.history(mpi_id), await index.person_version(mpi_id)
+    return answer({"events": events, "next": events[-1].seq if events else 0}, etag=version)
 
 
 @router.post(
     "/mpi/persons/{mpi_id}/merge",
     summary="Merge another person into this one",
     responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 412, 415, 422)},
+    openapi_extra=IF_MATCH,
 )
 async def merge_persons(
     request: Request,

@@ -10,7 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mpi.api.problems import responses
-from mpi.api.rendering import answer, body_of, container, if_match, request_id
+from mpi.api.rendering import (
+    IF_MATCH,
+    IF_MATCH_OR_NONE,
+    answer,
+    body_of,
+    container,
+    create_only,
+    if_match,
+    request_id,
+)
 from mpi.api.requests import RegisterRequest
 from mpi.api.schemas import (
     JOHN_SMITH,
@@ -58,6 +67,7 @@ async def lookup_record(
     _PATH + "/move",
     summary="Take one record out of its person",
     responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 412, 415, 422)},
+    openapi_extra=IF_MATCH,
 )
 async def move_record(
     request: Request,
@@ -66,7 +76,7 @@ async def move_record(
     asked: MoveRequest,
     who: Annotated[Principal, Depends(Needs("steward"))],
 ) -> Response:
-    """To another person, or to a new one. Honours `If-Match`; `undo` reverses it."""
+    """To another person, or to a new one. Honours `If-Match` (the record's ETag); `undo` reverses it."""
     change = await container(request).stewardship.move(
         record_key(source, source_id),
         asked.to,
@@ -82,10 +92,14 @@ async def move_record(
     _PATH,
     summary="Register a patient, or replace the whole registration",
     responses={200: {"model": MatchAnswer}, **responses(400, 408, 409, 412, 413, 415, 422)},
-    openapi_extra=body_of(RegisterRequest, {"patient_data": JOHN_SMITH}),
+    openapi_extra=body_of(RegisterRequest, {"patient_data": JOHN_SMITH}) | IF_MATCH_OR_NONE,
 )
 async def put_record(request: Request, source: Source, source_id: SourceId) -> Response:
-    """Repeating the same content changes nothing (`event_id: null`). Honours `If-Match`."""
+    """Repeating the same content changes nothing (`event_id: null`).
+
+    Honours `If-Match` (the ETag of a read: nothing about the person has changed since) and `If-None-Match: *`
+    (nobody has registered the record yet).
+    """
     who = principal(request)
     who.require("submit")
     asked = parse_registration(await request.body(), record_key(source, source_id))
@@ -95,6 +109,7 @@ async def put_record(request: Request, source: Source, source_id: SourceId) -> R
         explain=asked.explain,
         actor=who.name,
         if_match=if_match(request),
+        create_only=create_only(request),
         warnings=asked.warnings,
     )
     container(request).metrics.decided(found.status)
@@ -112,7 +127,7 @@ async def get_record(
     source_id: SourceId,
     _: Annotated[Principal, Depends(Needs("read"))],
 ) -> Response:
-    """The current version and the person it belongs to."""
+    """The current version and the person it belongs to. The ETag is the version of that person."""
     return await _read(request, record_key(source, source_id))
 
 
@@ -120,6 +135,7 @@ async def get_record(
     _PATH,
     summary="Retire one registration",
     responses={200: {"model": ChangeAnswer}, **responses(404, 410, 412, 422)},
+    openapi_extra=IF_MATCH,
 )
 async def delete_record(
     request: Request,
@@ -127,7 +143,7 @@ async def delete_record(
     source_id: SourceId,
     who: Annotated[Principal, Depends(Needs("submit"))],
 ) -> Response:
-    """It is no evidence any more; its history stays, and registering it again revives it."""
+    """It is no evidence any more; its history stays, and registering it again revives it. Honours `If-Match`."""
     change = await container(request).index.delete_record(
         record_key(source, source_id), actor=who.name, if_match=if_match(request)
     )
@@ -154,4 +170,4 @@ async def assert_pair(
 
 async def _read(request: Request, key: RecordKey) -> Response:
     record = await container(request).index.get_record(key)
-    return answer(record, etag=record.version)
+    return answer(record, etag=record.person_version)

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from mpi.api.middleware import REQUEST_ID
 from mpi.bootstrap import Container
+from mpi.domain.identity import ANY_VERSION
 from mpi.errors import PreconditionFailed
 
 _ETAG = re.compile(r'(?:W/)?"(\d{1,15})"')
@@ -42,14 +43,49 @@ def fields_of(value: Any) -> dict[str, Any]:
 
 
 def if_match(request: Request) -> int | None:
-    """The version a client insists on; None without the header or for ``*``."""
+    """The version a client insists on: ``ANY_VERSION`` for ``*``, None without the header."""
     given = request.headers.get("if-match")
-    if given is None or given.strip() == "*":
+    if given is None:
         return None
+    if given.strip() == "*":
+        return ANY_VERSION
     found = _ETAG.fullmatch(given.strip())
     if found is None:
         raise PreconditionFailed("If-Match must be an ETag that this service gave")
     return int(found[1])
+
+
+def create_only(request: Request) -> bool:
+    """Whether the client insists that there is nothing yet (``If-None-Match: *``)."""
+    given = request.headers.get("if-none-match")
+    if given is None:
+        return False
+    if given.strip() != "*":
+        raise PreconditionFailed("If-None-Match must be *")
+    return True
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": description,
+    }
+
+
+IF_MATCH: dict[str, Any] = {
+    "parameters": [_header("If-Match", "The ETag of a read: 412 when anything changed since.")]
+}
+"""The OpenAPI entry of a route that honours ``If-Match``."""
+
+IF_MATCH_OR_NONE: dict[str, Any] = {
+    "parameters": [
+        *IF_MATCH["parameters"],
+        _header("If-None-Match", "`*`: 412 when somebody has it already."),
+    ]
+}
 
 
 def body_of(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:

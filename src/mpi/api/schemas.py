@@ -73,14 +73,6 @@ class UndoRequest(Command):
     preview: bool = Field(default=False, description="Say what would happen, and change nothing.")
 
 
-class DecideRequest(Command):
-    """A steward's answer to a task."""
-
-    outcome: Literal["same", "not-same", "new", "accept", "reject"]
-    reason: Reason
-    mpi_id: MpiId | None = Field(None, description="The candidate that `same` is about.")
-
-
 class LookupRequest(Command):
     """Names a record in the body, so that its number appears in no address."""
 
@@ -220,6 +212,7 @@ class RecordView(_Published):
     patient_data: dict[str, Any]
     warnings: list[Warned]
     pending: bool
+    person_version: int | None = Field(description="The ETag: the version of its person.")
 
 
 class PersonView(_Published):
@@ -235,6 +228,32 @@ class PersonView(_Published):
     tasks: list[str]
 
 
+class MoveView(_Published):
+    """A record that changed hands; ``to`` is "new" for a person that was minted for it."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    record: list[str] = Field(description="Source and id.")
+    origin: str | None = Field(alias="from")
+    to: str | None
+
+
+class QuestionView(_Published):
+    """A task that a previewed change would open."""
+
+    record: list[str]
+    candidates: list[str]
+    reason: str
+
+
+class ChangeDetail(_Published):
+    """The moves of a change; of an undo the events undone, the newest first; of a preview the tasks."""
+
+    model_config = ConfigDict(extra="allow")
+    moves: list[MoveView] = []
+    undone: list[str] = []
+    tasks: list[QuestionView] = []
+
+
 class ChangeAnswer(_Published):
     """What a change of identity did."""
 
@@ -244,6 +263,26 @@ class ChangeAnswer(_Published):
     retired: list[str] = []
     task_ids: list[str] = []
     preview: bool = False
+    detail: ChangeDetail
+
+
+class DecidedTask(ChangeAnswer):
+    """What one of many answers did."""
+
+    task_id: str
+
+
+class TaskProblem(Problem):
+    """An answer that could not be taken; the others stand."""
+
+    task_id: str
+
+
+class DecideManyAnswer(_Published):
+    """One result per decision, in order."""
+
+    results: list[DecidedTask | TaskProblem]
+    preview: bool
 
 
 class TaskView(_Published):
@@ -261,6 +300,7 @@ class TaskView(_Published):
     assignee: str | None
     outcome: str | None
     decided_at: datetime | None
+    deferred_until: datetime | None
 
 
 class TaskList(_Published):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mpi.api.problems import responses
-from mpi.api.rendering import answer, container, if_match
-from mpi.api.schemas import ChangeAnswer, DecideRequest, TaskList, TaskView
+from mpi.api.problems import problem, responses
+from mpi.api.rendering import IF_MATCH, answer, container, fields_of, if_match, request_id
+from mpi.api.schemas import ChangeAnswer, DecideManyAnswer, TaskList, TaskView
 from mpi.api.security import Needs
+from mpi.api.task_schemas import DecideManyRequest, DecideRequest, DeferRequest, ReassignRequest
 from mpi.domain.identity import TaskStatus
+from mpi.errors import MpiError
 from mpi.service.access import Principal
+from mpi.service.stewardship import TaskDecision
 
 router = APIRouter(tags=["tasks"])
 Steward = Annotated[Principal, Depends(Needs("steward"))]
@@ -33,7 +37,10 @@ async def list_tasks(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
-    """Pass `next` as `after` for the following page; null means that this was the last."""
+    """Pass `next` as `after` for the following page; null means that this was the last.
+
+    Asked for by `status`, a deferred task stays out until its time.
+    """
     tasks = await container(request).stewardship.tasks(status, after, limit)
     return answer({"tasks": tasks, "next": tasks[-1].task_id if len(tasks) == limit else None})
 
@@ -46,7 +53,7 @@ async def list_tasks(
 async def get_task(
     request: Request, task_id: str, _: Annotated[Principal, Depends(Needs("read"))]
 ) -> Response:
-    """Its ETag is the version that `claim` and `decide` may insist on."""
+    """Its ETag is the version that every change of the task may insist on."""
     task = await container(request).stewardship.task(task_id)
     return answer(task, etag=task.version)
 
@@ -55,6 +62,7 @@ async def get_task(
     "/mpi/tasks/{task_id}/claim",
     summary="Take a task",
     responses={200: {"model": TaskView}, **responses(404, 409, 412, 422)},
+    openapi_extra=IF_MATCH,
 )
 async def claim_task(request: Request, task_id: str, who: Steward) -> Response:
     """So that two stewards do not work on the same case. Honours `If-Match`."""
@@ -65,14 +73,65 @@ async def claim_task(request: Request, task_id: str, who: Steward) -> Response:
 
 
 @router.post(
+    "/mpi/tasks/{task_id}/defer",
+    summary="Put a task off",
+    responses={200: {"model": TaskView}, **responses(400, 404, 409, 412, 415, 422)},
+    openapi_extra=IF_MATCH,
+)
+async def defer_task(request: Request, task_id: str, asked: DeferRequest, who: Steward) -> Response:
+    """It leaves the queue until that time and keeps its holder. Honours `If-Match`."""
+    until = asked.until if asked.until.tzinfo else asked.until.replace(tzinfo=UTC)
+    task = await container(request).stewardship.defer(
+        task_id, until, reason=asked.reason, actor=who.name, if_match=if_match(request)
+    )
+    return answer(task, etag=task.version)
+
+
+@router.post(
+    "/mpi/tasks/{task_id}/reassign",
+    summary="Hand a task to somebody else",
+    responses={200: {"model": TaskView}, **responses(400, 404, 409, 412, 415, 422)},
+    openapi_extra=IF_MATCH,
+)
+async def reassign_task(
+    request: Request, task_id: str, asked: ReassignRequest, who: Steward
+) -> Response:
+    """Whoever holds it; null gives it back to the queue. Ends a deferral. Honours `If-Match`."""
+    task = await container(request).stewardship.reassign(
+        task_id, asked.assignee, reason=asked.reason, actor=who.name, if_match=if_match(request)
+    )
+    return answer(task, etag=task.version)
+
+
+@router.post(
+    "/mpi/tasks/decide",
+    summary="Decide many tasks, or see what that would do",
+    responses={200: {"model": DecideManyAnswer}, **responses(400, 415, 422)},
+)
+async def decide_tasks(request: Request, asked: DecideManyRequest, who: Steward) -> Response:
+    """In order, each by itself: a result or a problem per decision. `preview` changes nothing."""
+    decisions = [TaskDecision(d.task_id, d.outcome, d.mpi_id, d.version) for d in asked.decisions]
+    answers = await container(request).stewardship.decide_all(
+        decisions, actor=who.name, reason=asked.reason, preview=asked.preview
+    )
+    name = request_id(request)
+    results = [
+        (problem(a, name) if isinstance(a, MpiError) else fields_of(a)) | {"task_id": d.task_id}
+        for d, a in zip(decisions, answers, strict=True)
+    ]
+    return answer({"results": results, "preview": asked.preview})
+
+
+@router.post(
     "/mpi/tasks/{task_id}/decide",
     summary="Decide a task",
     responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 412, 415, 422)},
+    openapi_extra=IF_MATCH,
 )
 async def decide_task(
     request: Request, task_id: str, asked: DecideRequest, who: Steward
 ) -> Response:
-    """`same` and `not-same` are remembered for ever. Honours `If-Match`; `undo` reverses it."""
+    """`same` and `not-same` are remembered for ever. Honours `If-Match`; `undo` reverses it and asks again."""
     change = await container(request).stewardship.decide(
         task_id,
         asked.outcome,

@@ -25,7 +25,28 @@ class EventKind(StrEnum):
     LIFTED = "lifted"  # an assertion withdrawn
     UNDONE = "undone"
     TASK_CLAIMED = "task_claimed"
+    TASK_DEFERRED = "task_deferred"
+    TASK_REASSIGNED = "task_reassigned"
     TASK_DECIDED = "task_decided"
+
+
+DECISIONS = frozenset(
+    {
+        EventKind.MERGED,
+        EventKind.MOVED,
+        EventKind.ASSERTED,
+        EventKind.LIFTED,
+        EventKind.UNDONE,
+        EventKind.TASK_DECIDED,
+    }
+)
+"""Kinds of which a person decides; a merge may also be the model's (see :attr:`Event.is_human`)."""
+
+AUTOMATIC = "automatic"
+"""The detail of a merge that nobody decided: one new registration was certain for both persons."""
+
+KEPT_AS = "kept_as"
+"""The detail of an event whose version of the record did not become the current one: its status."""
 
 
 class AssertionKind(StrEnum):
@@ -46,6 +67,9 @@ class TaskStatus(StrEnum):
     CLAIMED = "claimed"
     DECIDED = "decided"
 
+
+ANY_VERSION = 0
+"""Stands for whatever version there is, where a client only insists that there is one."""
 
 NEW_PERSON = "new"
 """Stands for a person the store mints while applying a change; at most one per change."""
@@ -91,6 +115,7 @@ class Assertion:
     actor: str
     reason: str
     at: datetime
+    event_id: str | None = field(default=None, compare=False)  # what made it; the store tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +167,18 @@ class Task:
     assignee: str | None = None
     outcome: str | None = None
     decided_at: datetime | None = None
+    deferred_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TaskUpdate:
+    """What becomes of a task. An update without ``deferred_until`` ends a deferral."""
+
     task_id: str
     status: TaskStatus
     assignee: str | None = None
     outcome: str | None = None
+    deferred_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +231,11 @@ class Event:
     undoes: str | None = None
     undone_by: str | None = None
     detail: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_human(self) -> bool:
+        """Whether a person decided this about identity."""
+        return self.kind in DECISIONS and not self.detail.get(AUTOMATIC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,10 @@ class MatchAnswer(Guarded):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RecordView(Guarded):
-    """One registration as it stands; ``pending`` says that a newer version waits for a steward."""
+    """One registration as it stands; ``pending`` says that a newer version waits for a steward.
+
+    ``person_version`` is the version of the person that holds it: what ``If-Match`` compares.
+    """
 
     source: str
     source_id: str
@@ -63,6 +66,7 @@ class RecordView(Guarded):
     patient_data: Demographics
     warnings: tuple[TraitWarning, ...]
     pending: bool
+    person_version: int | None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -98,7 +102,9 @@ def candidate_view(scored: ScoredPerson) -> CandidateView:
     )
 
 
-def record_view(record: StoredRecord, *, pending: bool = False) -> RecordView:
+def record_view(
+    record: StoredRecord, *, person_version: int | None, pending: bool = False
+) -> RecordView:
     """A stored record as clients see it."""
     return RecordView(
         source=record.key.source,
@@ -111,4 +117,5 @@ def record_view(record: StoredRecord, *, pending: bool = False) -> RecordView:
         patient_data=record.demographics,
         warnings=tuple(TraitWarning(*warning) for warning in record.warnings),
         pending=pending or record.status is RecordStatus.PENDING,
+        person_version=person_version,
     )

@@ -1,40 +1,88 @@
-"""What people decide: merge, move, assert, undo. Human decisions outrank the model."""
+"""What people decide: merge, move, assert. Human decisions outrank the model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from functools import wraps
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from mpi.domain.identity import (
+    ANY_VERSION,
     NEW_PERSON,
     Assertion,
     AssertionKind,
-    Event,
     EventKind,
     IdentityChange,
     PersonState,
     RecordMove,
     StoredRecord,
+    TaskStatus,
     TaskUpdate,
 )
 from mpi.domain.mpi_id import parse_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.errors import Conflict, Gone, InvalidInput, NotFound
+from mpi.errors import Conflict, Gone, NotFound
+from mpi.matching.model import Model
 from mpi.ports import IndexStore
 from mpi.service.answers import ChangeAnswer
 
-_REVERSIBLE = frozenset({EventKind.LINKED, EventKind.MERGED, EventKind.MOVED, EventKind.ASSERTED})
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="HumanDecisions")
+Retired = tuple[tuple[str, str | None], ...]
+
+APART = "these records are asserted not to be the same patient"
+_MOST_PAIRS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The task that a decision answers; ``version`` is the one the steward has seen, if that counts."""
+
+    update: TaskUpdate
+    version: int | None = None
+
+    @property
+    def expected(self) -> tuple[tuple[str, int], ...]:
+        """The version that the task must still have."""
+        return () if self.version is None else ((self.update.task_id, self.version),)
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """What the event tells of the task."""
+        return {"task_id": self.update.task_id, "outcome": self.update.outcome}
+
+
+def settled(task_id: str, actor: str, outcome: str, version: int | None) -> Settled:
+    """The task, decided by ``actor``."""
+    update = TaskUpdate(task_id, TaskStatus.DECIDED, assignee=actor, outcome=outcome)
+    return Settled(update, version)
+
+
+def at_once(
+    decide: Callable[Concatenate[S, P], Awaitable[R]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
+    """What a decision looks at stays as it is until the decision is stored."""
+
+    @wraps(decide)
+    async def whole(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        async with self._store.group():
+            return await decide(self, *args, **kwargs)
+
+    return whole
 
 
 class HumanDecisions:
     """Human decisions about identity. Every one is an event that can be undone."""
 
-    def __init__(self, *, store: IndexStore, clock: Callable[[], datetime]) -> None:
+    def __init__(self, *, store: IndexStore, model: Model, clock: Callable[[], datetime]) -> None:
         self._store = store
+        self._model = model
         self._clock = clock
 
+    @at_once
     async def merge(
         self,
         survivor: str,
@@ -44,27 +92,28 @@ class HumanDecisions:
         actor: str,
         override: bool = False,
         if_match: int | None = None,
-        tasks: tuple[TaskUpdate, ...] = (),
+        task: Settled | None = None,
     ) -> ChangeAnswer:
         """Make two persons one; the retired id stays an alias for ever.
 
-        Raises ``Conflict`` naming the pairs asserted not-same, unless ``override``: then they are lifted.
+        Raises ``Conflict`` naming the events that asserted not-same, unless ``override``: then they are lifted.
         """
         kept, gone = await self._active(survivor), await self._active(retire)
         if kept.mpi_id == gone.mpi_id:
             raise Conflict("a person cannot be merged with itself")
-        lifted = await self._apart(kept.records, gone.records, override=override)
+        lifted = await self._between(_keys(kept), _keys(gone), override=override)
         return await self._commit(
             EventKind.MERGED,
             actor,
             reason,
+            task,
             moves=tuple(RecordMove(r.key, gone.mpi_id, kept.mpi_id) for r in gone.records),
             retire=((gone.mpi_id, kept.mpi_id),),
             lift=lifted,
-            task_updates=tasks,
             expected_versions=_expected(kept, if_match),
         )
 
+    @at_once
     async def move(
         self,
         key: RecordKey,
@@ -74,7 +123,7 @@ class HumanDecisions:
         actor: str,
         override: bool = False,
         if_match: int | None = None,
-        tasks: tuple[TaskUpdate, ...] = (),
+        task: Settled | None = None,
     ) -> ChangeAnswer:
         """Take one record out of its person into another, or into a new one (``to`` = ``new``)."""
         record = await self._record(key)
@@ -86,21 +135,21 @@ class HumanDecisions:
             target = person.mpi_id
             if target == origin.mpi_id:
                 raise Conflict("the record belongs to this person already")
-            lifted = await self._apart((record,), person.records, override=override)
+            lifted = await self._between((key,), _keys(person), override=override)
         elif len(origin.records) == 1:
             raise Conflict("the record is alone in its person already")
-        retire = () if len(origin.records) > 1 else ((origin.mpi_id, target),)
         return await self._commit(
             EventKind.MOVED,
             actor,
             reason,
+            task,
             moves=(RecordMove(key, origin.mpi_id, target),),
-            retire=retire,
+            retire=() if len(origin.records) > 1 else ((origin.mpi_id, target),),
             lift=lifted,
-            task_updates=tasks,
             expected_versions=_expected(origin, if_match),
         )
 
+    @at_once
     async def assert_pair(
         self,
         kind: Literal["same", "not-same"],
@@ -110,33 +159,25 @@ class HumanDecisions:
         reason: str,
         actor: str,
         override: bool = False,
-        tasks: tuple[TaskUpdate, ...] = (),
     ) -> ChangeAnswer:
         """State that two records are, or are not, one patient. The index follows at once.
 
         ``same`` merges their persons; ``not-same`` moves the right record out when both share a person. Raises
-        ``Conflict`` when the opposite is asserted of the pair.
+        ``Conflict`` naming the events that asserted the opposite.
         """
         if left == right:
             raise Conflict("an assertion needs two different records")
         one, other = await self._record(left), await self._record(right)
         assertion = Assertion(AssertionKind(kind), left, right, actor, reason, self._clock())
-        known = [
-            a for a in await self._store.assertions([left]) if {a.left, a.right} == {left, right}
-        ]
-        if any(a.kind is not assertion.kind for a in known) and not override:
-            raise Conflict(
-                "the opposite is asserted of these two records", records=_pair(assertion)
-            )
-        lifted = tuple(a for a in known if a.kind is not assertion.kind)
+        lifted = await self._opposed((assertion,), override=override)
         moves: tuple[RecordMove, ...] = ()
-        retire: tuple[tuple[str, str | None], ...] = ()
+        retire: Retired = ()
         if assertion.kind is AssertionKind.SAME and one.mpi_id != other.mpi_id:
             ours, theirs = await self._active(one.mpi_id or ""), await self._active(
                 other.mpi_id or ""
             )
             kept, gone = sorted((ours, theirs), key=lambda p: p.mpi_id)
-            forbidden = await self._apart(kept.records, gone.records, override=override)
+            forbidden = await self._between(_keys(kept), _keys(gone), override=override)
             lifted = tuple({*lifted, *forbidden})
             moves = tuple(RecordMove(r.key, gone.mpi_id, kept.mpi_id) for r in gone.records)
             retire = ((gone.mpi_id, kept.mpi_id),)
@@ -146,87 +187,34 @@ class HumanDecisions:
             EventKind.ASSERTED,
             actor,
             reason,
+            None,
             moves=moves,
             retire=retire,
             assertions=(assertion,),
             lift=lifted,
-            task_updates=tasks,
         )
 
-    async def undo(
+    async def _keep_apart(
         self,
-        event_id: str,
-        *,
+        record: StoredRecord,
+        persons: Sequence[PersonState],
         reason: str,
         actor: str,
-        cascade: bool = False,
-        preview: bool = False,
+        task: Settled,
     ) -> ChangeAnswer:
-        """Reverse a decision exactly: records that it moved go back, persons that it retired return.
-
-        Undoing a link or merge writes a not-same between a moved record and one that stayed; undoing
-        that undo lifts it. What the event lifted is asserted again.
-        Raises ``Conflict`` listing later events that touch the same records.
-        """
-        event = await self._store.event(event_id)
-        if event is None:
-            raise NotFound("no event has this id")
-        if event.undone_by is not None:
-            raise Conflict("the event was undone before", undone_by=event.undone_by)
-        if event.kind not in _REVERSIBLE | {EventKind.UNDONE}:
-            raise Conflict(f"an event of kind {event.kind} cannot be undone")
-        if cascade:
-            raise InvalidInput(
-                "cascade is not available; undo the later events first, newest first"
-            )
-        blocking = _in_the_way(event, await self._store.later_events(event))
-        if blocking:
-            raise Conflict("later events touch the same records", events=blocking)
-        back, revive = _reversed_moves(event)
-        if preview:
-            return ChangeAnswer(None, None, preview=True, detail={"moves": _named(back)})
-        retire = await self._emptied(event, back)
+        """Assert that a record is none of these persons; it leaves its own when that is one of them."""
+        others = [r.key for p in persons for r in p.records if r.key != record.key]
+        assertions = not_same([record.key], others, actor, reason, self._clock())
+        await self._opposed(assertions, override=False)
+        leaving = any(p.mpi_id == record.mpi_id and len(p.records) > 1 for p in persons)
         return await self._commit(
-            EventKind.UNDONE,
+            EventKind.ASSERTED if assertions else EventKind.TASK_DECIDED,
             actor,
             reason,
-            moves=back,
-            retire=retire,
-            revive=revive,
-            assertions=_each_once((*event.lifted, *await self._kept_apart(event, actor, reason))),
-            lift=event.asserted,
-            undoes=event.event_id,
+            task,
+            moves=(RecordMove(record.key, record.mpi_id, NEW_PERSON),) if leaving else (),
+            assertions=assertions,
         )
-
-    async def _emptied(
-        self, event: Event, back: Sequence[RecordMove]
-    ) -> tuple[tuple[str, str | None], ...]:
-        """Persons that the undo leaves without a record. Undoing an undo brings the old aliases back."""
-        aliases = dict(event.retired)
-        found: dict[str, str | None] = {}
-        for move in back:
-            person = await self._store.person(move.origin or "")
-            leaving = {m.key for m in back if m.origin == move.origin}
-            if person is not None and {r.key for r in person.records} <= leaving:
-                found[person.mpi_id] = aliases.get(person.mpi_id, move.target)
-        return tuple(found.items())
-
-    async def _kept_apart(self, event: Event, actor: str, reason: str) -> tuple[Assertion, ...]:
-        """Not-same between each moved record and one record that stays behind: nothing rejoins them by itself.
-
-        One pair per moved record is enough: no person may hold both, through any chain of merges.
-        """
-        if event.kind not in (EventKind.LINKED, EventKind.MERGED):
-            return ()
-        moved = {move.key for move in event.moves}
-        made = []
-        for move in event.moves:
-            person = await self._store.person(move.target or "")
-            staying = sorted(r.key for r in person.records if r.key not in moved) if person else []
-            if staying:
-                kind = AssertionKind.NOT_SAME
-                made.append(Assertion(kind, move.key, staying[0], actor, reason, self._clock()))
-        return tuple(made)
 
     async def _record(self, key: RecordKey) -> StoredRecord:
         record = await self._store.record(key)
@@ -247,11 +235,11 @@ class HumanDecisions:
             raise Gone("the person is retired; its history remains")
         return state
 
-    async def _apart(
-        self, left: Sequence[StoredRecord], right: Sequence[StoredRecord], *, override: bool
+    async def _between(
+        self, left: Iterable[RecordKey], right: Iterable[RecordKey], *, override: bool
     ) -> tuple[Assertion, ...]:
         """Not-same assertions between two sides: lifted when overridden, else a ``Conflict`` that names them."""
-        ours, theirs = {r.key for r in left}, {r.key for r in right}
+        ours, theirs = set(left), set(right)
         found = tuple(
             a
             for a in await self._store.assertions(sorted(ours))
@@ -259,62 +247,84 @@ class HumanDecisions:
             and ((a.left in ours and a.right in theirs) or (a.left in theirs and a.right in ours))
         )
         if found and not override:
-            pairs = [_pair(a) for a in found]
-            raise Conflict(
-                "these records are asserted not to be the same patient", assertions=pairs
-            )
+            raise Conflict(APART, assertions=named(found))
+        return found
+
+    async def _opposed(
+        self, wanted: Sequence[Assertion], *, override: bool
+    ) -> tuple[Assertion, ...]:
+        """What says the opposite of a pair: lifted when overridden, else a ``Conflict`` that names it."""
+        pairs = {pair_of(a): a.kind for a in wanted}
+        found = tuple(
+            a
+            for a in await self._store.assertions(sorted({a.left for a in wanted}))
+            if pairs.get(pair_of(a), a.kind) is not a.kind
+        )
+        if found and not override:
+            raise Conflict("the opposite is asserted of these two records", assertions=named(found))
         return found
 
     async def _commit(
-        self, kind: EventKind, actor: str, reason: str | None, **parts: object
+        self,
+        kind: EventKind,
+        actor: str,
+        reason: str | None,
+        task: Settled | None,
+        **parts: Any,
     ) -> ChangeAnswer:
+        """One change, with the task that it settles."""
         change = IdentityChange(kind=kind, at=self._clock(), actor=actor, reason=reason)
-        committed = await self._store.commit(replace(change, **parts))  # type: ignore[arg-type]
+        if task is not None:
+            parts["expected_versions"] = (*parts.get("expected_versions", ()), *task.expected)
+            parts = {"task_updates": (task.update,), "detail": task.detail} | parts
+        return await self._apply(replace(change, **parts))
+
+    async def _apply(self, change: IdentityChange, *more: IdentityChange) -> ChangeAnswer:
+        committed = await self._store.commit(change, *more)
         event = committed.event
-        retired = tuple(mpi_id for mpi_id, _ in event.retired)
-        return ChangeAnswer(event.event_id, committed.mpi_id, retired, committed.task_ids)
+        return ChangeAnswer(
+            event.event_id,
+            committed.mpi_id,
+            tuple(mpi_id for mpi_id, _ in event.retired),
+            committed.task_ids,
+            detail={"moves": shown_moves(change.moves)},
+        )
 
 
-def _in_the_way(event: Event, later: Sequence[Event]) -> list[str]:
-    """Later events in force that moved the same records. A decision and its undoing cancel out."""
-    moved = {move.key for move in event.moves}
-    known = {e.event_id for e in later}
-    void: set[str] = set()
-    found = []
-    for e in sorted(later, key=lambda e: e.seq, reverse=True):
-        if e.event_id in void:
-            continue
-        if e.undoes in known:
-            void.add(e.undoes)
-        elif moved & {move.key for move in e.moves}:
-            found.append(e.event_id)
-    return found[::-1]
+def _keys(person: PersonState) -> list[RecordKey]:
+    return [record.key for record in person.records]
 
 
-def _each_once(assertions: Sequence[Assertion]) -> tuple[Assertion, ...]:
-    """The first assertion of each pair: an undo restores what was lifted before it states the same anew."""
-    found: dict[frozenset[RecordKey], Assertion] = {}
-    for assertion in assertions:
-        found.setdefault(frozenset((assertion.left, assertion.right)), assertion)
-    return tuple(found.values())
+def pair_of(assertion: Assertion) -> frozenset[RecordKey]:
+    """The two records, in no order."""
+    return frozenset((assertion.left, assertion.right))
 
 
-def _reversed_moves(event: Event) -> tuple[tuple[RecordMove, ...], tuple[str, ...]]:
-    """The moves back, and the persons that live again. A record that came new gets a person of its own."""
-    retired = tuple(mpi_id for mpi_id, _ in event.retired)
-    back = tuple(RecordMove(m.key, m.target, m.origin or NEW_PERSON) for m in event.moves)
-    return back, tuple(m for m in retired if any(move.target == m for move in back))
+def not_same(
+    left: Sequence[RecordKey], right: Sequence[RecordKey], actor: str, reason: str, at: datetime
+) -> tuple[Assertion, ...]:
+    """Every record of one side is not the same as any of the other: no deletion opens a way back.
+
+    Between sides too large for that each record is kept from one of the other, which is enough while that lives.
+    """
+    kept_from = right if len(left) * len(right) <= _MOST_PAIRS else right[:1]
+    kind = AssertionKind.NOT_SAME
+    return tuple(
+        Assertion(kind, one, other, actor, reason, at) for one in left for other in kept_from
+    )
 
 
-def _named(moves: Sequence[RecordMove]) -> list[dict[str, object]]:
+def shown_moves(moves: Iterable[RecordMove]) -> list[dict[str, object]]:
+    """Moves as answers show them; ``new`` stands for a person that the change mints."""
     return [
         {"record": [m.key.source, m.key.source_id], "from": m.origin, "to": m.target} for m in moves
     ]
 
 
-def _pair(assertion: Assertion) -> list[list[str]]:
-    return [[key.source, key.source_id] for key in (assertion.left, assertion.right)]
+def named(assertions: Iterable[Assertion]) -> list[str]:
+    """Assertions as errors name them: by their events, for source ids are patient data."""
+    return sorted({a.event_id for a in assertions if a.event_id is not None})
 
 
 def _expected(person: PersonState, if_match: int | None) -> tuple[tuple[str, int], ...]:
-    return ((person.mpi_id, if_match),) if if_match is not None else ()
+    return () if if_match in (None, ANY_VERSION) else ((person.mpi_id, if_match or 0),)

@@ -7,6 +7,9 @@ import random
 from dataclasses import dataclass, replace
 
 from mpi.domain.identity import (
+    ANY_VERSION,
+    AUTOMATIC,
+    KEPT_AS,
     NEW_PERSON,
     Committed,
     EventKind,
@@ -27,8 +30,7 @@ from mpi.matching.model import Model
 from mpi.matching.record import StandardRecord
 from mpi.ports import IdentityHistory, IdentityStore
 
-Moves = tuple[RecordMove, ...]
-Retired = tuple[tuple[str, str | None], ...]
+Expected = tuple[tuple[str, int], ...]
 
 _TRIES = 50
 _LONGEST_WAIT_S = 0.02
@@ -55,31 +57,59 @@ class Enrollment:
     model: Model
 
     async def register(
-        self, record: StoredRecord, keys: BlockingKeys, *, actor: str, if_match: int | None = None
+        self,
+        record: StoredRecord,
+        keys: BlockingKeys,
+        *,
+        actor: str,
+        if_match: int | None = None,
+        create_only: bool = False,
     ) -> Enrolled:
         """Store the record and settle whose it is. Safe to repeat.
 
-        Raises ``PreconditionFailed`` when ``if_match`` is not the current version, ``ConcurrentChange`` when
-        others kept being faster.
+        Raises ``PreconditionFailed`` when the person that holds the record is not at version ``if_match``, or
+        somebody holds it and ``create_only`` is asked; ``ConcurrentChange`` when others kept being faster.
         """
         for _ in range(_TRIES):
             try:
-                return await self._attempt(record, keys, actor, if_match)
+                return await self._attempt(record, keys, actor, if_match, create_only=create_only)
             except ConcurrentChange:
                 wait_s = random.uniform(0, _LONGEST_WAIT_S)  # noqa: S311 - spreads retries
                 await asyncio.sleep(wait_s)
-        return await self._attempt(record, keys, actor, if_match)
+        return await self._attempt(record, keys, actor, if_match, create_only=create_only)
 
     async def _attempt(
-        self, record: StoredRecord, keys: BlockingKeys, actor: str, if_match: int | None
+        self,
+        record: StoredRecord,
+        keys: BlockingKeys,
+        actor: str,
+        if_match: int | None,
+        *,
+        create_only: bool,
     ) -> Enrolled:
         current = await self.store.record(record.key)
-        if if_match is not None and (current is None or current.version != if_match):
-            raise PreconditionFailed("the record has another version than If-Match names")
+        if create_only and current is not None and current.mpi_id is not None:
+            raise PreconditionFailed("the record is registered already")
+        expected = await self._expected(current, if_match)
         if current is None or current.status is RecordStatus.DELETED:
             kind = None if current is None else EventKind.REVIVED
             return await self._place(record, keys, actor, kind)
-        return await self._update(record, keys, actor, current)
+        try:
+            return await self._update(record, keys, actor, current, expected)
+        except PreconditionFailed as error:
+            # Somebody was faster than this attempt; the next one sees whether the condition still holds.
+            raise ConcurrentChange("the person changed meanwhile") from error
+
+    async def _expected(self, current: StoredRecord | None, if_match: int | None) -> Expected:
+        """The version of the record's person that the change insists on: the one the client has seen."""
+        if if_match is None:
+            return ()
+        if current is None or current.mpi_id is None:
+            raise PreconditionFailed("nobody holds the record that If-Match insists on")
+        person = await self.store.person(current.mpi_id)
+        if person is None or if_match not in (ANY_VERSION, person.version):
+            raise PreconditionFailed("the person has another version than If-Match names")
+        return ((person.mpi_id, person.version),)
 
     async def _place(
         self, record: StoredRecord, keys: BlockingKeys, actor: str, kind: EventKind | None
@@ -91,35 +121,41 @@ class Enrollment:
             record.standard, record.key, around.persons, around.assertions, self.model, size
         )
         people = {person.mpi_id: person for person in around.persons}
-        survivor, moves, retired = _placement(record.key, None, decision, people)
-        default = EventKind.CREATED if survivor == NEW_PERSON else EventKind.LINKED
+        home, merges = _placement(record, decision, people, actor)
+        default = EventKind.CREATED if home == NEW_PERSON else EventKind.LINKED
         change = IdentityChange(
             kind=kind or default,
             at=record.received_at,
             actor=actor,
             record=record,
-            moves=moves,
-            retire=retired,
+            moves=(RecordMove(record.key, None, home),),
             tasks=_tasks(record.key, decision),
             position=around.position,
             guard_keys=record.blocking_keys,
         )
-        committed = await self.store.commit(change)
+        # The merges first: undone, they leave the record as one that came later.
+        first, *rest = (*(replace(m, position=around.position) for m in merges), change)
+        committed = await self.store.commit(first, *rest)
         return _enrolled(decision, committed)
 
     async def _update(
-        self, record: StoredRecord, keys: BlockingKeys, actor: str, current: StoredRecord
+        self,
+        record: StoredRecord,
+        keys: BlockingKeys,
+        actor: str,
+        current: StoredRecord,
+        expected: Expected,
     ) -> Enrolled:
         versions = await self.store.versions(record.key)
-        known = next((v for v in versions if v.digest == record.digest), None)
-        if known is not None:
-            return await self._replay(current, pending=known.status is RecordStatus.PENDING)
+        known = {v.status for v in versions if v.digest == record.digest}
+        if known:
+            return await self._replay(current, pending=RecordStatus.PENDING in known)
         if record.recorded_at and current.recorded_at and record.recorded_at < current.recorded_at:
-            return await self._keep(record, RecordStatus.HISTORY, actor, current, ())
+            return await self._keep(record, RecordStatus.HISTORY, actor, current, (), expected)
         if _overlays(current.standard, record.standard):
             task = NewTask(TaskKind.OVERLAY, record.key, (_owner(current),), None, "overlay")
-            return await self._keep(record, RecordStatus.PENDING, actor, current, (task,))
-        return await self._replace(record, keys, actor, current)
+            return await self._keep(record, RecordStatus.PENDING, actor, current, (task,), expected)
+        return await self._replace(record, keys, actor, current, expected)
 
     async def _replay(self, current: StoredRecord, *, pending: bool) -> Enrolled:
         task = await self._open_task(current)
@@ -140,6 +176,7 @@ class Enrollment:
         actor: str,
         current: StoredRecord,
         tasks: tuple[NewTask, ...],
+        expected: Expected,
     ) -> Enrolled:
         """Keep a version that does not become the current one."""
         change = IdentityChange(
@@ -148,7 +185,8 @@ class Enrollment:
             actor=actor,
             record=replace(record, status=status),
             tasks=tasks,
-            detail={"kept_as": status.value},
+            expected_versions=expected,
+            detail={KEPT_AS: status.value},
         )
         committed = await self.store.commit(change)
         task = committed.task_ids[0] if tasks else await self._open_task(current)
@@ -156,7 +194,12 @@ class Enrollment:
         return Enrolled(current.mpi_id, status_word, None, committed, task, provisional=bool(tasks))
 
     async def _replace(
-        self, record: StoredRecord, keys: BlockingKeys, actor: str, current: StoredRecord
+        self,
+        record: StoredRecord,
+        keys: BlockingKeys,
+        actor: str,
+        current: StoredRecord,
+        expected: Expected,
     ) -> Enrolled:
         """A new version: a record among others stays and may raise a task, a record alone may join another person."""
         around = await self.store.candidates(keys)
@@ -174,8 +217,7 @@ class Enrollment:
                 around.index_size,
             )
             decision = _staying(scored, self.model)
-            moves: Moves = ()
-            retired: Retired = ()
+            merges: tuple[IdentityChange, ...] = ()
             tasks = _update_tasks(record.key, decision)
         else:
             known = [p for p in around.persons if p.mpi_id != person.mpi_id]
@@ -184,24 +226,19 @@ class Enrollment:
                 record.standard, record.key, known, around.assertions, self.model, size
             )
             people = {p.mpi_id: p for p in known} | {person.mpi_id: person}
-            moves, retired = _joining(person, decision, people)
+            merges = _joining(person, decision, people, record, actor)
             tasks = _tasks(record.key, decision)
         change = IdentityChange(
             kind=EventKind.UPDATED,
             at=record.received_at,
             actor=actor,
             record=record,
-            moves=moves,
-            retire=retired,
-            tasks=tasks,
             position=around.position,
             guard_keys=record.blocking_keys,
-            expected_versions=((person.mpi_id, person.version),),
+            expected_versions=expected or ((person.mpi_id, person.version),),
         )
-        try:
-            committed = await self.store.commit(change)
-        except PreconditionFailed as error:
-            raise ConcurrentChange("the person changed meanwhile") from error
+        *before, last = (change, *(replace(m, position=around.position) for m in merges))
+        committed = await self.store.commit(*before, replace(last, tasks=tasks))
         enrolled = _enrolled(decision, committed)
         status = "review" if tasks else "matched"
         mine = await self.store.record(record.key)
@@ -215,35 +252,45 @@ def _owner(record: StoredRecord) -> str:
 
 
 def _placement(
-    key: RecordKey, origin: str | None, decision: Decision, people: dict[str, PersonState]
-) -> tuple[str, Moves, Retired]:
-    """Where the record goes, and which certain persons merge on that occasion (the oldest id survives)."""
+    record: StoredRecord, decision: Decision, people: dict[str, PersonState], actor: str
+) -> tuple[str, tuple[IdentityChange, ...]]:
+    """Where the record goes, and the merges of certain persons on that occasion (the oldest id survives)."""
     if decision.outcome is not Outcome.LINK or decision.mpi_id is None:
-        return NEW_PERSON, (RecordMove(key, origin, NEW_PERSON),), ()
+        return NEW_PERSON, ()
     together = (decision.mpi_id, *decision.merge)
-    survivor = min(together)
-    moves = [RecordMove(key, origin, survivor)]
-    for mpi_id in together:
-        if mpi_id != survivor:
-            moves += [RecordMove(r.key, mpi_id, survivor) for r in people[mpi_id].records]
-    return survivor, tuple(moves), tuple((m, survivor) for m in together if m != survivor)
+    return min(together), _merges(together, people, record, actor)
 
 
 def _joining(
-    person: PersonState, decision: Decision, people: dict[str, PersonState]
-) -> tuple[Moves, Retired]:
+    person: PersonState,
+    decision: Decision,
+    people: dict[str, PersonState],
+    record: StoredRecord,
+    actor: str,
+) -> tuple[IdentityChange, ...]:
     """A person of one record whose new version is somebody else: the two persons merge."""
     if decision.outcome is not Outcome.LINK or decision.mpi_id is None:
-        return (), ()
-    together = (person.mpi_id, decision.mpi_id, *decision.merge)
+        return ()
+    return _merges((person.mpi_id, decision.mpi_id, *decision.merge), people, record, actor)
+
+
+def _merges(
+    together: tuple[str, ...], people: dict[str, PersonState], record: StoredRecord, actor: str
+) -> tuple[IdentityChange, ...]:
+    """One merge for each person that is not the oldest, so that each can be undone by itself."""
     survivor = min(together)
-    moves = [
-        RecordMove(r.key, mpi_id, survivor)
+    return tuple(
+        IdentityChange(
+            kind=EventKind.MERGED,
+            at=record.received_at,
+            actor=actor,
+            moves=tuple(RecordMove(r.key, mpi_id, survivor) for r in people[mpi_id].records),
+            retire=((mpi_id, survivor),),
+            detail={AUTOMATIC: True},
+        )
         for mpi_id in together
         if mpi_id != survivor
-        for r in people[mpi_id].records
-    ]
-    return tuple(moves), tuple((m, survivor) for m in together if m != survivor)
+    )
 
 
 def _tasks(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:

@@ -10,6 +10,7 @@ from itertools import islice
 from time import perf_counter
 
 from mpi.domain.identity import (
+    ANY_VERSION,
     Event,
     EventKind,
     IdentityChange,
@@ -43,6 +44,7 @@ from mpi.service.answers import (
     record_view,
 )
 from mpi.service.enrollment import Enrolled, Enrollment
+from mpi.service.past import history_of, person_at
 from mpi.service.preparation import Preparation
 
 INSUFFICIENT = "insufficient_demographics"
@@ -84,12 +86,19 @@ class MasterPatientIndex:
         explain: bool = False,
         actor: str,
         if_match: int | None = None,
+        create_only: bool = False,
         warnings: Sequence[TraitWarning] = (),
     ) -> MatchAnswer:
-        """Who is this? With ``enroll`` (default by policy) the submission is registered as well."""
+        """Who is this? With ``enroll`` (default by policy) the submission is registered as well.
+
+        ``if_match``: the version of the person that holds the record, as the client has seen it; ``create_only``:
+        nobody holds it yet. Raises ``PreconditionFailed`` otherwise.
+        """
         if self.enrolls(named=submission.key is not None, wish=enroll):
             async with self._enrolling:
-                found = await self._register(submission, actor, explain=explain, if_match=if_match)
+                found = await self._register(
+                    submission, actor, explain=explain, if_match=if_match, create_only=create_only
+                )
         else:
             found = await self._query(submission, explain=explain)
         return replace(found, warnings=(*warnings, *found.warnings)) if warnings else found
@@ -167,7 +176,13 @@ class MasterPatientIndex:
         return decision, {person.mpi_id: person for person in around.persons}, size
 
     async def _register(
-        self, submission: Submission, actor: str, *, explain: bool, if_match: int | None = None
+        self,
+        submission: Submission,
+        actor: str,
+        *,
+        explain: bool,
+        if_match: int | None = None,
+        create_only: bool = False,
     ) -> MatchAnswer:
         started = perf_counter()
         record, keys = self._prepare.record(submission)
@@ -180,7 +195,9 @@ class MasterPatientIndex:
         if explain:
             decision, persons, size = await self._decide(record, keys)
             explanation = self._explanation(record, decision, persons, size)
-        enrolled = await self._enrollment.register(record, keys, actor=actor, if_match=if_match)
+        enrolled = await self._enrollment.register(
+            record, keys, actor=actor, if_match=if_match, create_only=create_only
+        )
         return replace(self._enrolled(record, enrolled, started), explanation=explanation)
 
     def _enrolled(self, record: StoredRecord, enrolled: Enrolled, started: float) -> MatchAnswer:
@@ -253,7 +270,12 @@ class MasterPatientIndex:
         """The current version of a registration. Raises ``NotFound`` or ``Gone``."""
         record = await self._current(key)
         versions = await self._store.versions(key)
-        return record_view(record, pending=any(v.status is RecordStatus.PENDING for v in versions))
+        person = await self._store.person(record.mpi_id or "")
+        return record_view(
+            record,
+            pending=any(v.status is RecordStatus.PENDING for v in versions),
+            person_version=person.version if person else None,
+        )
 
     async def delete_record(
         self, key: RecordKey, *, actor: str, reason: str | None = None, if_match: int | None = None
@@ -261,9 +283,10 @@ class MasterPatientIndex:
         """Retire a registration; with its last record the person retires, without an alias."""
         async with self._enrolling:
             record = await self._current(key)
-            if if_match is not None and record.version != if_match:
-                raise PreconditionFailed("the record has another version than If-Match names")
             person = await self._store.person(record.mpi_id or "")
+            seen = (None, ANY_VERSION, person.version if person else None)
+            if if_match not in seen:
+                raise PreconditionFailed("the person has another version than If-Match names")
             last = person is not None and len(person.records) == 1
             gone = ((person.mpi_id, None),) if person is not None and last else ()
             change = IdentityChange(
@@ -274,6 +297,7 @@ class MasterPatientIndex:
                 record=replace(record, status=RecordStatus.DELETED, received_at=self._clock()),
                 moves=(RecordMove(key, record.mpi_id, None),),
                 retire=gone,
+                expected_versions=_expected(person, if_match),
             )
             committed = await self._store.commit(change)
         return ChangeAnswer(
@@ -281,59 +305,47 @@ class MasterPatientIndex:
         )
 
     async def person(self, mpi_id: str, as_of: datetime | None = None) -> PersonView:
-        """A person, aliases followed; with ``as_of`` the records it held then. Raises ``NotFound`` or ``Gone``."""
+        """A person, aliases followed; with ``as_of`` what the id named then. Raises ``NotFound`` or ``Gone``."""
         asked = _canonical(mpi_id)
-        state = await self._store.person(asked)
-        while state is not None and state.merged_into is not None and as_of is None:
-            state = await self._store.person(state.merged_into)
-        if state is None:
+        if await self._store.person(asked) is None:
             raise NotFound("no person has this mpi_id")
-        records = state.records if as_of is None else await self._records_at(state.mpi_id, as_of)
-        if not records:
+        state = (
+            await self._surviving(asked)
+            if as_of is None
+            else await person_at(self._store, asked, as_of)
+        )
+        if not state.records:
             raise Gone("the person is retired; its history remains")
-        tasks = await self._store.tasks(None, mpi_id=state.mpi_id)
+        waiting = await self._store.tasks(None, mpi_id=state.mpi_id) if as_of is None else ()
         return PersonView(
             mpi_id=state.mpi_id,
             requested_mpi_id=asked,
             version=state.version,
-            status="active" if state.active else "retired",
-            golden_record=golden_record(records),
-            records=tuple(record_view(r) for r in records),
-            crosswalk=tuple((r.key.source, r.key.source_id) for r in records),
-            tasks=tuple(t.task_id for t in tasks if t.status != "decided"),
+            status="active",
+            golden_record=golden_record(state.records),
+            records=tuple(record_view(r, person_version=state.version) for r in state.records),
+            crosswalk=tuple((r.key.source, r.key.source_id) for r in state.records),
+            tasks=tuple(t.task_id for t in waiting if t.status != "decided"),
         )
 
-    async def _records_at(self, mpi_id: str, moment: datetime) -> tuple[StoredRecord, ...]:
-        held: dict[RecordKey, None] = {}
-        for event in await self.history(mpi_id):
-            if event.at > moment:
-                break
-            for move in event.moves:
-                if move.target == mpi_id:
-                    held[move.key] = None
-                elif move.origin == mpi_id:
-                    held.pop(move.key, None)
-        found = [await self._version_at(key, moment) for key in held]
-        return tuple(record for record in found if record is not None)
+    async def person_version(self, mpi_id: str) -> int:
+        """The version of the person that an id or alias names now. Raises ``NotFound``."""
+        return (await self._surviving(_canonical(mpi_id))).version
 
-    async def _version_at(self, key: RecordKey, moment: datetime) -> StoredRecord | None:
-        kept = (RecordStatus.ACTIVE, RecordStatus.HISTORY)
-        past = [
-            v
-            for v in await self._store.versions(key)
-            if v.received_at <= moment and v.status in kept
-        ]
-        return past[-1] if past else None
+    async def _surviving(self, mpi_id: str) -> PersonState:
+        state = await self._store.person(mpi_id)
+        while state is not None and state.merged_into is not None:
+            state = await self._store.person(state.merged_into)
+        if state is None:
+            raise NotFound("no person has this mpi_id")
+        return state
 
     async def history(self, mpi_id: str) -> tuple[Event, ...]:
         """Everything that ever touched a person, oldest first. Raises ``NotFound``."""
         asked = _canonical(mpi_id)
         if await self._store.person(asked) is None:
             raise NotFound("no person has this mpi_id")
-        found: list[Event] = []
-        while page := await self._store.events(found[-1].seq if found else 0, mpi_id=asked):
-            found += page
-        return tuple(found)
+        return await history_of(self._store, asked)
 
     async def events(self, after: int, limit: int) -> tuple[Event, ...]:
         """The feed of identity changes after a sequence number."""
@@ -353,3 +365,7 @@ def _canonical(mpi_id: str) -> str:
     if found is None:
         raise NotFound("this is no mpi_id: its form or its check character is wrong")
     return found
+
+
+def _expected(person: PersonState | None, if_match: int | None) -> tuple[tuple[str, int], ...]:
+    return () if person is None or if_match is None else ((person.mpi_id, person.version),)

@@ -1,12 +1,17 @@
-"""The review queue: tasks that stewards claim and decide."""
+"""The review queue: tasks that stewards claim, put off, hand over and decide."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from mpi.domain.identity import (
+    ANY_VERSION,
+    KEPT_AS,
     NEW_PERSON,
     EventKind,
+    PersonState,
     RecordMove,
     StoredRecord,
     Task,
@@ -15,20 +20,34 @@ from mpi.domain.identity import (
     TaskUpdate,
 )
 from mpi.domain.record import RecordStatus
-from mpi.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
+from mpi.errors import Conflict, Gone, InvalidInput, MpiError, NotFound, PreconditionFailed
 from mpi.matching.blocking import stored_keys
 from mpi.service.answers import ChangeAnswer
-from mpi.service.decisions import HumanDecisions
+from mpi.service.decisions import Retired, Settled, at_once, settled
+from mpi.service.undoing import Undoing
+
+_LONGEST_DEFERRAL = timedelta(days=3650)
 
 
-class Stewardship(HumanDecisions):
+@dataclass(frozen=True, slots=True)
+class TaskDecision:
+    """One answer of a steward; ``version`` is the task's as the steward has seen it."""
+
+    task_id: str
+    outcome: str
+    mpi_id: str | None = None
+    version: int | None = None
+
+
+class Stewardship(Undoing):
     """Human decisions, and the queue of questions that lead to them."""
 
     async def tasks(
         self, status: TaskStatus | None, after: str | None, limit: int
     ) -> tuple[Task, ...]:
-        """The review queue, oldest first."""
-        return await self._store.tasks(status, after, limit)
+        """The review queue, oldest first. Asked for by status, deferred tasks stay out until their time."""
+        due = None if status is None else self._clock()
+        return await self._store.tasks(status, after, limit, due=due)
 
     async def task(self, task_id: str) -> Task:
         """One task. Raises ``NotFound``."""
@@ -39,20 +58,79 @@ class Stewardship(HumanDecisions):
 
     async def claim(self, task_id: str, *, actor: str, if_match: int | None = None) -> Task:
         """Take a task for oneself. Raises ``Conflict`` when somebody else holds it or it is decided."""
-        task = await self._undecided(task_id)
-        if task.status is TaskStatus.CLAIMED and task.assignee != actor:
-            raise Conflict("somebody else claimed the task")
+        task = await self._free(task_id, actor)
         update = TaskUpdate(task_id, TaskStatus.CLAIMED, assignee=actor)
-        version = task.version if if_match is None else if_match
-        await self._commit(
-            EventKind.TASK_CLAIMED,
-            actor,
-            None,
-            task_updates=(update,),
-            expected_versions=((task_id, version),),
-        )
-        return await self.task(task_id)
+        return await self._change(task, EventKind.TASK_CLAIMED, actor, None, update, if_match)
 
+    async def defer(
+        self,
+        task_id: str,
+        until: datetime,
+        *,
+        reason: str,
+        actor: str,
+        if_match: int | None = None,
+    ) -> Task:
+        """Put a task off: it leaves the queue until then, and keeps its holder.
+
+        Raises ``InvalidInput`` when that time is past or more than ten years ahead, ``Conflict`` when somebody else
+        holds the task or it is decided.
+        """
+        task = await self._free(task_id, actor)
+        now = self._clock()
+        if not now < until <= now + _LONGEST_DEFERRAL:
+            raise InvalidInput("until must lie in the future, at most ten years ahead")
+        update = TaskUpdate(task_id, task.status, task.assignee, deferred_until=until)
+        return await self._change(task, EventKind.TASK_DEFERRED, actor, reason, update, if_match)
+
+    async def reassign(
+        self,
+        task_id: str,
+        assignee: str | None,
+        *,
+        reason: str,
+        actor: str,
+        if_match: int | None = None,
+    ) -> Task:
+        """Hand a task to somebody, whoever holds it; to None gives it back to the queue. Ends a deferral."""
+        task = await self._undecided(task_id)
+        status = TaskStatus.OPEN if assignee is None else TaskStatus.CLAIMED
+        update = TaskUpdate(task_id, status, assignee)
+        return await self._change(task, EventKind.TASK_REASSIGNED, actor, reason, update, if_match)
+
+    async def decide_all(
+        self, decisions: Sequence[TaskDecision], *, actor: str, reason: str, preview: bool = False
+    ) -> list[ChangeAnswer | MpiError]:
+        """Decide many tasks in order, each by itself; one that cannot be decided leaves the others alone.
+
+        ``preview`` says what each would do after those before it, and changes nothing.
+        """
+        if preview:
+            async with self._rehearsal():
+                return [
+                    answer if isinstance(answer, MpiError) else await self._as_preview(answer)
+                    for answer in [await self._decided(d, actor, reason) for d in decisions]
+                ]
+        return [await self._decided(d, actor, reason) for d in decisions]
+
+    async def _decided(
+        self, decision: TaskDecision, actor: str, reason: str
+    ) -> ChangeAnswer | MpiError:
+        try:
+            return await self.decide(
+                decision.task_id,
+                decision.outcome,
+                actor=actor,
+                reason=reason,
+                mpi_id=decision.mpi_id,
+                if_match=decision.version,
+            )
+        except MpiError as error:
+            if error.status >= 500:
+                raise
+            return error
+
+    @at_once
     async def decide(
         self,
         task_id: str,
@@ -63,55 +141,76 @@ class Stewardship(HumanDecisions):
         mpi_id: str | None = None,
         if_match: int | None = None,
     ) -> ChangeAnswer:
-        """Settle a task: ``same``, ``not-same``, ``new``; for an overlay ``accept``, ``new`` or ``reject``."""
+        """Settle a task: ``same``, ``not-same``, ``new``; for an overlay ``accept``, ``new`` or ``reject``.
+
+        ``mpi_id`` names the candidate that is meant; without it *not-same* is said of all of them.
+        """
         task = await self._undecided(task_id)
-        if if_match is not None and task.version != if_match:
+        if if_match not in (None, ANY_VERSION, task.version):
             raise PreconditionFailed("the task has another version than If-Match names")
-        update = (TaskUpdate(task_id, TaskStatus.DECIDED, assignee=actor, outcome=outcome),)
+        done = settled(task_id, actor, outcome, if_match or None)
         if task.kind is TaskKind.OVERLAY:
-            return await self._decide_overlay(task, outcome, actor, reason, update)
+            return await self._decide_overlay(task, outcome, actor, reason, done)
+        record = await self._record(task.record)
         if outcome == "new":
-            return await self.move(
-                task.record, NEW_PERSON, reason=reason, actor=actor, tasks=update
-            )
+            return await self._separate(record, actor, reason, done)
         if outcome not in ("same", "not-same"):
             raise InvalidInput("the outcome of this task is same, not-same or new")
-        record = await self._record(task.record)
-        others = [c for c in task.candidates if c != record.mpi_id]
-        candidate = mpi_id or (others[0] if len(others) == 1 else None)
-        if candidate is None and task.kind is TaskKind.UPDATE:
-            return await self._decide_update(record, outcome, actor, reason, update)
-        if candidate is None:
-            raise InvalidInput("name one of the task's candidates in mpi_id")
-        other = await self._active(candidate)
-        if outcome == "same" and other.mpi_id == record.mpi_id:
-            return await self._commit(EventKind.TASK_DECIDED, actor, reason, task_updates=update)
+        candidates = await self._candidates(task, mpi_id)
         if outcome == "same":
-            kept, gone = sorted((record.mpi_id or "", other.mpi_id))
-            return await self.merge(kept, gone, reason=reason, actor=actor, tasks=update)
-        return await self.assert_pair(
-            "not-same", other.records[0].key, task.record, reason=reason, actor=actor, tasks=update
-        )
+            return await self._decide_same(task, record, candidates, actor, reason, done)
+        others = [c for c in candidates if c.mpi_id != record.mpi_id]
+        meant = candidates if mpi_id or task.kind is TaskKind.UNDO else others or candidates
+        return await self._keep_apart(record, meant, reason, actor, done)
 
-    async def _decide_update(
+    async def _candidates(self, task: Task, mpi_id: str | None) -> list[PersonState]:
+        """The persons that the task is about, as they stand now: all, or the one that is named."""
+        found: dict[str, PersonState] = {}
+        for name in task.candidates:
+            try:
+                person = await self._active(name)
+            except Gone:
+                continue
+            found[person.mpi_id] = person
+        if mpi_id is None:
+            return list(found.values())
+        named = await self._active(mpi_id)
+        if named.mpi_id not in found:
+            raise InvalidInput("mpi_id must name one of the task's candidates")
+        return [named]
+
+    async def _decide_same(
         self,
+        task: Task,
         record: StoredRecord,
-        outcome: str,
+        candidates: Sequence[PersonState],
         actor: str,
         reason: str,
-        update: tuple[TaskUpdate, ...],
+        done: Settled,
     ) -> ChangeAnswer:
-        """A version that no longer fits its person stays (``same``) or leaves it (``not-same``)."""
+        """The record is the candidate: it stays there or goes there; of two whole persons in doubt, both are one."""
+        others = [c for c in candidates if c.mpi_id != record.mpi_id]
+        if candidates and not others:
+            return await self._commit(EventKind.TASK_DECIDED, actor, reason, done)
+        if len(others) != 1 or (task.kind is TaskKind.UNDO and len(candidates) > 1):
+            raise InvalidInput("name one of the task's candidates in mpi_id")
+        other = others[0].mpi_id
+        if task.kind in (TaskKind.UNDO, TaskKind.UPDATE):
+            return await self.move(task.record, other, reason=reason, actor=actor, task=done)
+        kept, gone = sorted((record.mpi_id or "", other))
+        return await self.merge(kept, gone, reason=reason, actor=actor, task=done)
+
+    async def _separate(
+        self, record: StoredRecord, actor: str, reason: str, done: Settled
+    ) -> ChangeAnswer:
+        """The record is a person of its own; nothing is said of others."""
         person = await self._active(record.mpi_id or "")
-        company = [other.key for other in person.records if other.key != record.key]
-        if outcome == "same" or not company:
-            return await self._commit(EventKind.TASK_DECIDED, actor, reason, task_updates=update)
-        return await self.assert_pair(
-            "not-same", company[0], record.key, reason=reason, actor=actor, tasks=update
-        )
+        if len(person.records) == 1:
+            return await self._commit(EventKind.TASK_DECIDED, actor, reason, done)
+        return await self.move(record.key, NEW_PERSON, reason=reason, actor=actor, task=done)
 
     async def _decide_overlay(
-        self, task: Task, outcome: str, actor: str, reason: str, update: tuple[TaskUpdate, ...]
+        self, task: Task, outcome: str, actor: str, reason: str, done: Settled
     ) -> ChangeAnswer:
         """The pending version becomes the current one (``accept``, ``new``: as another person) or history."""
         versions = await self._store.versions(task.record)
@@ -120,32 +219,73 @@ class Stewardship(HumanDecisions):
             raise Conflict("the pending version is settled already")
         if outcome not in ("accept", "new", "reject"):
             raise InvalidInput("the outcome of an overlay is accept, new or reject")
+        if outcome == "reject":
+            return await self._settle_version(pending, RecordStatus.HISTORY, actor, reason, done)
         # A pending version is kept without keys, for nobody may find it yet.
-        settled = (
-            replace(pending, status=RecordStatus.HISTORY)
-            if outcome == "reject"
-            else replace(
-                pending,
-                status=RecordStatus.ACTIVE,
-                blocking_keys=stored_keys(pending.standard),
-            )
-        )
+        found = replace(pending, blocking_keys=stored_keys(pending.standard))
         current = await self._record(task.record)
         moves: tuple[RecordMove, ...] = ()
-        retire: tuple[tuple[str, str | None], ...] = ()
+        retire: Retired = ()
         if outcome == "new":
             person = await self._active(current.mpi_id or "")
             moves = (RecordMove(task.record, person.mpi_id, NEW_PERSON),)
             retire = () if len(person.records) > 1 else ((person.mpi_id, None),)
+        return await self._settle_version(
+            found, RecordStatus.ACTIVE, actor, reason, done, moves, retire
+        )
+
+    async def _settle_version(
+        self,
+        version: StoredRecord,
+        status: RecordStatus,
+        actor: str,
+        reason: str,
+        done: Settled,
+        moves: tuple[RecordMove, ...] = (),
+        retire: Retired = (),
+    ) -> ChangeAnswer:
+        kept = {KEPT_AS: status.value} if status is RecordStatus.HISTORY else {}
         return await self._commit(
             EventKind.TASK_DECIDED,
             actor,
             reason,
-            record=replace(settled, received_at=self._clock()),
+            done,
+            record=replace(version, status=status, received_at=self._clock()),
             moves=moves,
             retire=retire,
-            task_updates=update,
+            detail=done.detail | kept,
         )
+
+    async def _change(
+        self,
+        task: Task,
+        kind: EventKind,
+        actor: str,
+        reason: str | None,
+        update: TaskUpdate,
+        if_match: int | None,
+    ) -> Task:
+        """Change who works on a task and when. Whoever was faster wins."""
+        detail = {"task_id": task.task_id, "assignee": update.assignee}
+        if update.deferred_until is not None:
+            detail["until"] = update.deferred_until.isoformat()
+        version = if_match or task.version
+        await self._commit(
+            kind,
+            actor,
+            reason,
+            None,
+            task_updates=(update,),
+            expected_versions=((task.task_id, version),),
+            detail=detail,
+        )
+        return await self.task(task.task_id)
+
+    async def _free(self, task_id: str, actor: str) -> Task:
+        task = await self._undecided(task_id)
+        if task.status is TaskStatus.CLAIMED and task.assignee != actor:
+            raise Conflict("somebody else claimed the task")
+        return task
 
     async def _undecided(self, task_id: str) -> Task:
         task = await self.task(task_id)

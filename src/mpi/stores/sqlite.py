@@ -97,9 +97,9 @@ class SqliteStore:
         """See :class:`mpi.ports.IdentityStore`."""
         return await self._transactions.read(lambda c: sqlite_reads.assertions_of(c, keys))
 
-    async def commit(self, change: IdentityChange) -> Committed:
+    async def commit(self, change: IdentityChange, *more: IdentityChange) -> Committed:
         """See :class:`mpi.ports.IdentityStore`."""
-        return await self._transactions.write(lambda c: sqlite_commit.apply(c, change))
+        return await self._transactions.write(lambda c: sqlite_commit.apply(c, (change, *more)))
 
     def group(self) -> AbstractAsyncContextManager[None]:
         """See :class:`mpi.ports.IdentityStore`. Other writers wait until the group ends."""
@@ -112,6 +112,10 @@ class SqliteStore:
         return await self._transactions.read(
             lambda c: sqlite_history.events(c, after, limit, mpi_id)
         )
+
+    async def record_events(self, key: RecordKey) -> tuple[Event, ...]:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return await self._transactions.read(lambda c: sqlite_history.record_events(c, key))
 
     async def event(self, event_id: str) -> Event | None:
         """See :class:`mpi.ports.IdentityHistory`."""
@@ -127,10 +131,11 @@ class SqliteStore:
         after: str | None = None,
         limit: int = 100,
         mpi_id: str | None = None,
+        due: datetime | None = None,
     ) -> tuple[Task, ...]:
         """See :class:`mpi.ports.IdentityHistory`."""
         return await self._transactions.read(
-            lambda c: sqlite_history.tasks(c, status, after, limit, mpi_id)
+            lambda c: sqlite_history.tasks(c, status, after, limit, mpi_id, due)
         )
 
     async def task(self, task_id: str) -> Task | None:

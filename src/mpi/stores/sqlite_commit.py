@@ -8,6 +8,7 @@ is checked. The caller rolls back whenever this raises.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from mpi.domain.identity import NEW_PERSON, Committed, Event, IdentityChange, RecordMove
@@ -113,10 +114,18 @@ class _Work:
         return self.record(key).number
 
 
-def apply(connection: sqlite3.Connection, change: IdentityChange) -> Committed:
-    """Write the change and its event. See :meth:`mpi.ports.IdentityStore.commit` for the errors."""
+def apply(connection: sqlite3.Connection, changes: Sequence[IdentityChange]) -> Committed:
+    """Write the changes and their events. See :meth:`mpi.ports.IdentityStore.commit` for the errors."""
     head = read_head(connection)
-    check_guard(connection, change, head)
+    for change in changes:
+        check_guard(connection, change, head)
+    committed = _apply(connection, changes[0], head)
+    for change in changes[1:]:
+        committed = _apply(connection, change, read_head(connection))
+    return committed
+
+
+def _apply(connection: sqlite3.Connection, change: IdentityChange, head: Head) -> Committed:
     undoes = undone_seq(connection, change.undoes)
     work = _Work(connection, change, head)
     _plan_persons(work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -20,6 +21,10 @@ _EVENTS_OF_PERSON = """SELECT e.* FROM event_person x
     CROSS JOIN event e ON e.seq = x.seq
     WHERE x.person = (SELECT id FROM person WHERE mpi_id = ?) AND x.seq > ?
     ORDER BY x.seq LIMIT ?"""
+_EVENTS_OF_RECORD = """SELECT e.* FROM record r
+    CROSS JOIN event_record x ON x.record = r.id
+    CROSS JOIN event e ON e.seq = x.seq
+    WHERE r.source = ? AND r.source_id = ? ORDER BY x.seq"""
 POSITION = "SELECT coalesce(max(seq), 0) FROM event"
 _EVENT = "SELECT e.* FROM event e WHERE e.seq = ?"
 _LATER_EVENTS = """SELECT e.* FROM event e WHERE e.seq IN (
@@ -30,14 +35,18 @@ _LATER_EVENTS = """SELECT e.* FROM event e WHERE e.seq IN (
             CROSS JOIN event_person later ON later.person = p.id AND later.seq > :seq)
     ORDER BY e.seq"""
 _TASK = "SELECT * FROM task_row WHERE id = ?"
-_TASKS = "SELECT * FROM task_row WHERE id > ? ORDER BY id LIMIT ?"
-_TASKS_OF_STATUS = "SELECT * FROM task_row WHERE status = ? AND id > ? ORDER BY id LIMIT ?"
+_TASKS = """SELECT * FROM task_row WHERE id > :start
+    AND (deferred_until IS NULL OR deferred_until <= :due) ORDER BY id LIMIT :limit"""
+_TASKS_OF_STATUS = """SELECT * FROM task_row WHERE status = :status AND id > :start
+    AND (deferred_until IS NULL OR deferred_until <= :due) ORDER BY id LIMIT :limit"""
 _TASKS_OF_PERSON = """SELECT * FROM task_row WHERE id IN (
         SELECT mine.id FROM person p CROSS JOIN record owned ON owned.person = p.id
             CROSS JOIN task mine ON mine.record = owned.id WHERE p.mpi_id = :mpi_id
         UNION SELECT x.task FROM person p CROSS JOIN task_person x ON x.person = p.id
             WHERE p.mpi_id = :mpi_id)
-    AND (:status IS NULL OR status = :status) AND id > :start ORDER BY id LIMIT :limit"""
+    AND (:status IS NULL OR status = :status) AND id > :start
+    AND (deferred_until IS NULL OR deferred_until <= :due) ORDER BY id LIMIT :limit"""
+_NEVER = 2**63 - 1
 
 
 def payload(event: Event, records: Sequence[int]) -> bytes:
@@ -139,6 +148,12 @@ def events(
     return _with_undone(connection, rows)
 
 
+def record_events(connection: sqlite3.Connection, key: RecordKey) -> tuple[Event, ...]:
+    """See :meth:`mpi.ports.IdentityHistory.record_events`."""
+    rows = connection.execute(_EVENTS_OF_RECORD, (key.source, key.source_id)).fetchall()
+    return _with_undone(connection, rows)
+
+
 def event(connection: sqlite3.Connection, identifier: str) -> Event | None:
     """See :meth:`mpi.ports.IdentityHistory.event`."""
     seq = event_seq(identifier)
@@ -169,22 +184,23 @@ def tasks(
     after: str | None,
     limit: int,
     mpi_id: str | None,
+    due: datetime | None,
 ) -> tuple[Task, ...]:
     """See :meth:`mpi.ports.IdentityHistory.tasks`."""
     start = 0 if after is None else task_number(after)
     if start is None:
         raise InvalidInput("after: not the id of a task")
-    state = None if status is None else status.value
+    wanted = {
+        "mpi_id": mpi_id,
+        "status": None if status is None else status.value,
+        "start": start,
+        "limit": limit,
+        "due": _NEVER if due is None else encode_time(due),
+    }
+    statement = _TASKS if status is None else _TASKS_OF_STATUS
     if mpi_id is not None:
-        rows = connection.execute(
-            _TASKS_OF_PERSON,
-            {"mpi_id": mpi_id, "status": state, "start": start, "limit": limit},
-        )
-    elif state is None:
-        rows = connection.execute(_TASKS, (start, limit))
-    else:
-        rows = connection.execute(_TASKS_OF_STATUS, (state, start, limit))
-    return tuple(map(_task, rows))
+        statement = _TASKS_OF_PERSON
+    return tuple(map(_task, connection.execute(statement, wanted)))
 
 
 def task(connection: sqlite3.Connection, identifier: str) -> Task | None:
@@ -208,6 +224,7 @@ def _task(row: Sequence[Any]) -> Task:
         assignee=row[10],
         outcome=row[11],
         decided_at=None if row[12] is None else decode_time(row[12]),
+        deferred_until=None if row[13] is None else decode_time(row[13]),
     )
 
 

@@ -21,6 +21,7 @@ from mpi.stores.codec import (
     record_key,
     stored_record,
 )
+from mpi.stores.numbering import event_id
 from mpi.stores.sqlite_schema import VERSION_BITS
 
 NARROWED_FACTOR = 4
@@ -28,7 +29,7 @@ NARROWED_FACTOR = 4
 
 _MANY_VERSIONS = "SELECT s.* FROM json_each(?) j CROSS JOIN stored_version s ON s.id = j.value"
 _ASSERTIONS = """SELECT a.id, a.kind, l.source, l.source_id, r.source, r.source_id, a.actor, a.reason,
-    a.at FROM assertion a JOIN record l ON l.id = a.left_record
+    a.at, a.seq FROM assertion a JOIN record l ON l.id = a.left_record
     JOIN record r ON r.id = a.right_record
     WHERE a.lifted_seq IS NULL AND a.id IN (
         SELECT x.id FROM json_each(:records) j CROSS JOIN assertion x ON x.left_record = j.value
@@ -259,8 +260,8 @@ def assertions_of(
 
 
 def asserted(row: Sequence[Any]) -> Assertion:
-    """Kind, left, right, actor, reason and time (microseconds) as a value."""
-    kind, left_source, left_id, right_source, right_id, actor, reason, at = row
+    """Kind, left, right, actor, reason and time (microseconds) as a value; stored ones end with their event."""
+    kind, left_source, left_id, right_source, right_id, actor, reason, at, *seq = row
     return Assertion(
         AssertionKind(kind),
         RecordKey(left_source, left_id),
@@ -268,4 +269,5 @@ def asserted(row: Sequence[Any]) -> Assertion:
         actor,
         reason,
         decode_time(at),
+        event_id(seq[0]) if seq else None,
     )

@@ -185,7 +185,16 @@ CREATE TABLE api_key (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_DEFERRED_TASKS = """
+ALTER TABLE task ADD COLUMN deferred_until INTEGER;
+DROP VIEW task_row;
+CREATE VIEW task_row AS
+    SELECT t.id, t.version, t.kind, t.status, r.source, r.source_id, t.candidates, t.weight,
+        t.reason, t.opened_at, t.assignee, t.outcome, t.decided_at, t.deferred_until
+    FROM task t JOIN record r ON r.id = t.record;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _DEFERRED_TASKS)
 """Migration n leads from schema n to n + 1. Released ones are never edited."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -148,11 +148,12 @@ def update_tasks(connection: sqlite3.Connection, updates: Iterable[TaskUpdate], 
         keep = update.status is not TaskStatus.OPEN
         connection.execute(
             """UPDATE task SET version = version + 1, status = ?, outcome = ?, decided_at = ?,
-            assignee = CASE WHEN ? THEN coalesce(?, assignee) ELSE ? END WHERE id = ?""",
+            deferred_until = ?, assignee = CASE WHEN ? THEN coalesce(?, assignee) ELSE ? END WHERE id = ?""",
             (
                 update.status.value,
                 update.outcome,
                 at if is_decided else None,
+                None if update.deferred_until is None else encode_time(update.deferred_until),
                 keep,
                 update.assignee,
                 update.assignee,

@@ -1,0 +1,284 @@
+"""Taking decisions back: what a decision moved returns, what came later stays, a human has the last word."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+from mpi.domain.identity import (
+    ANY_VERSION,
+    NEW_PERSON,
+    Assertion,
+    AssertionKind,
+    Event,
+    EventKind,
+    IdentityChange,
+    RecordMove,
+)
+from mpi.domain.record import RecordKey
+from mpi.errors import Conflict, NotFound, PreconditionFailed
+from mpi.service.aftermath import questions
+from mpi.service.answers import ChangeAnswer
+from mpi.service.decisions import APART, HumanDecisions, named, not_same, pair_of
+from mpi.service.settlements import content_before, task_before
+from mpi.service.way_back import WayBack, in_the_way
+
+_JOINS = frozenset({EventKind.LINKED, EventKind.REVIVED, EventKind.MERGED})
+_REVERSIBLE = _JOINS | {
+    EventKind.MOVED,
+    EventKind.ASSERTED,
+    EventKind.TASK_DECIDED,
+    EventKind.UNDONE,
+}
+
+
+class _Rehearsed(Exception):
+    """Ends a group whose changes were only tried."""
+
+
+class Undoing(HumanDecisions):
+    """Human decisions, and how they and the model's are taken back."""
+
+    async def undo(
+        self,
+        event_id: str,
+        *,
+        reason: str,
+        actor: str,
+        cascade: bool = False,
+        preview: bool = False,
+        if_match: int | None = None,
+    ) -> ChangeAnswer:
+        """Reverse a decision exactly: records that it moved go back, persons that it retired return.
+
+        Records that came later stay; one that fits what returned as well, or neither side, is a task. Undoing a
+        link or merge writes a not-same between what moved and what stayed; undoing that undo lifts it.
+        ``cascade`` first undoes the later human decisions about the same records, the newest first, all or nothing.
+        ``if_match`` is the version of the person that holds the records now.
+
+        Raises ``Conflict`` listing those later decisions, or when the event cannot be undone.
+        """
+        if preview:
+            async with self._rehearsal():
+                return await self._as_preview(
+                    await self._take_back(event_id, reason, actor, if_match, cascade=cascade)
+                )
+        async with self._store.group():
+            return await self._take_back(event_id, reason, actor, if_match, cascade=cascade)
+
+    @asynccontextmanager
+    async def _rehearsal(self) -> AsyncIterator[None]:
+        """What is done inside is seen inside, and then has never happened."""
+        with suppress(_Rehearsed):
+            async with self._store.group():
+                yield
+                raise _Rehearsed
+
+    async def _take_back(
+        self, event_id: str, reason: str, actor: str, if_match: int | None, *, cascade: bool
+    ) -> ChangeAnswer:
+        event = await self._event(event_id)
+        if if_match not in (None, ANY_VERSION) and if_match != await self._version_of(event):
+            raise PreconditionFailed("the person has another version than If-Match names")
+        answers = await self._undo(event, reason, actor, cascade=cascade)
+        moves = [move for answer in answers for move in answer.detail["moves"]]
+        return replace(
+            answers[-1],
+            retired=tuple(dict.fromkeys(m for answer in answers for m in answer.retired)),
+            task_ids=tuple(dict.fromkeys(t for answer in answers for t in answer.task_ids)),
+            detail={"moves": moves, "undone": [answer.detail["undoes"] for answer in answers]},
+        )
+
+    async def _undo(
+        self, event: Event, reason: str, actor: str, *, cascade: bool
+    ) -> list[ChangeAnswer]:
+        """Reverse an event after those in its way, the newest first."""
+        if event.undone_by is not None:
+            raise Conflict("the event was undone before", undone_by=event.undone_by)
+        if event.kind not in _REVERSIBLE:
+            raise Conflict(f"an event of kind {event.kind} cannot be undone")
+        done: list[ChangeAnswer] = []
+        while blocking := await self._blocking(event):
+            if not cascade:
+                raise Conflict("later decisions touch the same records", events=blocking)
+            last = await self._event(blocking[-1])
+            done += await self._undo(last, reason, actor, cascade=True)
+        done.append(await self._reverse(event, reason, actor))
+        return done
+
+    async def _blocking(self, event: Event) -> list[str]:
+        """Later human decisions in the way, oldest first: about the same records, or keeping one from home."""
+        found = in_the_way(event, await self._store.later_events(event))
+        if found:
+            return found
+        lift = await self._in_force(event.asserted)
+        forbidding = await self._forbidding(await self._way_back(event), lift)
+        made = {e.seq: e for e in [await self._event(a.event_id or "") for a in forbidding]}
+        return [made[seq].event_id for seq in sorted(made) if seq > event.seq]
+
+    async def _event(self, event_id: str) -> Event:
+        event = await self._store.event(event_id)
+        if event is None:
+            raise NotFound("no event has this id")
+        return event
+
+    async def _version_of(self, event: Event) -> int | None:
+        """The version of the person that holds what the event moved, or else of the first that it touched."""
+        held = [await self._holder(move.key) for move in event.moves]
+        mpi_id = next((h for h in held if h is not None), next(iter(event.persons), ""))
+        person = await self._store.person(await self._survivor(mpi_id))
+        return person.version if person else None
+
+    async def _reverse(self, event: Event, reason: str, actor: str) -> ChangeAnswer:
+        back = await self._way_back(event)
+        lift = await self._in_force(event.asserted)
+        again = [a for a in event.lifted if not await self._in_force((a,))]
+        forbidding = await self._forbidding(back, lift)
+        if forbidding:
+            raise Conflict(APART, assertions=named(forbidding))
+        content, pending, details = await content_before(self._store, event, actor, self._clock())
+        task, settles = await task_before(self._store, event)
+        asked = await questions(self._store, self._model, event, back)
+        in_doubt = {question.record for question in asked}
+        apart = await self._kept_apart(event, back, in_doubt, reason, actor)
+        if not (back.moves or lift or again or content or task):
+            raise Conflict("nothing is left of what this event did")
+        undone = IdentityChange(
+            kind=EventKind.UNDONE,
+            at=self._clock(),
+            actor=actor,
+            reason=reason,
+            record=content,
+            moves=back.moves,
+            retire=back.retire,
+            revive=back.revive,
+            tasks=asked,
+            task_updates=task,
+            assertions=_each_once((*again, *apart)),
+            lift=lift,
+            undoes=event.event_id,
+            detail=details | settles,
+        )
+        answer = await self._apply(*pending, undone)
+        return replace(answer, detail=answer.detail | {"undoes": event.event_id})
+
+    async def _way_back(self, event: Event) -> WayBack:
+        """Only what is where the event put it goes back, or where its person went by a merge since."""
+        retired, left = dict(event.retired), {}
+        moves, revive = [], []
+        for move in event.moves:
+            holder = await self._holder(move.key)
+            if holder is None or holder != await self._survivor(move.target or ""):
+                continue
+            left[holder] = await self._active(holder)
+            home, lives = await self._home(move.origin, retired)
+            alone = len(left[holder].records) == 1
+            if home == holder or (home == NEW_PERSON and alone):
+                continue
+            moves.append(RecordMove(move.key, holder, home))
+            revive += [] if lives else [home]
+        leaving = {m.key for m in moves}
+        retire = tuple(
+            (mpi_id, next(m.target for m in moves if m.origin == mpi_id))
+            for mpi_id, person in left.items()
+            if {r.key for r in person.records} <= leaving
+        )
+        return WayBack(tuple(moves), tuple(dict.fromkeys(revive)), retire, left)
+
+    async def _home(
+        self, origin: str | None, retired: Mapping[str, str | None]
+    ) -> tuple[str, bool]:
+        """Where a record was before, and whether that person lives.
+
+        One that the event retired returns, and one without a survivor; for any other that was merged since, its
+        survivor stands.
+        """
+        if origin is None:
+            return NEW_PERSON, True
+        person = await self._store.person(origin)
+        if person is not None and person.active:
+            return origin, True
+        survivor = await self._store.person(await self._survivor(origin))
+        if origin not in retired and survivor is not None and survivor.active:
+            return survivor.mpi_id, True
+        return origin, False
+
+    async def _holder(self, key: RecordKey) -> str | None:
+        record = await self._store.record(key)
+        return None if record is None else record.mpi_id
+
+    async def _survivor(self, mpi_id: str) -> str:
+        """The end of a chain of aliases."""
+        person = await self._store.person(mpi_id)
+        while person is not None and person.merged_into is not None:
+            mpi_id = person.merged_into
+            person = await self._store.person(mpi_id)
+        return mpi_id
+
+    async def _in_force(self, assertions: Sequence[Assertion]) -> tuple[Assertion, ...]:
+        stored = await self._store.assertions(sorted({a.left for a in assertions}))
+        known = {(a.kind, pair_of(a)) for a in stored}
+        return tuple(a for a in assertions if (a.kind, pair_of(a)) in known)
+
+    async def _forbidding(
+        self, back: WayBack, lifted: Sequence[Assertion]
+    ) -> tuple[Assertion, ...]:
+        """What says that a record is not the same as one in the person to which it would go back."""
+        found: list[Assertion] = []
+        gone = {pair_of(a) for a in lifted}
+        for home in {m.target for m in back.moves if m.target not in (None, NEW_PERSON)}:
+            person = await self._store.person(home or "")
+            returning = [m.key for m in back.moves if m.target == home]
+            residents = [r.key for r in person.records] if person else []
+            found += await self._between(returning, residents, override=True)
+        return tuple(a for a in found if pair_of(a) not in gone)
+
+    async def _kept_apart(
+        self, event: Event, back: WayBack, in_doubt: Set[RecordKey], reason: str, actor: str
+    ) -> tuple[Assertion, ...]:
+        """Not-same between what an undone link or merge had brought and what stays: nothing rejoins them by itself.
+
+        What is in doubt may still turn out to belong to either side.
+        """
+        if event.kind not in _JOINS:
+            return ()
+        made: list[Assertion] = []
+        for mpi_id in back.left:
+            going = [m.key for m in back.moves if m.origin == mpi_id]
+            staying = [r.key for r in back.staying(mpi_id) if r.key not in in_doubt]
+            made += not_same(going, staying, actor, reason, self._clock())
+        stored = await self._store.assertions(sorted(back.keys))
+        same = {pair_of(a) for a in stored if a.kind is AssertionKind.SAME}
+        return tuple(a for a in made if pair_of(a) not in same)
+
+    async def _as_preview(self, answer: ChangeAnswer) -> ChangeAnswer:
+        """What a tried change did, without the names of what does not exist."""
+        minted = any(move["to"] == NEW_PERSON for move in answer.detail["moves"])
+        ghost = answer.mpi_id if minted else None
+        tasks = [await self._store.task(task_id) for task_id in answer.task_ids]
+        opened = [
+            {
+                "record": [task.record.source, task.record.source_id],
+                "candidates": [NEW_PERSON if c == ghost else c for c in task.candidates],
+                "reason": task.reason,
+            }
+            for task in tasks
+            if task is not None
+        ]
+        return replace(
+            answer,
+            event_id=None,
+            mpi_id=None if minted else answer.mpi_id,
+            task_ids=(),
+            preview=True,
+            detail=answer.detail | {"tasks": opened},
+        )
+
+
+def _each_once(assertions: Iterable[Assertion]) -> tuple[Assertion, ...]:
+    """The first assertion of each pair: an undo restores what was lifted before it states the same anew."""
+    found: dict[frozenset[RecordKey], Assertion] = {}
+    for assertion in assertions:
+        found.setdefault(pair_of(assertion), assertion)
+    return tuple(found.values())

@@ -1,0 +1,74 @@
+"""What taking back means when later decisions stand in the way."""
+
+from __future__ import annotations
+
+import pytest
+
+from mpi.domain.identity import NEW_PERSON, AssertionKind
+from mpi.errors import Conflict
+from tests.support.index import (
+    MARGA,
+    OTTO,
+    Index,
+    key,
+)
+from tests.support.stewards import BECAUSE, kinds, two_persons
+
+
+async def test_a_cascade_undoes_the_later_decisions_first(index: Index) -> None:
+    one, other = await two_persons(index)
+    merged = await index.stewards.merge(one, other, **BECAUSE)
+    moved = await index.stewards.move(key("2"), NEW_PERSON, **BECAUSE)
+    stated = await index.stewards.assert_pair("same", key("2"), key("1"), **BECAUSE)
+    undone = await index.stewards.undo(merged.event_id or "", cascade=True, **BECAUSE)
+    assert undone.detail["undone"] == [stated.event_id, moved.event_id, merged.event_id]
+    assert await index.partition() == {"1": one, "2": other}
+    assert await kinds(index, "2") == [AssertionKind.NOT_SAME]
+    again = await index.stewards.undo(undone.event_id or "", **BECAUSE)
+    assert again.event_id
+    assert await index.partition() == {"1": one, "2": one}
+
+
+async def test_a_later_not_same_keeps_a_record_from_going_back_and_cascades(index: Index) -> None:
+    await index.add(MARGA, "1")
+    await index.add(MARGA, "2")
+    before = await index.partition()
+    moved = await index.stewards.move(key("2"), NEW_PERSON, **BECAUSE)
+    stated = await index.stewards.assert_pair("not-same", key("2"), key("1"), **BECAUSE)
+    with pytest.raises(Conflict) as refused:
+        await index.stewards.undo(moved.event_id or "", **BECAUSE)
+    assert refused.value.extra["events"] == [stated.event_id]
+    await index.stewards.undo(moved.event_id or "", cascade=True, **BECAUSE)
+    assert await index.partition() == before
+
+
+async def test_a_cascade_that_fails_changes_nothing(index: Index) -> None:
+    one, other = await two_persons(index)
+    third = await index.add({"first_name": "Ifeoma", "last_name": "Okonkwo"}, "3")
+    await index.add({"first_name": "Sigrun", "last_name": "Thorsdottir"}, "4")
+    merged = await index.stewards.merge(one, other, **BECAUSE)
+    stated = await index.stewards.assert_pair("not-same", key("2"), key("3"), **BECAUSE)
+    await index.stewards.move(key("2"), NEW_PERSON, **BECAUSE)
+    await index.stewards.merge(one, third.mpi_id or "", **BECAUSE)
+    await index.stewards.move(key("2"), await index.owner("4") or "", **BECAUSE)
+    before, events = await index.partition(), (await index.mpi.statistics())["events"]
+    with pytest.raises(Conflict) as refused:
+        await index.stewards.undo(merged.event_id or "", cascade=True, **BECAUSE)
+    assert refused.value.extra["assertions"] == [stated.event_id]
+    assert await index.partition() == before
+    assert (await index.mpi.statistics())["events"] == events
+
+
+async def test_a_cascade_is_previewed_without_changing_anything(index: Index) -> None:
+    one, other = await two_persons(index)
+    merged = await index.stewards.merge(one, other, **BECAUSE)
+    moved = await index.stewards.move(key("2"), NEW_PERSON, **BECAUSE)
+    await index.add(OTTO, "3")
+    before, events = await index.partition(), (await index.mpi.statistics())["events"]
+    shown = await index.stewards.undo(merged.event_id or "", cascade=True, preview=True, **BECAUSE)
+    assert (shown.preview, shown.event_id, shown.task_ids) == (True, None, ())
+    assert shown.detail["undone"] == [moved.event_id, merged.event_id]
+    assert [m["to"] for m in shown.detail["moves"]] == [one, other]
+    assert shown.detail["tasks"][0]["record"] == ["lab", "3"]
+    assert await index.partition() == before
+    assert (await index.mpi.statistics())["events"] == events

@@ -1,0 +1,110 @@
+"""What happens to another patient's data on a known record."""
+
+from __future__ import annotations
+
+import pytest
+
+from mpi.domain.identity import TaskKind, TaskStatus
+from mpi.errors import Conflict, Gone, InvalidInput
+from tests.support.index import (
+    MARGA,
+    OTTO,
+    Index,
+    key,
+)
+from tests.support.stewards import BECAUSE, overlaid
+
+NEWBORN = {**MARGA, "first_name": "Baby Boy", "dob": "2026-01-02"}
+
+
+async def test_an_overlay_is_durable_and_no_evidence_for_others(index: Index) -> None:
+    await index.add(MARGA, "1")
+    answer = await index.add(OTTO, "1")
+    assert (answer.status, answer.provisional) == ("review", True)
+    assert (await index.stewards.task(answer.task_id or "")).kind is TaskKind.OVERLAY
+    assert (await index.mpi.get_record(key("1"))).pending
+    assert (await index.mpi.get_record(key("1"))).patient_data.dob == MARGA["dob"]
+    assert (await index.ask(OTTO)).status == "no_match"
+
+
+async def test_replaying_an_overlay_answers_the_same_task(index: Index) -> None:
+    await index.add(MARGA, "1")
+    first, again = await index.add(OTTO, "1"), await index.add(OTTO, "1")
+    assert (again.task_id, again.status, again.event_id) == (first.task_id, "review", None)
+    assert again.provisional
+
+
+async def test_a_real_name_for_a_placeholder_is_no_overlay(index: Index) -> None:
+    await index.add(NEWBORN, "1")
+    answer = await index.add({**NEWBORN, "first_name": "Leopold"}, "1")
+    assert (answer.status, answer.provisional) == ("matched", False)
+    assert (await index.mpi.get_record(key("1"))).patient_data.names[0].given == "Leopold"
+
+
+async def test_an_accepted_overlay_becomes_the_current_version(index: Index) -> None:
+    task = await overlaid(index)
+    before = await index.owner("1")
+    await index.stewards.decide(task, "accept", **BECAUSE)
+    now = await index.mpi.get_record(key("1"))
+    assert (now.patient_data.dob, now.pending, now.mpi_id) == (OTTO["dob"], False, before)
+    assert (await index.ask(OTTO)).mpi_id == before
+
+
+async def test_a_rejected_overlay_is_history(index: Index) -> None:
+    task = await overlaid(index)
+    await index.stewards.decide(task, "reject", **BECAUSE)
+    now = await index.mpi.get_record(key("1"))
+    assert (now.patient_data.dob, now.pending) == (MARGA["dob"], False)
+    assert [v.status for v in await index.store.versions(key("1"))] == ["active", "history"]
+
+
+@pytest.mark.parametrize("company", [True, False])
+async def test_an_overlay_may_be_another_person(index: Index, company: bool) -> None:
+    task = await overlaid(index, company)
+    before = await index.owner("1") or ""
+    await index.stewards.decide(task, "new", **BECAUSE)
+    now = await index.mpi.get_record(key("1"))
+    assert now.patient_data.dob == OTTO["dob"]
+    assert now.mpi_id != before
+    if company:
+        assert await index.owner("2") == before
+    else:
+        with pytest.raises(Gone):
+            await index.mpi.person(before)
+
+
+async def test_an_overlay_has_outcomes_of_its_own(index: Index) -> None:
+    task = await overlaid(index)
+    with pytest.raises(InvalidInput):
+        await index.stewards.decide(task, "same", **BECAUSE)
+
+
+@pytest.mark.parametrize("company", [True, False])
+@pytest.mark.parametrize("outcome", ["accept", "new", "reject"])
+async def test_a_decided_overlay_waits_again_when_that_is_undone(
+    index: Index, outcome: str, company: bool
+) -> None:
+    task = await overlaid(index, company)
+    before = await index.partition()
+    decided = await index.stewards.decide(task, outcome, **BECAUSE)
+    after, then = await index.partition(), await index.mpi.get_record(key("1"))
+    undone = await index.stewards.undo(decided.event_id or "", **BECAUSE)
+    now = await index.mpi.get_record(key("1"))
+    assert (now.patient_data.dob, now.pending) == (MARGA["dob"], True)
+    assert await index.partition() == before
+    assert (await index.stewards.task(task)).status is TaskStatus.OPEN
+    replayed = await index.add(OTTO, "1")
+    assert (replayed.task_id, replayed.provisional, replayed.event_id) == (task, True, None)
+    await index.stewards.undo(undone.event_id or "", **BECAUSE)
+    again = await index.mpi.get_record(key("1"))
+    assert (again.patient_data, again.pending) == (then.patient_data, False)
+    assert await index.partition() == after
+    assert (await index.stewards.task(task)).outcome == outcome
+
+
+async def test_an_accepted_overlay_that_was_replaced_since_stays_accepted(index: Index) -> None:
+    task = await overlaid(index)
+    decided = await index.stewards.decide(task, "accept", **BECAUSE)
+    await index.add({**OTTO, "phone": "503-555-0100"}, "1")
+    with pytest.raises(Conflict, match="newer version"):
+        await index.stewards.undo(decided.event_id or "", **BECAUSE)
