@@ -9,10 +9,13 @@ from random import Random
 from typing import Any
 
 import httpx2
+import pytest
 
 from tests.conftest import Effort
 from tests.support.people import FAULTS, Patient, made_up
 from tests.support.service import Service, run_mpi, running
+
+pytestmark = pytest.mark.proof
 
 AT_ONCE = 64
 

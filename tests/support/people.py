@@ -19,7 +19,9 @@ def word(chance: Random, syllables: int) -> str:
 
 def digits(chance: Random, count: int) -> str:
     """Digits without a leading zero or one, so that they pass as parts of real numbers."""
-    return str(chance.randrange(2, 9)) + "".join(chance.choice("23456789") for _ in range(count - 1))
+    return str(chance.randrange(2, 9)) + "".join(
+        chance.choice("23456789") for _ in range(count - 1)
+    )
 
 
 def made_up(chance: Random) -> Patient:
@@ -55,10 +57,10 @@ FAULTS: Mapping[str, Callable[[Patient], Patient]] = {
     "letters of the given name swapped": _changed("first_name", lambda text: _swapped(text, 2)),
     "a letter of the family name missing": _changed("last_name", lambda text: text[:5] + text[6:]),
     "another day of birth": _changed("dob", lambda text: text[:-1] + "1"),
-    "digits of the number swapped": _changed("ssn", lambda text: _swapped(text, 9)),
     "the family name in capitals": _changed("last_name", str.upper),
-    "no number": _without("ssn"),
     "no address and phone": _without("address", "city", "state", "zip", "phone"),
+    "digits of the phone swapped": _changed("phone", lambda text: _swapped(text, 9)),
+    "no sex": _without("sex"),
     "another house": _changed("address", lambda text: "9" + text[3:]),
 }
-"""One mistake each, none of them reason enough to doubt who it is."""
+"""One mistake each; any two of them together are still no reason to doubt who it is."""
