@@ -50,7 +50,8 @@ def torn(log: Log, durable: int, chance: Random) -> bytes:
     """The log after a power cut: all up to ``durable`` is on the disk, what follows in part or wrongly."""
     tail = bytearray(log.raw[durable:])
     # Something was always about to be written: more frames, which look like those before.
-    tail += log.raw[_HEADER : _HEADER + chance.randrange(3) * (_FRAME_HEADER + log.page_size) + 7]
+    tail += log.raw[_HEADER : _HEADER + chance.randrange(3) * (_FRAME_HEADER + log.page_size)]
+    tail += chance.randbytes(7)
     kind = chance.randrange(5)
     at = chance.randrange(len(tail))
     if kind == 0:
