@@ -17,6 +17,8 @@ from tests.support.wire import Answer, answers, exchange, receive
 SECONDS = 10
 GET = b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"
 CHUNKED = b"POST /0 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+LEFT = asyncio.Event()
+"""Set when the client of ``/endless`` is there no more."""
 
 
 async def application(scope: Scope, read: Receive, send: Send) -> None:
@@ -26,6 +28,14 @@ async def application(scope: Scope, read: Receive, send: Send) -> None:
             pass
         if message["type"] == "http.disconnect":
             return
+    if scope["path"] == "/endless":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        left = asyncio.ensure_future(read())
+        while not left.done():
+            await send({"type": "http.response.body", "body": b"a" * 65536, "more_body": True})
+            await asyncio.sleep(0)
+        LEFT.set()
+        return
     await asyncio.sleep(0.05)
     body = scope["path"].encode()
     headers = [(b"content-length", b"%d" % len(body))]
@@ -37,6 +47,7 @@ async def application(scope: Scope, read: Receive, send: Send) -> None:
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr("mpi.api.wire.HEAD_SECONDS", 0.3)
     monkeypatch.setattr("mpi.api.wire.LINGER_SECONDS", 0.3)
+    monkeypatch.setattr("mpi.api.wire.SEND_SECONDS", 0.3)
     config = uvicorn.Config(
         application, http=BoundedHttp, ws="none", lifespan="off", log_config=None
     )
@@ -123,3 +134,18 @@ async def test_a_broken_body_is_refused(port: int, caplog: pytest.LogCaptureFixt
 async def test_a_connection_is_used_again(port: int) -> None:
     found = await talk(port, GET % 1, GET % 2, pause=0.15, times=4)
     assert [answer.body for answer in found] == [b"/1", b"/2", b"/2", b"/2", b"/2"]
+
+
+async def test_an_answer_that_nobody_reads_is_given_up(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.wait_for(LEFT.wait(), SECONDS)
+
+
+async def test_an_answer_that_is_read_slowly_is_not_given_up(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    writer.write(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+    for _ in range(10):
+        await asyncio.sleep(0.1)
+        await reader.readexactly(4_000_000)
+    writer.close()

@@ -16,6 +16,7 @@ from mpi import __version__
 from mpi.api import events, mpi, operations, persons, problems, records, tasks
 from mpi.api.middleware import Bounds, Edge, FastPath
 from mpi.api.requests import BODIES
+from mpi.api.room import Room
 from mpi.api.schemas import Problem
 from mpi.api.security import Guard
 from mpi.bootstrap import Container, build
@@ -30,6 +31,8 @@ Every answer is `Cache-Control: no-store` and carries `X-Request-ID`. Errors are
 `application/problem+json` with a stable `code`; they never repeat what was sent.
 Whatever changes an identity answers with its `event_id`, which `undo` takes.
 """
+_LARGE_BODIES = 8
+"""How many bodies of the largest size a process holds at once."""
 _REFS = "#/components/schemas/{model}"
 
 
@@ -71,6 +74,7 @@ def _wrap(app: FastAPI, container: Container) -> None:
         timeout=settings.request_timeout,
         untimed=frozenset({"/mpi/batch"}),
     )
+    app.add_middleware(Room, size=_LARGE_BODIES * settings.body_limit)
     app.add_middleware(Guard, access=container.access)
     app.add_middleware(Edge, metrics=container.metrics)
 

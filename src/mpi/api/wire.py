@@ -18,6 +18,8 @@ HEAD_SECONDS = 10.0
 """Time for a head, from the opening of the connection or the answer before it."""
 LINGER_SECONDS = 2.0
 """How long the rest of a body is thrown away after its answer, so that the client gets to read that."""
+SEND_SECONDS = 30.0
+"""How long an answer waits for a client that reads nothing of it."""
 
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -33,6 +35,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._is_asked = False
         self._unfinished = 0
         self._timer: TimerHandle | None = None
+        self._unread: TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -40,7 +43,18 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self.resume_writing()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(SEND_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         self._unfinished += len(data)
