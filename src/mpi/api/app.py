@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -89,11 +92,24 @@ def from_environment() -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         log.info("started", version=__version__, model_version=container.model_version)
+        _end_with_parent()
         yield
         await container.close()
         log.info("stopped")
 
     return create_app(container, lifespan)
+
+
+def _end_with_parent() -> None:
+    """Stop this worker once the process that started it was killed: it would hold the port for ever."""
+    loop, parent = asyncio.get_running_loop(), multiprocessing.parent_process()
+
+    def end(sentinel: int) -> None:
+        loop.remove_reader(sentinel)
+        signal.raise_signal(signal.SIGTERM)
+
+    if parent is not None:
+        loop.add_reader(parent.sentinel, end, parent.sentinel)
 
 
 def _operation_id(route: APIRoute) -> str:
