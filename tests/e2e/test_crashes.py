@@ -42,7 +42,7 @@ def test_nothing_acknowledged_is_lost_when_the_service_is_killed(
     tmp_path: Path, effort: Effort
 ) -> None:
     chance, clients = Random(3), [Client(number) for number in range(CLIENTS)]
-    witness, rounds = Witness(clients, chance), effort(3, 50)
+    witness, rounds = Witness(clients, chance), effort(2, 50)
     for number in range(rounds + 1):
         with running(tmp_path, "--workers", str(1 + number % 2)) as service:
             with service.client() as http:

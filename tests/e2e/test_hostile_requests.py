@@ -16,7 +16,7 @@ from tests.conftest import Effort
 from tests.support.hostile import Attack, attacks, large_attacks
 from tests.support.sentinels import assert_clean
 from tests.support.service import Service, run_mpi, running
-from tests.support.wire import Answer, exchange
+from tests.support.wire import Answer, exchange, receive
 
 pytestmark = pytest.mark.proof
 
@@ -123,7 +123,7 @@ def test_bodies_that_never_end_are_given_up(tmp_path: Path) -> None:
     async def drip(port: int) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head)
-        answer = asyncio.create_task(reader.read())
+        answer = asyncio.create_task(receive(reader))
         while not answer.done():
             writer.write(b" ")
             await asyncio.sleep(0.05)
@@ -135,7 +135,7 @@ def test_bodies_that_never_end_are_given_up(tmp_path: Path) -> None:
             dripping = [group.create_task(drip(port)) for _ in range(100)]
             async with httpx2.AsyncClient(base_url=url) as client:
                 await asyncio.sleep(0.2)
-                assert (await client.get("/health/live", timeout=5)).status_code == 200
+                assert (await client.get("/health/live", timeout=SECONDS)).status_code == 200
         return [task.result() for task in dripping]
 
     with running(tmp_path, settings={"MPI_REQUEST_TIMEOUT": "1"}) as service:
