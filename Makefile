@@ -27,6 +27,10 @@ run: install ## Serve on http://127.0.0.1:8000, with a demo population on first 
 test: lint ## Lint, then run every test; the heart must be covered to 92 %
 	@$(BIN)/python -m pytest $(TESTS) -n $(JOBS) --cov --cov-report=term $(ARGS)
 
+.PHONY: proof
+proof: install ## Races, crashes and hostile requests, as often as a proof needs (about 20 minutes)
+	$(BIN)/python -m pytest tests/e2e -m proof --proof $(ARGS)
+
 .PHONY: lint
 lint: install ## Check style, format, types, layers and licences
 	$(BIN)/ruff check $(CODE)

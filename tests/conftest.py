@@ -1,6 +1,7 @@
 """What every test shares: reproducible examples, and nothing taken from the surroundings."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,26 @@ settings.register_profile(
 settings.register_profile("home", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("long", settings.get_profile("home"), max_examples=8_000)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
+
+Effort = Callable[[int, int], int]
+"""Chooses one of two numbers: enough to notice a defect, or enough to prove that there is none."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the long proofs be asked for; they are the same tests with larger numbers."""
+    parser.addoption(
+        "--proof",
+        action="store_true",
+        help="repeat races, crashes and hostile requests as often as a proof needs (`make proof`)",
+    )
+
+
+@pytest.fixture(scope="session")
+def effort(request: pytest.FixtureRequest) -> Effort:
+    """How often to repeat: ``effort(usually, in a proof)``."""
+    proof = bool(request.config.getoption("--proof"))
+    return lambda usually, proving: proving if proof else usually
+
 
 _SETTING_PREFIXES = ("MPI_", "VERATO_", "REDIS_", "MONGODB_", "MONGO_", "LOG_LEVEL", "CACHE_TTL")
 

@@ -7,7 +7,6 @@ commands print, or in the names of files.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,9 @@ import httpx2
 import pytest
 
 from mpi.domain.intake import ALIASES, FLAT_FIELDS
+from tests.support.sentinels import DIED, DOB, MARK, PHONE, SSN, ZIP, assert_clean
 from tests.support.service import Service, run_mpi, running
 
-MARK = "Zqx"
-SSN, DOB, PHONE, ZIP = "514-73-9931", "1917-08-29", "619-283-8642", "90847-3361"
 _TYPED = {
     "ssn": SSN,
     "dob": DOB,
@@ -32,7 +30,7 @@ _TYPED = {
     "email": f"{MARK}mail@example.org",
     "sex": "F",
     "gender": "F",
-    "deceased_date": "2019-03-17",
+    "deceased_date": DIED,
 }
 PATIENT = {name: _TYPED.get(name, f"{MARK}{name}") for name in (*FLAT_FIELDS, *ALIASES)}
 PLURAL = {
@@ -51,19 +49,6 @@ DAMAGED = PATIENT | {
 }
 ID = f"{MARK}ID-77"
 SECRET = "mpi_ZqxSecretKeyOfSomebody"
-
-SENTINEL = re.compile(
-    "|".join(
-        re.escape(form)
-        for value in (MARK, SSN, DOB, PHONE, ZIP, "2019-03-17")
-        for form in {value, value.upper(), value.lower(), re.sub(r"\W", "", value)}
-    )
-)
-
-
-def assert_clean(text: str, where: str) -> None:
-    found = SENTINEL.search(text)
-    assert found is None, f"{where}: …{text[max(0, found.start() - 80) : found.end() + 20]}…"
 
 
 def requests() -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -90,6 +90,21 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in text.split()]
 
 
+def test_workers_do_not_outlive_the_process_that_started_them(tmp_path: Path) -> None:
+    with running(tmp_path, "--workers", "2") as service:
+        children = _children(service.process.pid)
+        assert len(children) >= 2
+        service.process.kill()
+        service.process.wait(30)
+        deadline = time.monotonic() + 30
+        while any(Path(f"/proc/{child}").exists() for child in children):
+            assert time.monotonic() < deadline, "a worker lives on"
+            time.sleep(0.1)
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", service.port))
+
+
 def test_a_client_that_leaves_keeps_the_rows_that_were_committed(tmp_path: Path) -> None:
     rows = made_up(800)
     body = json.dumps({"patients": rows}).encode()

@@ -56,7 +56,10 @@ class Done:
 
 
 def run_mpi(
-    folder: Path, *arguments: str, stdin: str = "", settings: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    stdin: str | bytes = "",
+    settings: Mapping[str, str] | None = None,
 ) -> Done:
     """Run one command to its end, in a working directory that must stay empty.
 
@@ -65,7 +68,8 @@ def run_mpi(
     """
     work = folder / "work"
     work.mkdir(exist_ok=True)
-    given = io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")
+    raw = stdin.encode() if isinstance(stdin, str) else stdin
+    given = io.TextIOWrapper(io.BytesIO(raw), "utf-8")
     out, err = io.StringIO(), io.StringIO()
     with (
         patch.dict(os.environ, environment(folder, settings), clear=True),
@@ -102,6 +106,11 @@ class Service:
     process: subprocess.Popen[bytes]
     url: str
     output: Path
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2])
 
     def client(self, **headers: str) -> httpx2.Client:
         """A client of it."""

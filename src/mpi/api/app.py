@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -16,6 +19,7 @@ from mpi import __version__
 from mpi.api import events, mpi, operations, persons, problems, records, tasks
 from mpi.api.middleware import Bounds, Edge, FastPath
 from mpi.api.requests import BODIES
+from mpi.api.room import Room
 from mpi.api.schemas import Problem
 from mpi.api.security import Guard
 from mpi.bootstrap import Container, build
@@ -30,6 +34,8 @@ Every answer is `Cache-Control: no-store` and carries `X-Request-ID`. Errors are
 `application/problem+json` with a stable `code`; they never repeat what was sent.
 Whatever changes an identity answers with its `event_id`, which `undo` takes.
 """
+_LARGE_BODIES = 8
+"""How many bodies of the largest size a process holds at once."""
 _REFS = "#/components/schemas/{model}"
 
 
@@ -71,6 +77,7 @@ def _wrap(app: FastAPI, container: Container) -> None:
         timeout=settings.request_timeout,
         untimed=frozenset({"/mpi/batch"}),
     )
+    app.add_middleware(Room, size=_LARGE_BODIES * settings.body_limit)
     app.add_middleware(Guard, access=container.access)
     app.add_middleware(Edge, metrics=container.metrics)
 
@@ -85,11 +92,24 @@ def from_environment() -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         log.info("started", version=__version__, model_version=container.model_version)
+        _end_with_parent()
         yield
         await container.close()
         log.info("stopped")
 
     return create_app(container, lifespan)
+
+
+def _end_with_parent() -> None:
+    """Stop this worker once the process that started it was killed: it would hold the port for ever."""
+    loop, parent = asyncio.get_running_loop(), multiprocessing.parent_process()
+
+    def end(sentinel: int) -> None:
+        loop.remove_reader(sentinel)
+        signal.raise_signal(signal.SIGTERM)
+
+    if parent is not None:
+        loop.add_reader(parent.sentinel, end, parent.sentinel)
 
 
 def _operation_id(route: APIRoute) -> str:

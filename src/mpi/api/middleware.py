@@ -1,7 +1,8 @@
 """The layers around every request, as plain ASGI: the framework's wrappers cost far more.
 
 From the outside in: :class:`Edge` (request id, errors, metrics, log), ``security.Guard`` (who
-asks), :class:`Bounds` (size and time), :class:`FastPath` (the busiest route, past the routing).
+asks), ``room.Room`` (how much at once), :class:`Bounds` (size and time), :class:`FastPath` (the
+busiest route, past the routing).
 """
 
 from __future__ import annotations

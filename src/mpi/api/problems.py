@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mpi.api.room import Overloaded
 from mpi.errors import (
     ConcurrentChange,
     Conflict,
@@ -153,7 +154,7 @@ _CAUSES: dict[int, tuple[type[MpiError], ...]] = {
     415: (UnsupportedMediaType,),
     422: (InvalidInput,),
     500: (MpiError,),
-    503: (StoreUnavailable,),
+    503: (StoreUnavailable, Overloaded),
     504: (DeadlineExceeded,),
 }
 

@@ -79,6 +79,13 @@ def _refuse_foreign_pages(scope: Scope) -> None:
         if value is None:
             continue
         text = value.decode("latin-1")
-        host = urlsplit(text if name == b"origin" else f"//{text}").hostname
+        host = _host_in(text if name == b"origin" else f"//{text}")
         if host is None or not is_loopback(host):
             raise Forbidden("without API keys only this machine's own pages and tools are served")
+
+
+def _host_in(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:  # brackets that do not hold an IPv6 address
+        return None

@@ -92,4 +92,8 @@ def _submission(row: Row, source: str | None, report: Report) -> Submission | Mp
 def _line(row: Row, error: MpiError) -> str:
     content = None if isinstance(row.content, MpiError) else row.content
     known = {"line": row.line, "code": error.code, "detail": error.detail, "row": content}
-    return orjson.dumps(known | {"errors": error.extra.get("errors", [])}).decode() + "\n"
+    known["errors"] = error.extra.get("errors", [])
+    try:
+        return orjson.dumps(known).decode() + "\n"
+    except orjson.JSONEncodeError:  # nested deeper than what may be written, though not to be read
+        return orjson.dumps(known | {"row": None}).decode() + "\n"

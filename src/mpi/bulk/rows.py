@@ -6,11 +6,11 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, AnyStr, BinaryIO, Generic, cast
 
 import orjson
 
@@ -19,6 +19,9 @@ from mpi.errors import ConfigurationError, MalformedBody
 
 PLURAL = frozenset({"names", "addresses", "phones", "emails", "identifiers"})
 """Columns whose CSV cells may hold JSON lists."""
+
+MAX_ROW = 1024 * 1024
+"""Bytes of NDJSON or characters of CSV that one row may have."""
 
 Rename = Mapping[str, str]
 _GZIP = b"\x1f\x8b"
@@ -79,11 +82,51 @@ def open_rows(path: Path, rename: Rename | None = None) -> Iterator[RowFile]:
         yield RowFile(raw, path.stat().st_size, rename or {})
 
 
-def _ndjson(lines: io.BufferedReader[io.RawIOBase], rename: Rename) -> Iterator[Row]:
-    for number, line in enumerate(lines, 1):
-        text = line.removeprefix(b"\xef\xbb\xbf").strip()
+class _Lines(Generic[AnyStr]):
+    """The lines of a file, never more of them in memory than :data:`MAX_ROW` for one row.
+
+    Raises ``MalformedBody`` once that is exceeded, and goes on with the line after it.
+    """
+
+    def __init__(self, readline: Callable[[int], AnyStr], ends: tuple[AnyStr, ...]) -> None:
+        self._readline: Callable[[int], AnyStr] = readline
+        self._ends: tuple[AnyStr, ...] = ends
+        self._left = MAX_ROW
+        self.number = 0
+
+    def begin_row(self) -> None:
+        """What is read from now on belongs to another row."""
+        self._left = MAX_ROW
+
+    def __iter__(self) -> _Lines[AnyStr]:
+        return self
+
+    def __next__(self) -> AnyStr:
+        line = self._readline(self._left + 1)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self._left -= len(line)
+        if self._left >= 0:
+            return line
+        while line and line[-1:] not in self._ends:
+            line = self._readline(MAX_ROW)
+        raise MalformedBody("the row is longer than any registration")
+
+
+def _ndjson(file: io.BufferedReader[io.RawIOBase], rename: Rename) -> Iterator[Row]:
+    lines = _Lines(file.readline, (b"\n",))
+    while True:
+        lines.begin_row()
+        try:
+            text = next(lines).removeprefix(b"\xef\xbb\xbf").strip()
+        except StopIteration:
+            return
+        except MalformedBody as error:
+            yield Row(lines.number, error)
+            continue
         if text:
-            yield Row(number, _object(text, rename))
+            yield Row(lines.number, _object(text, rename))
 
 
 def _object(text: bytes, rename: Rename) -> dict[str, Any] | MalformedBody:
@@ -96,22 +139,30 @@ def _object(text: bytes, rename: Rename) -> dict[str, Any] | MalformedBody:
     return {rename.get(name, name): value for name, value in document.items()}
 
 
-def _csv(lines: io.BufferedReader[io.RawIOBase], rename: Rename) -> Iterator[Row]:
+def _csv(file: io.BufferedReader[io.RawIOBase], rename: Rename) -> Iterator[Row]:
     # Bytes that are no UTF-8 survive as surrogates, so that their row alone is read as Windows-1252.
-    with io.TextIOWrapper(lines, "utf-8-sig", errors="surrogateescape", newline="") as text:
-        table = csv.reader(text)
-        header = next(table, [])
-        columns = [rename.get(name.strip(), name.strip().lower()) for name in header]
+    with io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text:
+        lines = _Lines(text.readline, ("\n", "\r"))
+        table = csv.reader(lines)
+        try:
+            names = [_repaired(name).strip() for name in next(table, [])]
+        except (csv.Error, MalformedBody):
+            raise ConfigurationError("the file does not begin with names of columns") from None
+        columns = [rename.get(name, name.lower()) for name in names]
         while True:
+            lines.begin_row()
             try:
                 cells = next(table)
             except StopIteration:
                 return
+            except MalformedBody as error:
+                yield Row(lines.number, error)
+                continue
             except csv.Error:
-                yield Row(table.line_num, MalformedBody("the line is not valid CSV"))
+                yield Row(lines.number, MalformedBody("the line is not valid CSV"))
                 continue
             if cells:
-                yield Row(table.line_num, _mapping(columns, cells))
+                yield Row(lines.number, _mapping(columns, cells))
 
 
 def _mapping(columns: list[str], cells: list[str]) -> dict[str, Any] | MalformedBody:

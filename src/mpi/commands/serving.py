@@ -15,6 +15,7 @@ import typer
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from mpi.api.wire import BoundedHttp
 from mpi.bootstrap import Container
 from mpi.commands.demo import fill_demo
 from mpi.commands.session import Demo, Embedded, opened, overrides, run
@@ -120,7 +121,8 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         factory=True,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
+        ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mpi.bulk.files import private_file
-from mpi.bulk.rows import open_rows
+from mpi.bulk.rows import MAX_ROW, open_rows
 from mpi.errors import ConfigurationError, MalformedBody
 
 
@@ -150,3 +150,33 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         private_file(tmp_path / "file" / "x"),
     ):
         raise AssertionError("opened")
+
+
+@pytest.mark.parametrize(
+    ("head", "good", "endless"),
+    [
+        (b"", b'{"zip": "1"}', b'{"zip": "' + b"9" * MAX_ROW + b'"}'),
+        (b"zip\n", b"1", b"9," * MAX_ROW),
+    ],
+)
+def test_an_endless_row_is_one_bad_row_and_lines_are_counted_on(
+    path: Path, head: bytes, good: bytes, endless: bytes
+) -> None:
+    path.write_bytes(head + good + b"\n" + endless + b"\n" + good + b"\n")
+    with open_rows(path) as file:
+        rows = list(file.rows())
+    assert rows[0].content == rows[-1].content == {"zip": "1"}
+    assert any(isinstance(row.content, MalformedBody) for row in rows[1:-1])
+    assert rows[-1].line == path.read_bytes().count(b"\n")
+
+
+def test_a_row_of_endless_lines_is_bounded_too(path: Path) -> None:
+    found = contents(path, b"zip\n1\n" + b'"9\n",' * (MAX_ROW // 4))
+    assert found[0] == {"zip": "1"}
+    assert isinstance(found[1], MalformedBody)
+    assert "longer" in found[1].detail
+
+
+def test_a_file_that_does_not_begin_with_columns_is_refused(path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="names of columns"):
+        contents(path, b'"' + b"x" * 200_000)

@@ -1,0 +1,111 @@
+"""The service and the loader are killed at any moment: what was acknowledged is there, and nothing half."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from mpi.demo.population import Population
+from tests.conftest import Effort
+from tests.support.crashes import Client, Witness, work_until_it_dies
+from tests.support.service import Service, command, environment, run_mpi, running
+
+pytestmark = pytest.mark.proof
+
+CLIENTS = 4
+
+
+def verified(folder: Path) -> Any:
+    return json.loads(run_mpi(folder, "verify", "--embedded", "--json").stdout)["violations"]
+
+
+def kill(service: Service) -> None:
+    """Kill the service with its workers, as a machine does that runs out of memory."""
+    pid = service.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    for victim in (pid, *map(int, children)):
+        os.kill(victim, signal.SIGKILL)
+    service.process.wait(30)
+
+
+def test_nothing_acknowledged_is_lost_when_the_service_is_killed(
+    tmp_path: Path, effort: Effort
+) -> None:
+    chance, clients = Random(3), [Client(number) for number in range(CLIENTS)]
+    witness, rounds = Witness(clients, chance), effort(2, 50)
+    for number in range(rounds + 1):
+        with running(tmp_path, "--workers", str(1 + number % 2)) as service:
+            with service.client() as http:
+                witness.assert_kept(http)
+            if number < rounds:
+                after = chance.randrange(20, 150)
+                work_until_it_dies(service.url, clients, partial(kill, service), after=after)
+        assert verified(tmp_path) == []
+
+
+def crosswalk(folder: Path) -> dict[tuple[str, str], str]:
+    path = folder / "crosswalk.csv"
+    done = run_mpi(folder, "export", "crosswalk", str(path), "--embedded")
+    if done.returncode == 2:
+        return {}  # it was killed before there was an index
+    with path.open() as file:
+        next(file)
+        return {(source, source_id): mpi_id for source, source_id, mpi_id in csv.reader(file)}
+
+
+def killed_load(folder: Path, path: Path, seconds: float) -> bool:
+    """Start a load and kill it; False when it came to its end before."""
+    process = subprocess.Popen(
+        command("load", str(path), "--embedded"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(folder),
+        cwd=folder,
+    )
+    try:
+        return process.wait(seconds) != 0
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return True
+
+
+def test_a_load_that_is_killed_again_and_again_comes_to_the_same_end(
+    tmp_path: Path, effort: Effort
+) -> None:
+    chance, path = Random(5), tmp_path / "rows.ndjson"
+    rows = [dict(row) for row, _ in Population(effort(250, 2_000), seed=5).rows()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    keys = [(row["source"], row["source_id"]) for row in rows]
+    calm = tmp_path / "calm"
+    calm.mkdir()
+    started = time.monotonic()
+    assert not killed_load(calm, path, seconds=300)
+    longest, expected = time.monotonic() - started, crosswalk(calm)
+    assert expected.keys() == set(keys)
+    kills = number = 0
+    while kills < effort(2, 50):
+        folder, number, there, alive = tmp_path / str(number), number + 1, 0, True
+        folder.mkdir()
+        while alive and kills < effort(2, 50):
+            alive = killed_load(folder, path, chance.uniform(0.4, 1.0) * longest)
+            kills += alive
+            found = crosswalk(folder)
+            # Rows are committed in order: what is there is a beginning of the file, never less than before.
+            assert there <= len(found)
+            assert found.keys() == set(keys[: len(found)])
+            there = len(found)
+            assert there == 0 or verified(folder) == []
+        assert not killed_load(folder, path, seconds=300)
+        assert crosswalk(folder) == expected
+        assert verified(folder) == []

@@ -1,0 +1,74 @@
+"""Many registrations of one new patient at the same moment, over several workers, make one person."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.conftest import Effort
+from tests.support.people import FAULTS, Patient, made_up
+from tests.support.service import Service, run_mpi, running
+
+pytestmark = pytest.mark.proof
+
+AT_ONCE = 64
+
+
+def registrations(chance: Random, number: int) -> list[dict[str, Any]]:
+    """Half of them exact copies, the other half with one fault each, in any order."""
+    patient = made_up(chance)
+    faults = list(FAULTS.values())
+    copies: list[Patient] = [
+        faults[at // 2 % len(faults)](patient) if at % 2 else patient for at in range(AT_ONCE)
+    ]
+    chance.shuffle(copies)
+    return [
+        {"patient_data": copy, "source": f"SITE-{at % 5}", "source_id": f"{number}-{at}"}
+        for at, copy in enumerate(copies)
+    ]
+
+
+async def race(url: str, bodies: list[dict[str, Any]]) -> list[httpx2.Response]:
+    """Send all of them at one moment, each on a connection of its own."""
+    limits = httpx2.Limits(max_connections=AT_ONCE, max_keepalive_connections=0)
+    async with httpx2.AsyncClient(base_url=url, limits=limits, timeout=60) as client:
+        return await asyncio.gather(*(client.post("/mpi/match", json=body) for body in bodies))
+
+
+def test_a_race_makes_one_person_and_loses_nothing(tmp_path: Path, effort: Effort) -> None:
+    chance, persons = Random(64), []
+    with running(tmp_path, "--workers", "2") as service:
+        for number in range(effort(5, 200)):
+            bodies = registrations(chance, number)
+            answers = asyncio.run(race(service.url, bodies))
+            assert [answer.status_code for answer in answers] == [200] * AT_ONCE
+            persons.append(_one_person(service, bodies, [answer.json() for answer in answers]))
+        assert len(set(persons)) == len(persons)
+        assert service.stop() == 0
+    statistics = json.loads(run_mpi(tmp_path, "stats", "--embedded", "--json").stdout)
+    assert statistics["records"] == AT_ONCE * len(persons)
+    assert statistics["persons"] == len(persons)
+    verified = run_mpi(tmp_path, "verify", "--embedded", "--json")
+    assert json.loads(verified.stdout) == {"violations": []}
+
+
+def _one_person(
+    service: Service, bodies: list[dict[str, Any]], answers: list[dict[str, Any]]
+) -> str:
+    """The person that all of them became; its crosswalk holds each of their ids."""
+    found = {answer["mpi_id"] for answer in answers}
+    assert len(found) == 1, sorted((a["status"], a["match_weight"]) for a in answers)
+    assert sorted(answer["status"] for answer in answers) == ["created"] + ["matched"] * (
+        AT_ONCE - 1
+    )
+    (mpi_id,) = found
+    person = httpx2.get(f"{service.url}/mpi/persons/{mpi_id}", timeout=30).json()
+    ids = {(body["source"], body["source_id"]) for body in bodies}
+    assert {tuple(pair) for pair in person["crosswalk"]} == ids
+    return str(mpi_id)
