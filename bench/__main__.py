@@ -1,0 +1,189 @@
+"""``python -m bench``: every table, one of them, the large index, or the performance page."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from bench import CHECKOUT, indexes, machine, peer, results, show
+from bench.context import Run, Sizes
+from bench.results import Table
+from bench.tables import (
+    accuracy,
+    cached,
+    candidates,
+    latency,
+    load,
+    order,
+    pairs,
+    population,
+    profile,
+    single,
+)
+
+# In the order of a whole run: what loads indexes comes first.
+TABLES: dict[str, Callable[[Run], Table]] = {
+    "load": load.table,
+    "population": population.table,
+    "accuracy": accuracy.table,
+    "order": order.table,
+    "candidates": candidates.table,
+    "profile": profile.table,
+    "pairs": pairs.table,
+    "single": single.table,
+    "cached": cached.table,
+    "latency": latency.table,
+}
+_LARGE, _USUAL, _SMALL = 1_000_000, 100_000, 5_000
+_DATA = "MPI_BENCH_DATA"
+_PAGE = CHECKOUT / "docs" / "performance.md"
+_FILES = 8_192
+
+
+def main() -> int:
+    """Run what the command line names; exit code 1 when a goal is missed and ``--strict`` is given."""
+    options = _options()
+    file = options.json or indexes.cache_directory() / (
+        "quick.json" if options.quick else "results.json"
+    )
+    if options.what == ["report"]:
+        return _report(file, options.output)
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    if options.what == ["build"]:
+        built = indexes.build(options.records or _LARGE).built
+        console.print(f"{built['rows']:,} records in {built['seconds']:,.0f} s are kept.")
+        return 0
+    _allow_many_files()
+    missed = _measure(options, file, console)
+    return 1 if missed and options.strict else 0
+
+
+def _measure(options: argparse.Namespace, file: Path, console: Console) -> int:
+    """Print and keep each table as soon as it is there; answers how many goals were missed."""
+    names = options.what or list(TABLES)
+    sizes = _sizes(options)
+    document = results.read(file)
+    described = machine.describe()
+    missed = 0
+    with tempfile.TemporaryDirectory(prefix="mpi-bench-") as folder, _bar() as progress:
+        task = progress.add_task("", total=_seconds(names, sizes), label="")
+        data = Path(options.data).resolve() if options.data else None
+        python = peer.python(options.peers)
+        run = Run(sizes, Path(folder), data, python, progress, task)
+        console.print(", ".join(f"{name} {value}" for name, value in described.items()))
+        for name in names:
+            table = TABLES[name](run)
+            kept = results.entry(table, described, datetime.now(UTC).isoformat(timespec="seconds"))
+            show.show(console, table, kept, results.former(document, table))
+            document[name] = kept
+            results.write(file, document)
+            missed += sum(f.goal is not None and not f.goal.met for f in table.figures)
+    console.print(f"{missed} goals are missed. Results are kept in {file}.")
+    return missed
+
+
+def _report(file: Path, output: Path) -> int:
+    document = results.read(file)
+    if not document:
+        sys.stderr.write(f"bench: there are no results in {file} yet; run `make bench` first\n")
+        return 2
+    output.write_text(show.page(document, list(TABLES)), "utf-8")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    words = [*TABLES, "build", "report"]
+    parser.add_argument(
+        "what", nargs="*", metavar="WHAT",
+        help=f"Tables to measure, all by default: {', '.join(TABLES)}; `build` makes and keeps the "
+        "index of --records, `report` writes the performance page.",
+    )  # fmt: skip
+    parser.add_argument("--records", type=int, help="Size of the index that is queried.")
+    parser.add_argument("--rounds", type=int, help="Rounds of each measurement.")
+    parser.add_argument("--quick", action="store_true", help="Small sizes: does everything work?")
+    parser.add_argument("--json", type=Path, help="Where results are kept and compared with.")
+    parser.add_argument("--output", type=Path, default=_PAGE, help="The page that `report` writes.")
+    parser.add_argument(
+        "--data", default=os.environ.get(_DATA), help=f"Folder of the labelled sets ({_DATA})."
+    )
+    parser.add_argument("--peers", help="The Python that has the peers; default: .venv-bench.")
+    parser.add_argument("--strict", action="store_true", help="Fail when a goal is missed.")
+    options = parser.parse_args()
+    alone = {"build", "report"} & set(options.what)
+    if set(options.what) - set(words) or (alone and len(options.what) > 1):
+        parser.error(f"WHAT is one or more of {', '.join(TABLES)}, or one of build and report")
+    return options
+
+
+def _sizes(options: argparse.Namespace) -> Sizes:
+    usual = _SMALL if options.quick else _USUAL
+    large = usual if options.quick or indexes.kept(_LARGE) is None else _LARGE
+    records = options.records or large
+    if records < _LARGE and not options.quick:
+        sys.stderr.write(
+            f"bench: queries meet {records:,} records; `python -m bench build` makes the index of "
+            f"{_LARGE:,} once, then it is used.\n"
+        )
+    return Sizes(
+        records=records,
+        load_rows=usual,
+        rounds=options.rounds or (3 if options.quick else 5),
+        seconds=1.0 if options.quick else 3.0,
+        rates=(500, 1_000),
+        quick=options.quick,
+    )
+
+
+def _seconds(names: list[str], sizes: Sizes) -> float:
+    """About how long the tables take, so that the bar can tell the time left."""
+    asked = 2 * sizes.seconds * sizes.rounds * len(sizes.rates) * len(latency.CONNECTIONS)
+    known = {
+        "load": sizes.load_rows / 1_500 + 30,
+        "population": 2 + sizes.records / 100_000,
+        "accuracy": 40,
+        "order": 6 * (1 if sizes.quick else 5),
+        "candidates": 5,
+        "profile": 3 * sizes.rounds,
+        "pairs": 8 * sizes.rounds,
+        "single": 2 * sizes.rounds + 2,
+        "cached": 3 * sizes.seconds * (sizes.rounds + 1),
+        "latency": asked,
+    }
+    return sum(known[name] for name in names)
+
+
+def _bar() -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        BarColumn(20),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[label]}"),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+        refresh_per_second=2,
+    )
+
+
+def _allow_many_files() -> None:
+    """A thousand connections need more open files than shells allow by default; children inherit it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
