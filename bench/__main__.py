@@ -59,9 +59,7 @@ def main() -> int:
         return _report(file, options.output)
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     if options.what == ["build"]:
-        built = indexes.build(options.records or _LARGE).built
-        console.print(f"{built['rows']:,} records in {built['seconds']:,.0f} s are kept.")
-        return 0
+        return _build(options.records or _LARGE, console)
     _allow_many_files()
     missed = _measure(options, file, console)
     return 1 if missed and options.strict else 0
@@ -80,6 +78,10 @@ def _measure(options: argparse.Namespace, file: Path, console: Console) -> int:
         python = peer.python(options.peers)
         run = Run(sizes, Path(folder), data, python, progress, task)
         console.print(", ".join(f"{name} {value}" for name, value in described.items()))
+        if float(described["load_at_start"]) > float(described["cores"]) / 2:
+            console.print(
+                "The machine is busy with other work: trust ratios only.", style="bold red"
+            )
         for name in names:
             table = TABLES[name](run)
             kept = results.entry(table, described, datetime.now(UTC).isoformat(timespec="seconds"))
@@ -89,6 +91,21 @@ def _measure(options: argparse.Namespace, file: Path, console: Console) -> int:
             missed += sum(f.goal is not None and not f.goal.met for f in table.figures)
     console.print(f"{missed} goals are missed. Results are kept in {file}.")
     return missed
+
+
+def _build(records: int, console: Console) -> int:
+    with _bar() as progress:
+        task = progress.add_task("", total=records, label="making up the population")
+
+        def advance(done: int, total: int) -> None:
+            progress.update(task, completed=done)
+            if done == total:
+                # From here on the load shows its own bar.
+                progress.stop()
+
+        built = indexes.build(records, advance, shown=True).built
+    console.print(f"{built['rows']:,} records, loaded in {built['seconds']:,.0f} s, are kept.")
+    return 0
 
 
 def _report(file: Path, output: Path) -> int:

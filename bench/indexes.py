@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,9 +88,15 @@ def kept(records: int) -> Index | None:
     return Index(folder, records, json.loads(facts.read_text("utf-8"))) if facts.exists() else None
 
 
-def build(records: int) -> Index:
-    """Make the population and load it, in place of the index that is kept. Takes minutes per million."""
-    folder = cache_directory() / f"index-{records}"
+def build(
+    records: int, progress: Callable[[int, int], None] | None = None, *, shown: bool = False
+) -> Index:
+    """Make the population and load it; only a whole index takes the place of the one that is kept.
+
+    ``progress`` hears of the population's rows, ``shown`` lets ``mpi load`` show its own progress.
+    """
+    kept_in = cache_directory() / f"index-{records}"
+    folder = kept_in.with_name(kept_in.name + ".part")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     index = Index(folder, records, {})
@@ -99,9 +105,11 @@ def build(records: int) -> Index:
         index.population,
         folder / "truth.csv",
         folder / "related.csv",
+        progress,
         workers=os.cpu_count() or 1,
     )
-    done = mpi(["load", str(index.population), "--embedded", "--json"], index.database)
+    load = ["load", str(index.population), "--embedded", "--json"]
+    done = mpi(load, index.database, shown=shown)
     report = done.document
     facts = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -113,7 +121,9 @@ def build(records: int) -> Index:
         "bytes": index.database.stat().st_size,
     }
     (folder / "built.json").write_text(json.dumps(facts), "utf-8")
-    return Index(folder, records, facts)
+    shutil.rmtree(kept_in, ignore_errors=True)
+    folder.rename(kept_in)
+    return Index(kept_in, records, facts)
 
 
 def code_digest() -> str:

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -52,26 +53,30 @@ def environment(database: Path) -> dict[str, str]:
     return kept | {"MPI_SQLITE_PATH": str(database), "XDG_DATA_HOME": str(database.parent)}
 
 
-def mpi(arguments: Sequence[str], database: Path) -> Finished:
-    """Run an ``mpi`` command on an embedded index to its end; its progress shows on a terminal.
+def mpi(arguments: Sequence[str], database: Path, *, shown: bool = False) -> Finished:
+    """Run an ``mpi`` command on an embedded index to its end. ``shown``: its progress is seen.
 
     Raises:
-        RuntimeError: the command failed.
+        RuntimeError: the command failed; its last words are repeated.
     """
     command = [sys.executable, "-c", _MPI, *arguments]
-    process = subprocess.Popen(
-        command,
-        env=environment(database),
-        stdout=subprocess.PIPE,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
-    with process:
-        assert process.stdout is not None
-        output = process.stdout.read()
-        peak = _reap(process)
-    if process.returncode:
-        raise RuntimeError(f"`mpi {arguments[0]}` ended with exit code {process.returncode}")
+    with tempfile.TemporaryFile() as words:
+        process = subprocess.Popen(
+            command,
+            env=environment(database),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=None if shown else words,
+            text=True,
+        )
+        with process:
+            assert process.stdout is not None
+            output = process.stdout.read()
+            peak = _reap(process)
+        if process.returncode:
+            words.seek(0)
+            said = words.read().decode(errors="replace").strip()[-400:]
+            raise RuntimeError(f"`mpi {arguments[0]}` failed ({process.returncode}): {said}")
     return Finished(output, peak)
 
 

@@ -36,7 +36,7 @@ def table(run: Run) -> Table:
         for number in range(run.sizes.rounds):
             for connections in CONNECTIONS:
                 for rate in run.sizes.rates:
-                    label = f"{connections} connections, {rate}/s, round {number + 1}"
+                    label = f"{_clients(connections)}, {rate}/s, round {number + 1}"
                     pair = [(service, ours), (floor, echo)]
                     with run.share(f"latency: {label}", 2 * run.sizes.seconds):
                         for server, found in pair if number % 2 == 0 else reversed(pair):
@@ -46,9 +46,12 @@ def table(run: Run) -> Table:
     return Table(
         "latency",
         f"Latency of an uncached query, {index.records:,} records, open loop",
-        tuple(_figures(ours, echo)),
+        (
+            *_figures(ours, echo),
+            Figure("the service, peak memory", "MiB", Spread.of([service.peak / 2**20])),
+        ),
         {"records": index.records, "seconds": run.sizes.seconds, "rounds": run.sizes.rounds},
-        _notes(ours, service, index.age_note),
+        _notes(ours, index.age_note),
     )
 
 
@@ -72,6 +75,10 @@ def _order(
     )
 
 
+def _clients(connections: int) -> str:
+    return f"{connections:,} connection{'s' if connections > 1 else ''}"
+
+
 def _figures(ours: Rounds, echo: Rounds) -> list[Figure]:
     figures = []
     for (connections, rate), rounds in ours.items():
@@ -80,7 +87,7 @@ def _figures(ours: Rounds, echo: Rounds) -> list[Figure]:
             floor = Spread.of([percentile(r.latencies, share) for r in echo[connections, rate]])
             figures.append(
                 Figure(
-                    what=f"{connections} connections, {rate}/s, {name}",
+                    what=f"{_clients(connections)}, {rate}/s, {name}",
                     unit="ms",
                     ours=mine,
                     beside="echo",
@@ -105,7 +112,7 @@ def _goal(name: str, rate: int, ours: float, floor: float) -> Goal | None:
     return Goal(", ".join(words), met)
 
 
-def _notes(ours: Rounds, service: Server, age: str) -> tuple[str, ...]:
+def _notes(ours: Rounds, age: str) -> tuple[str, ...]:
     outcomes = [outcome for rounds in ours.values() for outcome in rounds]
     statuses = sum((Counter(outcome.statuses) for outcome in outcomes), Counter())
     asked = sum(statuses.values())
@@ -116,7 +123,6 @@ def _notes(ours: Rounds, service: Server, age: str) -> tuple[str, ...]:
         f"{LEAST_FIELDS} fields and enrolls nothing; half are altered copies of stored records, half are people "
         f"nobody registered. Answers: {shares}.",
         "One worker; nothing is pinned to a core; the generator is a process of its own (plain sockets).",
-        f"Peak memory of the service: {service.peak / 2**20:,.0f} MiB.",
     ]
     if unanswered:
         notes.append(
