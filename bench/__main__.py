@@ -50,7 +50,10 @@ _FILES = 8_192
 
 
 def main() -> int:
-    """Run what the command line names; exit code 1 when a goal is missed and ``--strict`` is given."""
+    """Run what the command line names.
+
+    Exit code 2 when something could not be measured, 1 when ``--strict`` is given and a goal is missed.
+    """
     options = _options()
     file = options.json or indexes.cache_directory() / (
         "quick.json" if options.quick else "results.json"
@@ -61,36 +64,46 @@ def main() -> int:
     if options.what == ["build"]:
         return _build(options.records or _LARGE, console)
     _allow_many_files()
-    missed = _measure(options, file, console)
-    return 1 if missed and options.strict else 0
+    return _measure(options, file, console)
 
 
 def _measure(options: argparse.Namespace, file: Path, console: Console) -> int:
-    """Print and keep each table as soon as it is there; answers how many goals were missed."""
-    names = options.what or list(TABLES)
-    sizes = _sizes(options)
-    document = results.read(file)
-    described = machine.describe()
-    missed = 0
+    """Print and keep each table as soon as it is there; answers the exit code."""
+    names, sizes = options.what or list(TABLES), _sizes(options)
+    document, described = results.read(file), machine.describe()
+    _tell_machine(console, described)
+    missed = failed = 0
     with tempfile.TemporaryDirectory(prefix="mpi-bench-") as folder, _bar() as progress:
         task = progress.add_task("", total=_seconds(names, sizes), label="")
         data = Path(options.data).resolve() if options.data else None
-        python = peer.python(options.peers)
-        run = Run(sizes, Path(folder), data, python, progress, task)
-        console.print(", ".join(f"{name} {value}" for name, value in described.items()))
-        if float(described["load_at_start"]) > float(described["cores"]) / 2:
-            console.print(
-                "The machine is busy with other work: trust ratios only.", style="bold red"
-            )
+        run = Run(sizes, Path(folder), data, peer.python(options.peers), progress, task)
         for name in names:
-            table = TABLES[name](run)
+            table = _table(name, run, console)
+            if table is None:
+                failed += 1
+                continue
             kept = results.entry(table, described, datetime.now(UTC).isoformat(timespec="seconds"))
             show.show(console, table, kept, results.former(document, table))
             document[name] = kept
             results.write(file, document)
             missed += sum(f.goal is not None and not f.goal.met for f in table.figures)
     console.print(f"{missed} goals are missed. Results are kept in {file}.")
-    return missed
+    return 2 if failed else 1 if missed and options.strict else 0
+
+
+def _table(name: str, run: Run, console: Console) -> Table | None:
+    """One table. One that cannot be measured says why and leaves the others alone."""
+    try:
+        return TABLES[name](run)
+    except RuntimeError as error:
+        console.print(f"{name} could not be measured: {error}", style="bold red")
+        return None
+
+
+def _tell_machine(console: Console, described: dict[str, str]) -> None:
+    console.print(", ".join(f"{name} {value}" for name, value in described.items()))
+    if float(described["load_at_start"]) > float(described["cores"]) / 2:
+        console.print("The machine is busy with other work: trust ratios only.", style="bold red")
 
 
 def _build(records: int, console: Console) -> int:
@@ -119,7 +132,6 @@ def _report(file: Path, output: Path) -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    words = [*TABLES, "build", "report"]
     parser.add_argument(
         "what", nargs="*", metavar="WHAT",
         help=f"Tables to measure, all by default: {', '.join(TABLES)}; `build` makes and keeps the "
@@ -136,8 +148,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--peers", help="The Python that has the peers; default: .venv-bench.")
     parser.add_argument("--strict", action="store_true", help="Fail when a goal is missed.")
     options = parser.parse_args()
-    alone = {"build", "report"} & set(options.what)
-    if set(options.what) - set(words) or (alone and len(options.what) > 1):
+    if set(options.what) - TABLES.keys() and options.what not in (["build"], ["report"]):
         parser.error(f"WHAT is one or more of {', '.join(TABLES)}, or one of build and report")
     return options
 
