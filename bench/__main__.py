@@ -102,8 +102,8 @@ def _table(name: str, run: Run, console: Console) -> Table | None:
 
 def _tell_machine(console: Console, described: dict[str, str]) -> None:
     console.print(", ".join(f"{name} {value}" for name, value in described.items()))
-    if float(described["load_at_start"]) > float(described["cores"]) / 2:
-        console.print("The machine is busy with other work: trust ratios only.", style="bold red")
+    if machine.is_busy(described):
+        console.print(machine.BUSY, style="bold red")
 
 
 def _build(records: int, console: Console) -> int:

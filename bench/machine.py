@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,6 +26,20 @@ def describe() -> dict[str, str]:
         "sqlite": sqlite3.sqlite_version,
         **{name: version(name) for name in _LIBRARIES},
     }
+
+
+BUSY = "The machine was busy with other work when the run began: trust ratios only."
+
+
+def is_busy(described: Mapping[str, str]) -> bool:
+    """Whether other work took half of the machine or more when the run began."""
+    return float(described["load_at_start"]) > float(described["cores"]) / 2
+
+
+def wording(described: Mapping[str, str]) -> str:
+    """The machine in one line, without its load, which changes from run to run."""
+    fixed = ((name, value) for name, value in described.items() if name != "load_at_start")
+    return ", ".join(f"{name} {value}" for name, value in fixed)
 
 
 def _processor() -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from bench import machine
 from bench.results import Document, Table, label
 from bench.statistics import Spread, change
 
@@ -31,11 +32,13 @@ Run it yourself:
 
 
 def number(value: float) -> str:
-    """A value with as many digits as tell something."""
+    """A value with as many digits as tell something; shares close to 1 differ in the fifth."""
     if value == round(value) and abs(value) < 1e15:
         return f"{value:,.0f}"
     if abs(value) >= 1_000:
         return f"{value:,.0f}"
+    if 0.99 < value < 1:
+        return f"{value:.5f}"
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
@@ -88,18 +91,27 @@ def _changed(ours: Spread, last: float | None) -> Text:
 
 def page(document: Document, order: Sequence[str]) -> str:
     """The performance page in Markdown."""
-    sections = [_section(document[name]) for name in order if name in document]
-    return "\n".join([INTRODUCTION, *sections])
+    entries = [document[name] for name in order if name in document]
+    machines = {machine.wording(entry["machine"]) for entry in entries}
+    parts = [INTRODUCTION]
+    if len(machines) == 1:
+        parts.append(f"All of it on one machine: {machines.pop()}.\n")
+    return "\n".join([*parts, *(_section(entry, named=bool(machines)) for entry in entries)])
 
 
-def _section(entry: Mapping[str, Any]) -> str:
+def _section(entry: Mapping[str, Any], *, named: bool) -> str:
+    """One table. ``named``: with its machine, because it is not that of all others."""
+    described = entry["machine"]
     lines = [f"## {entry['title']}", "", _row(COLUMNS), _row(["---"] * len(COLUMNS))]
     lines += [_row(cells(figure)) for figure in entry["figures"]]
     lines += ["", *(f"- {note}" for note in entry["notes"])]
-    machine = ", ".join(
-        f"{name.replace('_', ' ')} {value}" for name, value in entry["machine"].items()
-    )
-    lines += [f"- Measured {entry['at'][:10]} on: {machine}.", ""]
+    if machine.is_busy(described):
+        lines.append(f"- **{machine.BUSY}**")
+    where = f" on {machine.wording(described)}" if named else ""
+    lines += [
+        f"- Measured {entry['at'][:10]}{where}, load at start {described['load_at_start']}.",
+        "",
+    ]
     return "\n".join(lines)
 
 

@@ -18,14 +18,14 @@ from mpi.matching.standardize import standardize
 
 _GOAL = 4.0
 _SEED = 11
-_RECORDS = 4_000
+_RECORDS = 2_000
 _WINDOWS = (20, 200)
 _COLUMNS = "given family middle street city dob sex ssn zip phone".split()
 
 
 def table(run: Run) -> Table:
     """Records sorted by name; each is compared with those that follow it, as a query with its candidates."""
-    records = _records(_RECORDS // 4 if run.sizes.quick else _RECORDS)
+    records = _records(_RECORDS // 2 if run.sizes.quick else _RECORDS)
     file = run.folder / "pairs.csv"
     _write(file, records)
     figures = []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from statistics import fmean
 from time import perf_counter
@@ -30,6 +32,10 @@ T = TypeVar("T")
 _QUERIES = 1_000
 _STAGES = ("parse", "standardise", "keys", "candidates", "decide", "encode")
 _WHOLE = "the whole match"
+_NOTE = (
+    "Means over queries, inside one process and without HTTP; the share is that of the whole match. "
+    "`make profile` draws a flame graph of a running service."
+)
 
 Times = dict[str, list[float]]
 
@@ -41,24 +47,19 @@ def table(run: Run) -> Table:
     count = _QUERIES // 10 if run.sizes.quick else _QUERIES
     write_queries(bodies, index.population, index.records, count * (run.sizes.rounds + 1))
     rounds: list[Times] = []
+    pauses: list[float] = []
     with bodies.open("rb") as lines, run.share("profile of a match", 3 * run.sizes.rounds):
         queries = [[*islice(lines, count)] for _ in range(run.sizes.rounds + 1)]
-        rounds = asyncio.run(_measure(index, queries))[1:]
+        started = perf_counter()
+        with _noting(pauses):
+            rounds = asyncio.run(_measure(index, queries))[1:]
+        taken = (perf_counter() - started) * 1_000
     return Table(
         "profile",
         f"Where the time of an uncached query goes, {index.records:,} records",
-        tuple(_figures(rounds)),
+        (*_figures(rounds), *_collections(pauses, taken, rounds)),
         {"records": index.records, "queries": count, "rounds": run.sizes.rounds},
-        tuple(
-            filter(
-                None,
-                (
-                    "Means over queries, inside one process and without HTTP; the share is that of the whole match. "
-                    "`make profile` draws a flame graph of a running service.",
-                    index.age_note,
-                ),
-            )
-        ),
+        tuple(filter(None, (_NOTE, index.age_note))),
     )
 
 
@@ -76,6 +77,37 @@ def _figures(rounds: list[Times]) -> list[Figure]:
         ),
         Figure(_WHOLE, "µs", whole),
     ]
+
+
+def _collections(pauses: list[float], taken: float, rounds: list[Times]) -> list[Figure]:
+    """What the tail of the latency is made of: nothing is answered while garbage is collected."""
+    slowest = max(max(times[_WHOLE]) for times in rounds) / 1_000
+    collecting, everything = Spread.of([sum(pauses)]), Spread.of([taken])
+    share = f"{collecting.median / taken:.0%}"
+    return [
+        Figure("the slowest match", "ms", Spread.of([slowest])),
+        Figure("the longest garbage collection", "ms", Spread.of([max(pauses, default=0.0)])),
+        Figure("all garbage collections", "ms", collecting, "this table", everything, share),
+    ]
+
+
+@contextmanager
+def _noting(pauses: list[float]) -> Iterator[None]:
+    """Note how long each garbage collection of the block takes, in milliseconds."""
+    started = 0.0
+
+    def note(phase: str, _: dict[str, int]) -> None:
+        nonlocal started
+        if phase == "start":
+            started = perf_counter()
+        else:
+            pauses.append((perf_counter() - started) * 1_000)
+
+    gc.callbacks.append(note)
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(note)
 
 
 async def _measure(index: Index, queries: list[list[bytes]]) -> list[Times]:

@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import sleep
 
@@ -24,7 +24,8 @@ def server(answer: bytes, pause: float = 0.0) -> Iterator[tuple[int, list[bytes]
 
         def talk(connection: socket.socket) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with connection, connection.makefile("rb") as stream:
+            # A closed loop ends while answers are under way.
+            with suppress(ConnectionError), connection, connection.makefile("rb") as stream:
                 while line := stream.readline():
                     length = 0
                     while line.strip():

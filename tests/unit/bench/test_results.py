@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.machine import BUSY
 from bench.results import (
     Figure,
     Goal,
@@ -29,7 +30,7 @@ FIGURE = Figure(
     goal=Goal("≤ echo + 1 ms", met=True),
 )
 TABLE = Table("latency", "Latency", (FIGURE,), {"records": 1000}, ("A | note.",))
-MACHINE = {"cores": "2"}
+MACHINE = {"cores": "2", "load_at_start": "0.1"}
 
 
 def test_kept_results_are_read_back_and_compared(tmp_path: Path) -> None:
@@ -59,7 +60,14 @@ def test_a_goal_is_met_from_its_limit_on() -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0, "0"), (0.99912, "0.9991"), (1234.5, "1,234"), (250.25, "250.2"), (1_000_000, "1,000,000")],
+    [
+        (0, "0"),
+        (0.12345, "0.1235"),
+        (1234.5, "1,234"),
+        (0.99953, "0.99953"),
+        (250.25, "250.2"),
+        (1_000_000, "1,000,000"),
+    ],
 )
 def test_values_show_the_digits_that_tell_something(value: float, shown: str) -> None:
     assert number(value) == shown
@@ -79,4 +87,21 @@ def test_the_page_names_machine_day_goal_and_floor() -> None:
         "| one connection, p50 | ms | 1.25 | 1 – 2 | echo | 0.5 | +0.75 ms | ≤ echo + 1 ms | yes |"
         in text
     )
-    assert "- Measured 2026-01-02 on: cores 2." in text
+    assert "All of it on one machine: cores 2." in text
+    assert "- Measured 2026-01-02, load at start 0.1." in text
+    assert BUSY not in text
+
+
+def test_the_page_warns_of_a_busy_machine() -> None:
+    document = {"latency": entry(TABLE, MACHINE | {"load_at_start": "1.5"}, "2026-01-02")}
+    assert BUSY in page(document, ["latency"])
+
+
+def test_tables_from_several_machines_name_their_own() -> None:
+    document = {
+        "latency": entry(TABLE, MACHINE, "2026-01-02"),
+        "load": entry(TABLE, MACHINE | {"cores": "64"}, "2026-01-03"),
+    }
+    text = page(document, ["load", "latency"])
+    assert "one machine" not in text
+    assert "Measured 2026-01-03 on cores 64, load at start 0.1." in text
