@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bench import CHECKOUT, indexes, machine, peer, results, show
 from bench.context import Run, Sizes
+from bench.progress import bar
 from bench.results import Table
 from bench.tables import (
     accuracy,
@@ -47,6 +47,7 @@ _LARGE, _USUAL, _SMALL = 1_000_000, 100_000, 5_000
 _DATA = "MPI_BENCH_DATA"
 _PAGE = CHECKOUT / "docs" / "performance.md"
 _FILES = 8_192
+_MADE_PER_SECOND = 10_000
 
 
 def main() -> int:
@@ -70,13 +71,14 @@ def main() -> int:
 def _measure(options: argparse.Namespace, file: Path, console: Console) -> int:
     """Print and keep each table as soon as it is there; answers the exit code."""
     names, sizes = options.what or list(TABLES), _sizes(options)
-    document, described = results.read(file), machine.describe()
+    document, python = results.read(file), peer.python(options.peers)
+    described = machine.describe() | peer.versions(python)
     _tell_machine(console, described)
     missed = failed = 0
-    with tempfile.TemporaryDirectory(prefix="mpi-bench-") as folder, _bar() as progress:
-        task = progress.add_task("", total=_seconds(names, sizes), label="")
+    with tempfile.TemporaryDirectory(prefix="mpi-bench-") as folder, bar() as progress:
+        task = progress.add_task("", total=_seconds(names, sizes), label="", took=0.0)
         data = Path(options.data).resolve() if options.data else None
-        run = Run(sizes, Path(folder), data, peer.python(options.peers), progress, task)
+        run = Run(sizes, Path(folder), data, python, progress, task)
         for name in names:
             table = _table(name, run, console)
             if table is None:
@@ -107,11 +109,12 @@ def _tell_machine(console: Console, described: dict[str, str]) -> None:
 
 
 def _build(records: int, console: Console) -> int:
-    with _bar() as progress:
-        task = progress.add_task("", total=records, label="making up the population")
+    with bar() as progress:
+        seconds = records / _MADE_PER_SECOND
+        task = progress.add_task("", total=seconds, label="making up the population")
 
         def advance(done: int, total: int) -> None:
-            progress.update(task, completed=done)
+            progress.update(task, completed=seconds * done / total)
             if done == total:
                 # From here on the load shows its own bar.
                 progress.stop()
@@ -188,21 +191,6 @@ def _seconds(names: list[str], sizes: Sizes) -> float:
         "latency": asked,
     }
     return sum(known[name] for name in names)
-
-
-def _bar() -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        BarColumn(20),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[label]}"),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-        refresh_per_second=2,
-    )
 
 
 def _allow_many_files() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from bench import indexes
 from bench.datasets import Dataset, by_record, truth_of
 from bench.indexes import Index, crosswalk
 from bench.processes import mpi
+from bench.progress import part
 from bench.scoring import Score, score
 
 
@@ -57,17 +57,15 @@ class Run:
         """Say what is being measured now."""
         self.progress.update(self.task, label=label)
 
-    @contextmanager
-    def share(self, label: str, seconds: float) -> Iterator[None]:
+    def share(self, label: str, seconds: float) -> AbstractContextManager[None]:
         """A part of the run that takes about so many seconds, for the time left."""
-        self.step(label)
-        yield
-        self.progress.advance(self.task, seconds)
+        return part(self.progress, self.task, label, seconds)
 
     def index(self) -> Index:
-        """The index that is queried: the kept one, or a new one when none is kept or code has changed.
+        """The index that is queried: the kept one, or a new one when none is kept.
 
-        A million records are never loaded in passing: they are taken as kept.
+        Up to the size of the load table code that has changed makes a new one too; a larger one would take too long,
+        its tables tell that it is old.
         """
         return self.fresh(self.sizes.records, reload=False)
 

@@ -13,6 +13,7 @@ from bench import CHECKOUT
 
 ENVIRONMENT = CHECKOUT / ".venv-bench"
 _SCRIPTS = CHECKOUT / "bench" / "peers"
+_MEASURED = ("splink", "duckdb", "recordlinkage")
 MISSING = "The peers are not installed: `make bench` does that, or name their Python with --peers."
 
 
@@ -43,6 +44,15 @@ def python(named: str | None) -> Path | None:
     """The Python that has the peers, as named or as ``make bench`` made it; None when there is none."""
     path = Path(named) if named else ENVIRONMENT / "bin" / "python"
     return path if path.exists() else None
+
+
+def versions(interpreter: Path | None) -> dict[str, str]:
+    """Which versions of the peers run beside us; empty without them."""
+    if interpreter is None:
+        return {}
+    ask = f"from importlib.metadata import version; print(*map(version, {_MEASURED}))"
+    told = subprocess.run([interpreter, "-c", ask], capture_output=True, text=True, check=False)
+    return dict(zip(_MEASURED, told.stdout.split(), strict=False))
 
 
 @contextmanager
