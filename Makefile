@@ -8,6 +8,8 @@ CODE := $(wildcard src tests bench scripts)
 TESTS := tests/
 JOBS := 2
 PROFILES := .profiles
+# The tools that benches compare with; they never meet what the service needs.
+PEERS := .venv-bench
 DURATION := 30
 
 .PHONY: help
@@ -45,8 +47,14 @@ format: install ## Mend what ruff and black can mend by themselves
 	$(BIN)/black $(CODE)
 
 .PHONY: bench
-bench: install ## Run the benches and print their tables (ARGS=…)
+bench: install $(PEERS)/.installed ## Measure, beside floors and rivals; print tables (ARGS=…)
 	@$(BIN)/python -m bench $(ARGS)
+
+$(PEERS)/.installed: requirements-bench.txt
+	@echo "Installing what the benches compare with into $(PEERS)"
+	@$(BIN)/python -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@touch $@
 
 .PHONY: profile
 profile: install ## Record a flame graph with py-spy: of a new service, or of PID=…
@@ -67,5 +75,5 @@ constraints: ## Resolve constraints.txt anew; pins that fit are kept, unless UPG
 
 .PHONY: clean
 clean: ## Remove the environment and every cache; no data is touched
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv $(PEERS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	rm -rf .coverage htmlcov build dist site $(PROFILES)

@@ -69,7 +69,14 @@ def _unpinned(requirement: Requirement) -> Requirement:
 
 
 @pytest.mark.parametrize(
-    "name", ["constraints.txt", "requirements.txt", "requirements-dev.txt", "Makefile"]
+    "name",
+    [
+        "constraints.txt",
+        "requirements.txt",
+        "requirements-dev.txt",
+        "requirements-bench.txt",
+        "Makefile",
+    ],
 )
 def test_what_installs_the_service_names_no_registry(checkout: Path, name: str) -> None:
     text = (checkout / name).read_text("utf-8").replace("http://127.0.0.1", "")

@@ -1,0 +1,149 @@
+"""The real processes under measurement: ``mpi`` commands and servers, with their memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from bench import CHECKOUT
+
+_MPI = "from mpi.cli import main; raise SystemExit(main())"
+_FOREIGN = (
+    "MPI_",
+    "VERATO_",
+    "REDIS_",
+    "MONGODB_",
+    "MONGO_",
+    "LOG_LEVEL",
+    "CACHE_TTL",
+    "BATCH_SIZE",
+)
+_START = 120.0
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a command printed, and the most memory it held (bytes)."""
+
+    output: str
+    peak: int
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The output of a command with ``--json``."""
+        found: dict[str, Any] = json.loads(self.output)
+        return found
+
+
+def environment(database: Path) -> dict[str, str]:
+    """The surroundings of a measured process: no setting of whoever runs the bench reaches it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    return kept | {"MPI_SQLITE_PATH": str(database), "XDG_DATA_HOME": str(database.parent)}
+
+
+def mpi(arguments: Sequence[str], database: Path, *, shown: bool = False) -> Finished:
+    """Run an ``mpi`` command on an embedded index to its end. ``shown``: its progress is seen.
+
+    Raises:
+        RuntimeError: the command failed; its last words are repeated.
+    """
+    command = [sys.executable, "-c", _MPI, *arguments]
+    with tempfile.TemporaryFile() as words:
+        process = subprocess.Popen(
+            command,
+            env=environment(database),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=None if shown else words,
+            text=True,
+        )
+        with process:
+            assert process.stdout is not None
+            output = process.stdout.read()
+            peak = _reap(process)
+        if process.returncode:
+            words.seek(0)
+            said = words.read().decode(errors="replace").strip()[-400:]
+            raise RuntimeError(f"`mpi {arguments[0]}` failed ({process.returncode}): {said}")
+    return Finished(output, peak)
+
+
+def _reap(process: subprocess.Popen[str]) -> int:
+    """Wait for a child in the one way that also tells its own peak memory."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_maxrss * _MAXRSS_UNIT
+
+
+@dataclass(slots=True)
+class Server:
+    """A running server. ``peak`` (bytes) is known once it has stopped."""
+
+    port: int
+    peak: int = 0
+
+
+@contextmanager
+def serving(command: Sequence[str], env: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Run a server (``PORT`` in the command stands for a free port) until the block ends.
+
+    Raises:
+        RuntimeError: it does not answer.
+    """
+    server = Server(_free_port())
+    filled = [part.replace("PORT", str(server.port)) for part in command]
+    process = subprocess.Popen(
+        [sys.executable, *filled], cwd=CHECKOUT, env=env, stderr=subprocess.DEVNULL, text=True
+    )
+    with process:
+        try:
+            _await(server.port, process)
+            yield server
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                server.peak = _reap(process)
+
+
+def mpi_server() -> list[str]:
+    """The command that serves an embedded index with one worker."""
+    return ["-c", _MPI, "serve", "--embedded", "--workers", "1", "--port", "PORT"]
+
+
+def beside(kind: str) -> list[str]:
+    """The command of an application of :mod:`bench.servers`."""
+    return ["-m", "bench.servers", kind, "PORT"]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _await(port: int, process: subprocess.Popen[str]) -> None:
+    deadline = monotonic() + _START
+    while monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError("a server stopped before it answered")
+        connection = HTTPConnection("127.0.0.1", port, timeout=5)
+        with suppress(OSError, HTTPException):
+            connection.request("GET", "/health/live")
+            connection.getresponse().read()
+            return
+        connection.close()
+        sleep(0.05)
+    raise RuntimeError("a server did not answer in time")

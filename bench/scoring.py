@@ -1,0 +1,106 @@
+"""How right a partition into persons is, given who is who.
+
+Pairwise figures count pairs of records; B³ (Bagga and Baldwin 1998) averages over records how pure and how complete
+the person of each is, so that one large wrong merge does not outweigh everything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+STRANGER = "stranger"
+"""The relation of two people of whom none is recorded."""
+
+Partition = Mapping[str, Hashable]
+"""Record to person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Shares from 0 to 1. ``lost`` records stand in the truth and nowhere in the answer; each counts as alone."""
+
+    records: int
+    true_pairs: int
+    lost: int
+    precision: float
+    recall: float
+    b3_precision: float
+    b3_recall: float
+
+    @property
+    def b3(self) -> float:
+        """The harmonic mean of B³ precision and recall."""
+        return 2 * self.b3_precision * self.b3_recall / (self.b3_precision + self.b3_recall)
+
+
+def score(truth: Partition, found: Partition) -> Score:
+    """Compare a partition with the truth; records that the truth does not know are left out.
+
+    Raises:
+        ValueError: the truth is empty.
+    """
+    if not truth:
+        raise ValueError("there is nothing to score")
+    answer = _answer(truth, found)
+    together = Counter((answer[record], person) for record, person in truth.items())
+    groups, people = Counter(answer.values()), Counter(truth.values())
+    right, claimed, true = _pairs(together), _pairs(groups), _pairs(people)
+    size = len(truth)
+    return Score(
+        records=size,
+        true_pairs=true,
+        lost=len(truth.keys() - found.keys()),
+        precision=right / claimed if claimed else 1.0,
+        recall=right / true if true else 1.0,
+        b3_precision=sum(n * n / groups[group] for (group, _), n in together.items()) / size,
+        b3_recall=sum(n * n / people[person] for (_, person), n in together.items()) / size,
+    )
+
+
+def _answer(truth: Partition, found: Partition) -> dict[str, Hashable]:
+    # A lost record is a person of its own, unlike any that was found.
+    return {record: found.get(record, ("lost", record)) for record in truth}
+
+
+def _pairs(groups: Counter[tuple[Hashable, Hashable]] | Counter[Hashable]) -> int:
+    return sum(n * (n - 1) // 2 for n in groups.values())
+
+
+@dataclass(frozen=True, slots=True)
+class WrongMerges:
+    """Persons that hold records of several people, and the relations of those people."""
+
+    persons: int
+    wrong: int
+    relations: Counter[str]
+
+    @property
+    def per_100k(self) -> float:
+        """Wrongly merged persons per 100,000 persons."""
+        return 100_000 * self.wrong / self.persons
+
+
+def wrong_merges(
+    truth: Partition, found: Partition, related: Iterable[tuple[str, str, str]] = ()
+) -> WrongMerges:
+    """Which persons are two people or more. ``related`` names pairs of people and how they are related."""
+    members: dict[Hashable, set[Hashable]] = defaultdict(set)
+    for record, person in _answer(truth, found).items():
+        members[person].add(truth[record])
+    merged = [people for people in members.values() if len(people) > 1]
+    pairs = {frozenset(pair) for people in merged for pair in combinations(people, 2)}
+    return WrongMerges(len(members), len(merged), _relations(pairs, related))
+
+
+def _relations(
+    pairs: set[frozenset[Hashable]], related: Iterable[tuple[str, str, str]]
+) -> Counter[str]:
+    named = {
+        pair: relation
+        for one, other, relation in related
+        if (pair := frozenset[Hashable]((one, other))) in pairs
+    }
+    return Counter(named.get(pair, STRANGER) for pair in pairs)

@@ -1,0 +1,88 @@
+"""One new record against everything that is known, beside Splink on the same records."""
+
+from __future__ import annotations
+
+from itertools import islice
+from statistics import median
+
+import orjson
+
+from bench.context import Run
+from bench.generator import Order, generate
+from bench.peer import MISSING, Peer, peer
+from bench.processes import environment, mpi_server, serving
+from bench.queries import Patient, altered
+from bench.results import Figure, Table, at_least, faster, times
+from bench.statistics import Spread
+
+_GOAL, _GOAL_RECORDS = 200.0, 1_000_000
+_ASKED_EACH = 20
+_IDENTITY = "source || '|' || source_id"
+
+
+def table(run: Run) -> Table:
+    """In each round some records over HTTP, one after the other, and one by Splink's ``predict_between``."""
+    index = run.index()
+    count = run.sizes.rounds * _ASKED_EACH
+    patients = list(islice(altered(index.population, index.records), count + _ASKED_EACH))
+    bodies = run.folder / "single.ndjson"
+    lines = (orjson.dumps({"patient_data": patient, "enroll": False}) for patient in patients)
+    bodies.write_bytes(b"\n".join(lines) + b"\n")
+    with serving(mpi_server(), environment(index.database)) as service:
+        if run.peers is None:
+            rounds = range(run.sizes.rounds + 1)
+            ours = [_ask(service.port, str(bodies), number) for number in rounds]
+            theirs: list[float] = []
+        else:
+            with peer(run.peers, "splink_peer.py") as splink:
+                run.step(f"one new record: Splink reads {index.records:,} records")
+                file = str(index.population)
+                splink.ask({"do": "open", "file": file, "identity": _IDENTITY})
+                ours, theirs = _rounds(run, service.port, str(bodies), patients, splink)
+    # The first round warms both up.
+    mine = Spread.of(ours[1:])
+    rival = Spread.of(theirs[1:]) if theirs else None
+    ratio = faster(mine, rival) if rival else None
+    figure = Figure(
+        what=f"one new record against {index.records:,}",
+        unit="ms",
+        ours=mine,
+        beside="Splink 5 predict_between" if rival else "",
+        theirs=rival,
+        against=times(ratio) if ratio else "",
+        goal=at_least(ratio, _GOAL) if ratio and index.records >= _GOAL_RECORDS else None,
+    )
+    notes = [
+        "Ours is the whole request over HTTP on the durable index, one at a time; Splink's time starts with the record "
+        "registered in DuckDB and ends with the pairs fetched. It was trained on a sample beforehand.",
+        index.age_note,
+        "" if run.peers else MISSING,
+    ]
+    return Table(
+        "single",
+        "One new record",
+        (figure,),
+        {"records": index.records, "rounds": run.sizes.rounds},
+        tuple(filter(None, notes)),
+    )
+
+
+def _rounds(
+    run: Run, port: int, bodies: str, patients: list[Patient], splink: Peer
+) -> tuple[list[float], list[float]]:
+    ours, theirs = [], []
+    for number in range(run.sizes.rounds + 1):
+        with run.share(f"one new record: round {number}", 2):
+            ours.append(_ask(port, bodies, number))
+            answer = splink.ask({"do": "query", "patient": patients[number * _ASKED_EACH]})
+            theirs.append(answer["seconds"] * 1000)
+    return ours, theirs
+
+
+def _ask(port: int, bodies: str, number: int) -> float:
+    """The median time of a few queries, one after the other, in milliseconds."""
+    rate = 50
+    order = Order(
+        port, "/mpi/match", bodies, number * _ASKED_EACH, 1, _ASKED_EACH / rate, float(rate)
+    )
+    return median(generate(order).latencies)
