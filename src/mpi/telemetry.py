@@ -67,6 +67,13 @@ class Metrics:
         self._counters = {
             name: Counter(name, text, registry=self.registry) for name, text in _COUNTERS.items()
         }
+        self._hits, self._misses = (
+            Counter(name, text, ("tier",), registry=self.registry)
+            for name, text in (
+                ("mpi_cache_hits_total", "Queries answered from a tier of the cache."),
+                ("mpi_cache_misses_total", "Queries that a tier of the cache could not answer."),
+            )
+        )
         self._decisions = Counter(
             "mpi_decisions_total", "Answers to submissions.", ("status",), registry=self.registry
         )
@@ -92,12 +99,20 @@ class Metrics:
             self._timers[method, route] = timer
         timer.observe(seconds)
 
+    def cache_hit(self, tier: str) -> None:
+        """Count one query that a tier answered."""
+        self._hits.labels(tier).inc()
+
+    def cache_missed(self, tier: str) -> None:
+        """Count one query that a tier could not answer."""
+        self._misses.labels(tier).inc()
+
     def decided(self, status: str) -> None:
         """Count one answer to a submission by its status."""
         self._decisions.labels(status).inc()
 
     def count(self, name: str, amount: int = 1) -> None:
-        """Add to one of the counters that the heart reports, such as ``mpi_cache_hits_total``."""
+        """Add to one of the counters that the heart reports, such as ``mpi_conflicts_total``."""
         self._counters[name].inc(amount)
 
     def render(self) -> bytes:
@@ -123,8 +138,6 @@ def _forget_dead(folder: Path) -> None:
 
 
 _COUNTERS = {
-    "mpi_cache_hits_total": "Queries answered from the cache.",
-    "mpi_cache_misses_total": "Queries that the cache could not answer.",
     "mpi_blocks_narrowed_total": "Blocks too large to read whole, narrowed by a further trait.",
     "mpi_conflicts_total": "Commits repeated because the neighbourhood changed meanwhile.",
     "mpi_batch_rows_total": "Rows of batches answered, errors included.",

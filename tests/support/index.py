@@ -12,6 +12,7 @@ from mpi.domain.record import RecordKey, Submission
 from mpi.domain.registration import read_flat
 from mpi.errors import MpiError
 from mpi.matching.model import load_default_model
+from mpi.providers.internal import InternalProvider
 from mpi.service.answers import MatchAnswer
 from mpi.service.index import MasterPatientIndex
 from mpi.service.stewardship import Stewardship
@@ -115,7 +116,14 @@ async def indexing(folder: Path, enroll: str = "identified") -> AsyncIterator[In
     store = open_store(folder / "index.sqlite3", b"fingerprint")
     clock = Clock()
     mpi = MasterPatientIndex(
-        store=store, model=MODEL, hmac_key=b"k" * 32, clock=clock, enroll=enroll, batch_size=3
+        store=store,
+        provider=InternalProvider(store, MODEL, narrowed=lambda _: None),
+        model=MODEL,
+        recall=None,
+        hmac_key=b"k" * 32,
+        clock=clock,
+        enroll=enroll,
+        batch_size=3,
     )
     try:
         yield Index(mpi, Stewardship(store=store, clock=clock), store)

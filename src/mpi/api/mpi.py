@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from mpi.api.problems import problem, responses
-from mpi.api.rendering import answer, body_of, container, fields_of, request_id
+from mpi.api.rendering import answer, body_of, container, fields_of, kept_answer, request_id
 from mpi.api.requests import BatchRequest, ExplainRequest, MatchRequest, SearchRequest
 from mpi.api.schemas import (
     JOHN_SMITH,
@@ -42,9 +42,13 @@ _EXAMPLE = {"patient_data": JOHN_SMITH, "source": "HOSP-A", "source_id": "0042"}
 )
 async def match(request: Request) -> Response:
     """Enrolls when `source` and `source_id` are given (see `MPI_ENROLL`); otherwise only asks."""
-    asked = parse_match(await request.body())
-    parts = container(request)
-    who = principal(request)
+    body = await request.body()
+    parts, who = container(request), principal(request)
+    if parts.recall is not None and (kept := await parts.recall.find(body)) is not None:
+        who.require("read")
+        parts.metrics.decided(kept.status)
+        return kept_answer(request, kept, parts.recall.tier)
+    asked = parse_match(body)
     enrolls = parts.index.enrolls(named=asked.submission.key is not None, wish=asked.enroll)
     who.require("submit" if enrolls else "read")
     found = await parts.index.resolve(
@@ -53,6 +57,7 @@ async def match(request: Request) -> Response:
         explain=asked.explain,
         actor=who.name,
         warnings=asked.warnings,
+        form=body,
     )
     parts.metrics.decided(found.status)
     return answer(replace(found, request_id=request_id(request)))

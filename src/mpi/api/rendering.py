@@ -14,6 +14,7 @@ from starlette.responses import Response
 from mpi.api.middleware import REQUEST_ID
 from mpi.bootstrap import Container
 from mpi.errors import PreconditionFailed
+from mpi.ports import KeptAnswer
 
 _ETAG = re.compile(r'(?:W/)?"(\d{1,15})"')
 JSON = "application/json"
@@ -34,6 +35,16 @@ def answer(value: object, *, etag: int | None = None) -> Response:
     """A value of the service as JSON; ``etag`` is the version that ``If-Match`` may name later."""
     headers = {} if etag is None else {"ETag": f'"{etag}"'}
     return Response(orjson.dumps(value), headers=headers, media_type=JSON)
+
+
+def kept_answer(request: Request, kept: KeptAnswer, tier: str) -> Response:
+    """An answer from the cache, completed with what belongs to this request alone."""
+    own = {
+        "served_from": tier,
+        "processing_time_ms": 0.0,
+        "request_id": request_id(request),
+    }
+    return Response(orjson.dumps(own)[:-1] + b"," + kept.body[1:], media_type=JSON)
 
 
 def fields_of(value: Any) -> dict[str, Any]:

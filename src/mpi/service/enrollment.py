@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mpi.domain.identity import (
@@ -22,10 +23,9 @@ from mpi.domain.record import RecordKey, RecordStatus
 from mpi.errors import ConcurrentChange, PreconditionFailed
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.comparison import distinct_traits
-from mpi.matching.decision import Decision, Outcome, ScoredPerson, decide, fits
-from mpi.matching.model import Model
+from mpi.matching.decision import Decision, Outcome
 from mpi.matching.record import StandardRecord
-from mpi.ports import IdentityHistory, IdentityStore
+from mpi.ports import IdentityHistory, IdentityStore, Provider, Resolution
 
 Moves = tuple[RecordMove, ...]
 Retired = tuple[tuple[str, str | None], ...]
@@ -36,11 +36,11 @@ _LONGEST_WAIT_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """What became of a registration: its person, the decision, and the event (None for a replay)."""
+    """What became of a registration: its person, what the provider found, and the event (None for a replay)."""
 
     mpi_id: str | None
     status: str
-    decision: Decision | None
+    found: Resolution | None
     committed: Committed | None
     task_id: str | None
     provisional: bool = False
@@ -48,11 +48,12 @@ class Enrolled:
 
 @dataclass(frozen=True, slots=True)
 class Enrollment:
-    """Registers and updates records in a store."""
+    """Registers and updates records in a store. ``conflict`` is told of every commit that came too late."""
 
     store: IdentityStore
     history: IdentityHistory
-    model: Model
+    provider: Provider
+    conflict: Callable[[], None]
 
     async def register(
         self, record: StoredRecord, keys: BlockingKeys, *, actor: str, if_match: int | None = None
@@ -66,6 +67,7 @@ class Enrollment:
             try:
                 return await self._attempt(record, keys, actor, if_match)
             except ConcurrentChange:
+                self.conflict()
                 wait_s = random.uniform(0, _LONGEST_WAIT_S)  # noqa: S311 - spreads retries
                 await asyncio.sleep(wait_s)
         return await self._attempt(record, keys, actor, if_match)
@@ -85,13 +87,9 @@ class Enrollment:
         self, record: StoredRecord, keys: BlockingKeys, actor: str, kind: EventKind | None
     ) -> Enrolled:
         """A record without a person: link, review or mint."""
-        around = await self.store.candidates(keys)
-        size = around.index_size
-        decision = decide(
-            record.standard, record.key, around.persons, around.assertions, self.model, size
-        )
-        people = {person.mpi_id: person for person in around.persons}
-        survivor, moves, retired = _placement(record.key, None, decision, people)
+        found = await self.provider.resolve(record, keys)
+        people = {person.mpi_id: person for person in found.persons}
+        survivor, moves, retired = _placement(record.key, None, found.decision, people)
         default = EventKind.CREATED if survivor == NEW_PERSON else EventKind.LINKED
         change = IdentityChange(
             kind=kind or default,
@@ -100,12 +98,12 @@ class Enrollment:
             record=record,
             moves=moves,
             retire=retired,
-            tasks=_tasks(record.key, decision),
-            position=around.position,
+            tasks=_tasks(record.key, found.decision),
+            position=found.position,
             guard_keys=record.blocking_keys,
         )
         committed = await self.store.commit(change)
-        return _enrolled(decision, committed)
+        return _enrolled(found, committed)
 
     async def _update(
         self, record: StoredRecord, keys: BlockingKeys, actor: str, current: StoredRecord
@@ -159,33 +157,18 @@ class Enrollment:
         self, record: StoredRecord, keys: BlockingKeys, actor: str, current: StoredRecord
     ) -> Enrolled:
         """A new version: a record among others stays and may raise a task, a record alone may join another person."""
-        around = await self.store.candidates(keys)
         person = await self.store.person(_owner(current))
         if person is None:
             raise ConcurrentChange("the person of the record went away meanwhile")
-        others = replace(person, records=tuple(r for r in person.records if r.key != record.key))
-        if others.records:
-            scored = fits(
-                record.standard,
-                record.key,
-                others,
-                around.assertions,
-                self.model,
-                around.index_size,
-            )
-            decision = _staying(scored, self.model)
-            moves: Moves = ()
-            retired: Retired = ()
-            tasks = _update_tasks(record.key, decision)
+        found = await self.provider.resolve(record, keys, home=person)
+        moves: Moves = ()
+        retired: Retired = ()
+        if len(person.records) > 1:
+            tasks = _update_tasks(record.key, found.decision)
         else:
-            known = [p for p in around.persons if p.mpi_id != person.mpi_id]
-            size = around.index_size
-            decision = decide(
-                record.standard, record.key, known, around.assertions, self.model, size
-            )
-            people = {p.mpi_id: p for p in known} | {person.mpi_id: person}
-            moves, retired = _joining(person, decision, people)
-            tasks = _tasks(record.key, decision)
+            people = {p.mpi_id: p for p in (*found.persons, person)}
+            moves, retired = _joining(person, found.decision, people)
+            tasks = _tasks(record.key, found.decision)
         change = IdentityChange(
             kind=EventKind.UPDATED,
             at=record.received_at,
@@ -194,7 +177,7 @@ class Enrollment:
             moves=moves,
             retire=retired,
             tasks=tasks,
-            position=around.position,
+            position=found.position,
             guard_keys=record.blocking_keys,
             expected_versions=((person.mpi_id, person.version),),
         )
@@ -202,7 +185,7 @@ class Enrollment:
             committed = await self.store.commit(change)
         except PreconditionFailed as error:
             raise ConcurrentChange("the person changed meanwhile") from error
-        enrolled = _enrolled(decision, committed)
+        enrolled = _enrolled(found, committed)
         status = "review" if tasks else "matched"
         mine = await self.store.record(record.key)
         return replace(enrolled, status=status, mpi_id=mine.mpi_id if mine else None)
@@ -261,13 +244,6 @@ def _update_tasks(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:
     return (NewTask(TaskKind.UPDATE, key, (best.mpi_id,), best.weight, "no_longer_fits"),)
 
 
-def _staying(scored: ScoredPerson, model: Model) -> Decision:
-    """An update never silently leaves a person with other records; what no longer fits is a task."""
-    fitting = scored.weight >= model.thresholds.review and not scored.vetoes
-    outcome = Outcome.LINK if fitting or scored.same_assertion else Outcome.REVIEW
-    return Decision(outcome, scored.mpi_id, scored, ())
-
-
 def _overlays(before: StandardRecord, after: StandardRecord) -> bool:
     """Whether a new version is plainly another patient: birth date and given name both changed beyond spelling.
 
@@ -277,9 +253,9 @@ def _overlays(before: StandardRecord, after: StandardRecord) -> bool:
     return {"given", "dob"} <= stranger or {"given", "family", "ssn"} <= stranger
 
 
-def _enrolled(decision: Decision, committed: Committed) -> Enrolled:
+def _enrolled(found: Resolution, committed: Committed) -> Enrolled:
     status = {Outcome.LINK: "matched", Outcome.REVIEW: "review", Outcome.NEW: "created"}[
-        decision.outcome
+        found.decision.outcome
     ]
     task = committed.task_ids[0] if committed.task_ids else None
-    return Enrolled(committed.mpi_id, status, decision, committed, task)
+    return Enrolled(committed.mpi_id, status, found, committed, task)
