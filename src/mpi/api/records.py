@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mpi.api.problems import responses
-from mpi.api.rendering import answer, body_of, container, if_match, request_id
+from mpi.api.rendering import answer, body, body_of, container, if_match, request_id
 from mpi.api.requests import RegisterRequest
 from mpi.api.schemas import (
     JOHN_SMITH,
@@ -88,7 +88,7 @@ async def put_record(request: Request, source: Source, source_id: SourceId) -> R
     """Repeating the same content changes nothing (`event_id: null`). Honours `If-Match`."""
     who = principal(request)
     who.require("submit")
-    asked = parse_registration(await request.body(), record_key(source, source_id))
+    asked = parse_registration(body(request), record_key(source, source_id))
     found = await container(request).index.resolve(
         asked.submission,
         enroll=True,
