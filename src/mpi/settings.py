@@ -57,7 +57,9 @@ class Settings(BaseSettings):
     )
     store: Literal["mongodb", "sqlite"] = _named("MPI_STORE", "mongodb", "mongodb or sqlite")
     cache: Annotated[tuple[Literal["memory", "redis", "mongodb"], ...], NoDecode] = _named(
-        "MPI_CACHE", ("memory", "redis", "mongodb"), "a list of the tiers memory,redis,mongodb"
+        "MPI_CACHE",
+        ("memory", "redis", "mongodb"),
+        "a list of the tiers memory,redis,mongodb, or empty for no cache",
     )
 
     redis_host: str = _named("REDIS_HOST", "localhost", "a host name")
@@ -146,6 +148,8 @@ def read_settings(overrides: Mapping[str, str] | None = None) -> Settings:
         ConfigurationError: one sentence that names the first wrong setting and what it may be.
     """
     given: dict[str, Any] = dict(overrides or {})
+    if os.environ.get("MPI_CACHE") == "":  # a list may be empty; other empty variables are unset
+        given.setdefault("MPI_CACHE", "")
     try:
         return Settings(**given)
     except ValidationError as error:

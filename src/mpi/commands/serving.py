@@ -23,6 +23,7 @@ from mpi.errors import ConfigurationError
 from mpi.settings import Settings, check_released, read_settings
 from mpi.telemetry import MULTIPROCESS, configure_logging
 
+_PROTOCOL = "mpi.api.transport:Protocol"
 APPLICATION = "mpi.api.app:from_environment"
 _BACKLOG = 2048
 
@@ -120,7 +121,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         factory=True,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http=_PROTOCOL,
         lifespan="on",
         log_config=None,
         access_log=False,
