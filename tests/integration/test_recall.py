@@ -250,6 +250,30 @@ async def test_an_answer_ends_when_the_provider_says_so(tmp_path: Path) -> None:
             assert (await index.ask(MARGA)).served_from == served_from
 
 
+class _Failing(Gate):
+    """Cannot answer its third call."""
+
+    async def resolve(
+        self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None
+    ) -> Resolution:
+        if self.calls == 2:
+            self.error = StoreUnavailable("away")
+        try:
+            return await super().resolve(record, keys, home)
+        finally:
+            self.error = None
+
+
+async def test_a_batch_that_is_given_up_leaves_nothing_in_the_cache(tmp_path: Path) -> None:
+    """What its queries saw may never have happened; the next commit gets the numbers of its events."""
+    async with indexing(tmp_path, cache=memory(), around=_Failing) as index:
+        await kept(index, OTTO)
+        with pytest.raises(StoreUnavailable):
+            await index.batch(submission(MARGA, "1"), submission(OTTO), submission(OTTO, "9"))
+        made = await index.add(OTTO, "2")
+        assert (await index.ask(OTTO)).mpi_id == made.mpi_id
+
+
 @asynccontextmanager
 async def gating(folder: Path, *, with_answer: bool) -> AsyncIterator[tuple[Index, Gate]]:
     gates: list[Gate] = []
