@@ -51,6 +51,12 @@ class Gate:
     def open(self) -> None:
         self._open.set()
 
+    def open_for_others(self) -> asyncio.Event:
+        """Let everybody pass who comes from now on; who waits already goes on when the event is set."""
+        before, self._open = self._open, asyncio.Event()
+        self._open.set()
+        return before
+
     async def reached(self) -> None:
         """Wait until one more has come to the gate."""
         async with asyncio.timeout(5):
@@ -68,8 +74,9 @@ class Gate:
         return found
 
     async def _pass(self) -> None:
+        gate = self._open
         self._waiting.release()
-        await self._open.wait()
+        await gate.wait()
         if self.error is not None:
             raise self.error
 
