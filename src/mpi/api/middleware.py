@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mpi.api.deadlines import Deadlines
 from mpi.api.problems import RequestTimeout, UnsupportedMediaType, problem_response
 from mpi.errors import DeadlineExceeded, MpiError, PayloadTooLarge
 from mpi.telemetry import Metrics, place_of
@@ -28,7 +29,6 @@ ROUTE = "mpi.route"
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _UNROUTED = "(no route)"
 _CLIENT_LEFT = 499
-_MOST_OF_IT = 0.99
 _JSON = (b"content-type", b"application/json")
 
 log = structlog.get_logger(__name__)
@@ -153,36 +153,32 @@ class Bounds:
     ) -> None:
         self._app = app
         self._limit = body_limit
-        self._timeout = timeout
+        self._deadlines = Deadlines(timeout)
         self._untimed = untimed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; a body too large, too slow or of another type is an ``MpiError``."""
-        if scope["type"] != "http":
+        task = asyncio.current_task()
+        if scope["type"] != "http" or task is None:
             await self._app(scope, receive, send)
             return
         scope[BODY] = None
-        # One timer for both parts: setting another costs as much as finding a cached answer.
-        timer = asyncio.timeout(self._timeout)
+        self._deadlines.start(task)
         try:
-            async with timer:
-                scope[BODY] = await self._body(scope, receive) if _has_body(scope) else b""
-                self._restart(timer, scope)
-                await self._app(scope, _replay(scope[BODY], receive), send)
-        except TimeoutError:
-            if not timer.expired():
+            scope[BODY] = await self._body(scope, receive) if _has_body(scope) else b""
+            if scope["path"] in self._untimed:
+                self._deadlines.release(task)
+            else:
+                self._deadlines.start(task)
+            await self._app(scope, _replay(scope[BODY], receive), send)
+        except asyncio.CancelledError:
+            if not self._deadlines.has_ended(task):
                 raise
             if scope[BODY] is None:
                 raise RequestTimeout("the body did not arrive in time") from None
             raise DeadlineExceeded("the request took too long; it is safe to repeat") from None
-
-    def _restart(self, timer: asyncio.Timeout, scope: Scope) -> None:
-        """Give the work its own time, where the body took a noticeable part of the first."""
-        now, ends = asyncio.get_running_loop().time(), timer.when()
-        if scope["path"] in self._untimed:
-            timer.reschedule(None)
-        elif ends is not None and ends - now < self._timeout * _MOST_OF_IT:
-            timer.reschedule(now + self._timeout)
+        finally:
+            self._deadlines.release(task)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         _check_media_type(scope)
