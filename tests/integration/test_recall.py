@@ -380,6 +380,34 @@ async def test_an_answer_computed_before_a_change_is_not_kept_after_it(tmp_path:
         assert (await index.ask(MARGA)).mpi_id == made.mpi_id
 
 
+async def test_a_registration_that_came_too_late_is_decided_again_and_counted(
+    tmp_path: Path,
+) -> None:
+    async with gating(tmp_path, with_answer=True) as (index, gate), indexing(tmp_path) as neighbour:
+        gate.close()
+        late = asyncio.create_task(index.add(MARGA, "1"))
+        await gate.reached()
+        made = await neighbour.add(MARGA, "2")
+        gate.open()
+        assert (await late).mpi_id == made.mpi_id
+        assert gate.calls == 2
+        assert index.told["conflict"] == 1
+
+
+@pytest.mark.parametrize("calls", [1, 2], ids=["new", "replayed"])
+async def test_a_registration_with_explanation_is_decided_once(
+    gated: tuple[Index, Gate], calls: int
+) -> None:
+    index, gate = gated
+    await index.add(MARGA, "1")
+    gate.calls = 0
+    for _ in range(calls):
+        answer = await index.mpi.resolve(submission(MARGA, "2"), explain=True, actor="ada")
+        assert answer.explanation is not None
+        assert {row.record for row in answer.explanation.rows if row.record} == {("lab", "1")}
+    assert gate.calls == calls
+
+
 async def test_a_commit_of_another_process_ends_the_answers_that_rest_on_it(
     tmp_path: Path,
 ) -> None:
