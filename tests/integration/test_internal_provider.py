@@ -55,6 +55,19 @@ async def test_a_new_record_is_compared_with_everybody(bench: Bench) -> None:
     assert found.position == await bench.index.store.position()
 
 
+async def test_what_people_said_of_a_record_counts_even_when_it_is_only_asked_about(
+    bench: Bench,
+) -> None:
+    await bench.index.add(MARGA, "1")
+    await bench.index.add(OTTO, "2")
+    await bench.index.stewards.assert_pair(
+        "not-same", key("1"), key("2"), reason="seen", actor="ada"
+    )
+    answer = await bench.index.mpi.resolve(submission(MARGA, "2"), enroll=False, actor="ada")
+    assert (answer.status, answer.mpi_id) != ("matched", await bench.mpi_id("1"))
+    assert "not_same_assertion" in {v for c in answer.candidates for v in c.vetoes}
+
+
 async def test_a_record_alone_in_its_person_is_compared_with_everybody_else(bench: Bench) -> None:
     await bench.index.add(MARGA, "1")
     home = await bench.index.store.person(await bench.mpi_id("1"))

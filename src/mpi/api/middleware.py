@@ -24,6 +24,7 @@ from mpi.errors import DeadlineExceeded, MpiError, PayloadTooLarge
 from mpi.telemetry import Metrics, place_of
 
 BODY = "mpi.body"
+_HEADERS = "mpi.headers"
 REQUEST_ID = "mpi.request_id"
 ROUTE = "mpi.route"
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -37,12 +38,12 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 Kept = Callable[[Scope], Awaitable[bytes | None]]
 
 
-def header(scope: Scope | Message, name: bytes) -> bytes | None:
-    """The first value of a header of a request or an answer; ``name`` in lower case."""
-    for key, value in scope["headers"]:  # a generator would take thrice as long
-        if key == name:
-            return bytes(value)
-    return None
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first value of a request header; ``name`` in lower case."""
+    known: dict[bytes, bytes] | None = scope.get(_HEADERS)
+    if known is None:  # several layers ask for several headers each
+        known = scope[_HEADERS] = dict(reversed(scope["headers"]))
+    return known.get(name)
 
 
 class Edge:
@@ -129,7 +130,8 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
-            added = _ADDED if header(message, b"cache-control") else _ADDED_UNSTORED
+            chosen = any(name == b"cache-control" for name, _ in message["headers"])
+            added = _ADDED if chosen else _ADDED_UNSTORED
             message["headers"] = [*message["headers"], (b"x-request-id", self._request_id), *added]
         await self._send(message)
 
