@@ -11,6 +11,8 @@ from mpi.errors import MpiError
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Explanation
 from mpi.ports import Provider, Resolution
+from mpi.service.answers import MatchAnswer
+from tests.support.index import Index
 
 
 def memory(
@@ -82,3 +84,11 @@ class Gate:
 
     def explain(self, record: StoredRecord, found: Resolution) -> Explanation | None:
         return self._provider.explain(record, found)
+
+
+async def kept(index: Index, fields: dict[str, str]) -> MatchAnswer:
+    """An answer from the cache: the same question is asked twice."""
+    await index.ask(fields)
+    answer = await index.ask(fields)
+    assert answer.served_from == "memory"
+    return answer
