@@ -15,11 +15,14 @@ from typing import Any
 
 import orjson
 
+from mpi.cache.memory import MemoryCache
 from mpi.errors import ConfigurationError
 from mpi.matching.model import Model, load_default_model, load_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
+from mpi.providers.internal import InternalProvider
 from mpi.service.access import Access
 from mpi.service.index import MasterPatientIndex
+from mpi.service.recall import Recall
 from mpi.service.stewardship import Stewardship
 from mpi.settings import Settings
 from mpi.stores.sqlite import SqliteStore, open_store
@@ -35,6 +38,7 @@ class Container:
 
     settings: Settings
     index: MasterPatientIndex
+    recall: Recall | None
     stewardship: Stewardship
     access: Access
     metrics: Metrics
@@ -66,25 +70,44 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     key = hmac_key(settings, create=create)
     store = open_store(settings.sqlite_path, fingerprint(key), create=create)
     metrics = Metrics()
+    recall = _recall(settings, store, key, metrics)
     index = MasterPatientIndex(
         store=store,
+        provider=InternalProvider(
+            store, model, narrowed=partial(metrics.count, "mpi_blocks_narrowed_total")
+        ),
         model=model,
+        recall=recall,
         hmac_key=key,
         clock=_now,
         placeholders=placeholders,
         enroll=settings.enroll,
         batch_size=settings.batch_size,
-        narrowed=partial(metrics.count, "mpi_blocks_narrowed_total"),
+        conflict=partial(metrics.count, "mpi_conflicts_total"),
     )
     return Container(
         settings=settings,
         index=index,
+        recall=recall,
         stewardship=Stewardship(store=store, model=model, clock=_now),
         access=Access(store, key, monotonic),
         metrics=metrics,
         store=store,
         model_version=model.version,
     )
+
+
+def _recall(settings: Settings, store: SqliteStore, key: bytes, metrics: Metrics) -> Recall | None:
+    """The cache, if ``MPI_CACHE`` names the tier that this release has."""
+    if "memory" not in settings.cache:
+        return None
+    cache = MemoryCache(
+        ttl=settings.cache_ttl,
+        entries=settings.cache_entries,
+        size=settings.cache_bytes,
+        ticks=monotonic,
+    )
+    return Recall(cache, store, key, hit=metrics.cache_hit, miss=metrics.cache_missed)
 
 
 def fingerprint(key: bytes) -> bytes:

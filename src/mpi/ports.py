@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,9 @@ from mpi.domain.identity import (
     Task,
     TaskStatus,
 )
-from mpi.domain.record import RecordKey
+from mpi.domain.record import Guarded, RecordKey
+from mpi.matching.blocking import BlockingKeys
+from mpi.matching.decision import Decision, Explanation
 
 
 class IdentityStore(Protocol):
@@ -157,3 +159,85 @@ class KeyStore(Protocol):
 
 class IndexStore(IdentityStore, IdentityHistory, Protocol):
     """What the service needs of one store: who is who, and what happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Whose a record is, and everything that the decision rests on.
+
+    ``persons`` are those it was compared with, as they were compared. ``position`` is the last event seen.
+    Growth of the index alone changes nothing noticeable up to event ``valid_until``. Any other event matters only
+    if it touches one of the ``persons``, or a record under one of the ``blocking_keys``.
+    """
+
+    decision: Decision
+    persons: tuple[PersonState, ...]
+    blocking_keys: tuple[int, ...]
+    position: int
+    index_size: int
+    valid_until: int
+
+
+class Provider(Protocol):
+    """Who resolves identity. It reads and decides; what follows from a decision is committed by the service."""
+
+    @property
+    def name(self) -> str:
+        """As ``MPI_PROVIDER`` names it."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Names what the decision rests on: equal input, index and version give an equal decision."""
+        ...
+
+    async def resolve(
+        self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None
+    ) -> Resolution:
+        """Whose record is this? Changes nothing.
+
+        ``home`` is the person that holds an earlier version of it, no evidence for the new one. With other
+        records in it, the question is whether the record may stay (LINK) or not (REVIEW); alone in it, the
+        record is compared with everybody else.
+        """
+        ...
+
+    def explain(self, record: StoredRecord, found: Resolution) -> Explanation | None:
+        """The rows behind the best candidate's weight; None when nobody came into question."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class KeptAnswer(Guarded):
+    """An answer to a query, without what belongs to one request only (id, timing, who served it).
+
+    ``body`` is its JSON object. It was computed at event ``position``, from what bears the ``tags``: the ids of
+    persons, and keyed digests of blocking keys. It holds until one of them changes, at most up to ``valid_until``.
+    """
+
+    body: bytes
+    status: str
+    tags: tuple[bytes, ...]
+    position: int
+    valid_until: int
+
+
+class AnswerCache(Protocol):
+    """One tier of the cache. It may lose any entry at any time, but never return one that was forgotten."""
+
+    @property
+    def tier(self) -> str:
+        """As ``MPI_CACHE`` names it."""
+        ...
+
+    async def get(self, key: bytes) -> KeptAnswer | None:
+        """What was last put under the key, unless it is forgotten or older than ``CACHE_TTL``."""
+        ...
+
+    async def put(self, key: bytes, answer: KeptAnswer) -> None:
+        """Keep an answer – unless events after its ``position`` have been forgotten: it may miss them."""
+        ...
+
+    async def forget(self, position: int, tags: Collection[bytes] | None) -> None:
+        """Drop every answer that bears one of the tags (None: all), for events up to ``position`` touched them."""
+        ...

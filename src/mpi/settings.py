@@ -57,7 +57,9 @@ class Settings(BaseSettings):
     )
     store: Literal["mongodb", "sqlite"] = _named("MPI_STORE", "mongodb", "mongodb or sqlite")
     cache: Annotated[tuple[Literal["memory", "redis", "mongodb"], ...], NoDecode] = _named(
-        "MPI_CACHE", ("memory", "redis", "mongodb"), "a list of the tiers memory,redis,mongodb"
+        "MPI_CACHE",
+        ("memory", "redis", "mongodb"),
+        "a list of the tiers memory,redis,mongodb, or empty for no cache",
     )
 
     redis_host: str = _named("REDIS_HOST", "localhost", "a host name")
@@ -93,6 +95,9 @@ class Settings(BaseSettings):
     )
     cache_ttl: float = _named("CACHE_TTL", 3600, "a number of seconds, more than 0", gt=0)
     cache_entries: int = _named("MPI_CACHE_ENTRIES", 50_000, "a whole number from 1", ge=1)
+    cache_bytes: int = _named(
+        "MPI_CACHE_BYTES", 256 * 1024 * 1024, "a number of bytes, 1024 or more", ge=1024
+    )
     batch_size: int = _named("BATCH_SIZE", 100, "a whole number from 1 to 10000", ge=1, le=10_000)
     batch_limit: int = _named("MPI_BATCH_LIMIT", 10_000, "a whole number from 1", ge=1)
     body_limit: int = _named(
@@ -111,7 +116,9 @@ class Settings(BaseSettings):
     @field_validator("cache", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [tier.strip() for tier in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return [tier.strip() for tier in value.split(",") if tier.strip()]
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -141,6 +148,8 @@ def read_settings(overrides: Mapping[str, str] | None = None) -> Settings:
         ConfigurationError: one sentence that names the first wrong setting and what it may be.
     """
     given: dict[str, Any] = dict(overrides or {})
+    if os.environ.get("MPI_CACHE") == "":  # a list may be empty; other empty variables are unset
+        given.setdefault("MPI_CACHE", "")
     try:
         return Settings(**given)
     except ValidationError as error:

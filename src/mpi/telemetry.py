@@ -67,6 +67,13 @@ class Metrics:
         self._counters = {
             name: Counter(name, text, registry=self.registry) for name, text in _COUNTERS.items()
         }
+        self._hits, self._misses = (
+            Counter(name, text, ("tier",), registry=self.registry)
+            for name, text in (
+                ("mpi_cache_hits_total", "Queries answered from a tier of the cache."),
+                ("mpi_cache_misses_total", "Queries that a tier of the cache could not answer."),
+            )
+        )
         self._decisions = Counter(
             "mpi_decisions_total", "Answers to submissions.", ("status",), registry=self.registry
         )
@@ -76,28 +83,42 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livesum",
         )
-        self._children: dict[tuple[str, int], Counter] = {}
-        self._timers: dict[tuple[str, str], Histogram] = {}
+        self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._labels: dict[tuple[Counter, str], Counter] = {}
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answer. ``route`` is a template such as ``/mpi/persons/{mpi_id}``."""
-        counter = self._children.get((method, status))
-        if counter is None:
-            counter = self._requests.labels(method, str(status))
-            self._children[method, status] = counter
+        children = self._answers.get((method, route, status))
+        if children is None:
+            children = (
+                self._requests.labels(method, str(status)),
+                self._duration.labels(method, route),
+            )
+            self._answers[method, route, status] = children
+        counter, timer = children
         counter.inc()
-        timer = self._timers.get((method, route))
-        if timer is None:
-            timer = self._duration.labels(method, route)
-            self._timers[method, route] = timer
         timer.observe(seconds)
+
+    def cache_hit(self, tier: str) -> None:
+        """Count one query that a tier answered."""
+        self._labelled(self._hits, tier).inc()
+
+    def cache_missed(self, tier: str) -> None:
+        """Count one query that a tier could not answer."""
+        self._labelled(self._misses, tier).inc()
 
     def decided(self, status: str) -> None:
         """Count one answer to a submission by its status."""
-        self._decisions.labels(status).inc()
+        self._labelled(self._decisions, status).inc()
+
+    def _labelled(self, counter: Counter, label: str) -> Counter:
+        child = self._labels.get((counter, label))
+        if child is None:
+            child = self._labels[counter, label] = counter.labels(label)
+        return child
 
     def count(self, name: str, amount: int = 1) -> None:
-        """Add to one of the counters that the heart reports, such as ``mpi_cache_hits_total``."""
+        """Add to one of the counters that the heart reports, such as ``mpi_conflicts_total``."""
         self._counters[name].inc(amount)
 
     def render(self) -> bytes:
@@ -123,8 +144,6 @@ def _forget_dead(folder: Path) -> None:
 
 
 _COUNTERS = {
-    "mpi_cache_hits_total": "Queries answered from the cache.",
-    "mpi_cache_misses_total": "Queries that the cache could not answer.",
     "mpi_blocks_narrowed_total": "Blocks too large to read whole, narrowed by a further trait.",
     "mpi_conflicts_total": "Commits repeated because the neighbourhood changed meanwhile.",
     "mpi_batch_rows_total": "Rows of batches answered, errors included.",

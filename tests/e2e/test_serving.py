@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from mpi.demo.population import Population
-from tests.support.service import running
+from tests.support.service import run_mpi, running
 
 PATIENT = {"first_name": "Ada", "last_name": "Byron", "dob": "1915-12-10", "ssn": "424-19-7908"}
 
@@ -46,6 +46,24 @@ def test_workers_add_up_their_metrics_and_see_each_others_patients(tmp_path: Pat
         assert metric(text, 'mpi_requests_total{method="POST",status="200"}') == 20
         assert metric(text, "mpi_active_connections") == 1
         assert service.stop() == 0
+
+
+def test_no_worker_answers_from_memory_what_another_process_has_changed(tmp_path: Path) -> None:
+    question = {"patient_data": PATIENT, "enroll": False}
+    with running(tmp_path, "--workers", "2") as service:
+
+        def ask() -> list[dict[str, object]]:
+            # A new connection each time, so that both workers get some.
+            url = f"{service.url}/mpi/match"
+            return [httpx2.post(url, json=question, timeout=30).json() for _ in range(20)]
+
+        before = ask()
+        assert {answer["status"] for answer in before} == {"no_match"}
+        assert before[-1]["served_from"] == "memory"
+        row = PATIENT | {"source": "A", "source_id": "1"}
+        done = run_mpi(tmp_path, "match", "--enroll", "--json", "--embedded", stdin=json.dumps(row))
+        made = json.loads(done.stdout)
+        assert {answer["mpi_id"] for answer in ask()} == {made["mpi_id"]}
 
 
 def test_what_was_accepted_is_finished_and_what_was_answered_is_kept(tmp_path: Path) -> None:

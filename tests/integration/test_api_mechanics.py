@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,20 @@ async def test_a_slow_body_is_given_up(tmp_path: Path) -> None:
         response = await api.client.post("/mpi/match", content=slow(), headers=JSON)
         problem = assert_problem(response, 408, "request_timeout")
     assert problem["retryable"] is True
+
+
+async def test_work_that_takes_too_long_is_given_up_and_changes_nothing(tmp_path: Path) -> None:
+    asked = {"patient_data": {"last_name": "Smith"}, "source": "A", "source_id": "1"}
+    async with serving(tmp_path, MPI_REQUEST_TIMEOUT="0.2") as api:
+        async with api.parts.store.group():  # nobody else may write meanwhile
+            waiting = asyncio.create_task(
+                api.client.post("/mpi/match", json=asked), context=contextvars.Context()
+            )
+            problem = assert_problem(await waiting, 504, "deadline_exceeded")
+        assert problem["retryable"] is True
+        assert (await api.parts.index.statistics())["records"] == 0
+        again = await api.client.post("/mpi/match", json=asked)
+        assert again.json()["status"] == "created"
 
 
 async def test_unknown_routes_and_methods(api: Api) -> None:

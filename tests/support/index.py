@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,11 @@ from mpi.domain.record import RecordKey, Submission
 from mpi.domain.registration import read_flat
 from mpi.errors import MpiError
 from mpi.matching.model import load_default_model
+from mpi.ports import AnswerCache, Provider
+from mpi.providers.internal import InternalProvider
 from mpi.service.answers import MatchAnswer
 from mpi.service.index import MasterPatientIndex
+from mpi.service.recall import Recall
 from mpi.service.stewardship import Stewardship
 from mpi.stores.sqlite import SqliteStore, open_store
 
@@ -73,6 +77,8 @@ class Index:
     stewards: Stewardship
     store: SqliteStore
     clock: Clock
+    told: Counter[str]
+    """What the service reported: hits, misses, conflicts, narrowed blocks."""
 
     async def add(
         self, fields: dict[str, str], source_id: str, source: str = "lab", recorded: str = ""
@@ -111,14 +117,38 @@ class Clock:
 
 
 @asynccontextmanager
-async def indexing(folder: Path, enroll: str = "identified") -> AsyncIterator[Index]:
-    """An empty index in ``folder``."""
+async def indexing(
+    folder: Path,
+    enroll: str = "identified",
+    *,
+    cache: AnswerCache | None = None,
+    around: Callable[[Provider], Provider] = lambda provider: provider,
+) -> AsyncIterator[Index]:
+    """The index in ``folder``; ``around`` may put something in front of its provider."""
     store = open_store(folder / "index.sqlite3", b"fingerprint")
-    clock = Clock()
+    clock, key = Clock(), b"k" * 32
+    told: Counter[str] = Counter()
+    recall = None
+    if cache is not None:
+        recall = Recall(
+            cache,
+            store,
+            key,
+            hit=lambda tier: told.update([f"hit {tier}"]),
+            miss=lambda tier: told.update([f"miss {tier}"]),
+        )
     mpi = MasterPatientIndex(
-        store=store, model=MODEL, hmac_key=b"k" * 32, clock=clock, enroll=enroll, batch_size=3
+        store=store,
+        provider=around(InternalProvider(store, MODEL, narrowed=lambda n: told.update(narrowed=n))),
+        model=MODEL,
+        recall=recall,
+        conflict=lambda: told.update(["conflict"]),
+        hmac_key=key,
+        clock=clock,
+        enroll=enroll,
+        batch_size=3,
     )
     try:
-        yield Index(mpi, Stewardship(store=store, model=MODEL, clock=clock), store, clock)
+        yield Index(mpi, Stewardship(store=store, model=MODEL, clock=clock), store, clock, told)
     finally:
         store.close()

@@ -70,7 +70,10 @@ def create_app(
 def _wrap(app: FastAPI, container: Container) -> None:
     """Add the layers, the innermost first."""
     settings = container.settings
-    app.add_middleware(FastPath, endpoints={("POST", "/mpi/match"): mpi.match})
+    place, kept = ("POST", "/mpi/match"), mpi.kept_match(container)
+    app.add_middleware(
+        FastPath, endpoints={place: mpi.match}, kept={} if kept is None else {place: kept}
+    )
     app.add_middleware(
         Bounds,
         body_limit=settings.body_limit,

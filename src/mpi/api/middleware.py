@@ -8,8 +8,9 @@ busiest route, past the routing).
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 import re
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 
@@ -18,24 +19,32 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mpi.api.deadlines import Deadlines
 from mpi.api.problems import RequestTimeout, UnsupportedMediaType, problem_response
 from mpi.errors import DeadlineExceeded, MpiError, PayloadTooLarge
 from mpi.telemetry import Metrics, place_of
 
+BODY = "mpi.body"
+_HEADERS = "mpi.headers"
 REQUEST_ID = "mpi.request_id"
 ROUTE = "mpi.route"
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _UNROUTED = "(no route)"
 _CLIENT_LEFT = 499
+_JSON = (b"content-type", b"application/json")
 
 log = structlog.get_logger(__name__)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Kept = Callable[[Scope], Awaitable[bytes | None]]
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """The first value of a request header; ``name`` in lower case."""
-    return next((value for key, value in scope["headers"] if key == name), None)
+    known: dict[bytes, bytes] | None = scope.get(_HEADERS)
+    if known is None:  # several layers ask for several headers each
+        known = scope[_HEADERS] = dict(reversed(scope["headers"]))
+    return known.get(name)
 
 
 class Edge:
@@ -84,8 +93,11 @@ class Edge:
         route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path_format", _UNROUTED))
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         self._metrics.answered(method, route, answer.status, seconds)
-        level = "debug" if answer.status < 400 else "info" if answer.status < 500 else "error"
-        getattr(log, level)(
+        level = _LEVELS[min(answer.status // 100, 5)]
+        if not _ROOT.isEnabledFor(level):
+            return
+        log.log(
+            level,
             "request",
             request_id=scope[REQUEST_ID],
             method=method,
@@ -95,7 +107,13 @@ class Edge:
         )
 
 
+_ROOT = logging.getLogger()
+_LEVELS = (*[logging.DEBUG] * 4, logging.INFO, logging.ERROR)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+
+
+_ADDED = ((b"x-content-type-options", b"nosniff"),)
+_ADDED_UNSTORED = (*_ADDED, (b"cache-control", b"no-store"))
 
 
 class _Answer:
@@ -113,12 +131,9 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
-            headers = list(message["headers"])
-            headers.append((b"x-request-id", self._request_id))
-            headers.append((b"x-content-type-options", b"nosniff"))
-            if not any(name == b"cache-control" for name, _ in headers):
-                headers.append((b"cache-control", b"no-store"))
-            message["headers"] = headers
+            chosen = any(name == b"cache-control" for name, _ in message["headers"])
+            added = _ADDED if chosen else _ADDED_UNSTORED
+            message["headers"] = [*message["headers"], (b"x-request-id", self._request_id), *added]
         await self._send(message)
 
 
@@ -127,11 +142,11 @@ def _request_id(scope: Scope) -> str:
     given = header(scope, b"x-request-id")
     if given is not None and _SAFE_ID.fullmatch(given):
         return given.decode()
-    return secrets.token_hex(8)
+    return f"{random.getrandbits(64):016x}"
 
 
 class Bounds:
-    """Reads the body whole, within a size and a time, then gives the work its own time.
+    """Reads the body whole into the scope, within a size and a time, then gives the work its own time.
 
     ``untimed`` names paths whose work is as long as their input (batches).
     """
@@ -141,37 +156,38 @@ class Bounds:
     ) -> None:
         self._app = app
         self._limit = body_limit
-        self._timeout = timeout
+        self._deadlines = Deadlines(timeout)
         self._untimed = untimed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; a body too large, too slow or of another type is an ``MpiError``."""
-        if scope["type"] != "http":
+        task = asyncio.current_task()
+        if scope["type"] != "http" or task is None:
             await self._app(scope, receive, send)
             return
-        if _has_body(scope):
-            receive = _replay(await self._body(scope, receive), receive)
-        deadline = asyncio.timeout(None if scope["path"] in self._untimed else self._timeout)
+        scope[BODY] = None
+        self._deadlines.start(task)
         try:
-            async with deadline:
-                await self._app(scope, receive, send)
-        except TimeoutError:
-            if not deadline.expired():
+            scope[BODY] = await self._body(scope, receive) if _has_body(scope) else b""
+            if scope["path"] in self._untimed:
+                self._deadlines.release(task)
+            else:
+                self._deadlines.start(task)
+            await self._app(scope, _replay(scope[BODY], receive), send)
+        except asyncio.CancelledError:
+            if not self._deadlines.has_ended(task):
                 raise
+            if scope[BODY] is None:
+                raise RequestTimeout("the body did not arrive in time") from None
             raise DeadlineExceeded("the request took too long; it is safe to repeat") from None
+        finally:
+            self._deadlines.release(task)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         _check_media_type(scope)
         declared = header(scope, b"content-length")
         if declared is not None and declared.isdigit() and int(declared) > self._limit:
             raise self._too_large()
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await self._read(receive)
-        except TimeoutError:
-            raise RequestTimeout("the body did not arrive in time") from None
-
-    async def _read(self, receive: Receive) -> bytes:
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -219,22 +235,36 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 class FastPath:
-    """Answers exact (method, path) pairs without the routing, which documents the same ones."""
+    """Answers exact (method, path) pairs without the routing, which documents the same ones.
 
-    def __init__(self, app: ASGIApp, endpoints: Mapping[tuple[str, str], Endpoint]) -> None:
+    ``kept`` may know an answer's JSON already; only then the endpoint is not asked.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        endpoints: Mapping[tuple[str, str], Endpoint],
+        kept: Mapping[tuple[str, str], Kept],
+    ) -> None:
         self._app = app
         self._endpoints = endpoints
+        self._kept = kept
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        endpoint = (
-            self._endpoints.get((scope["method"], scope["path"]))
-            if scope["type"] == "http"
-            else None
-        )
+        place = (scope["method"], scope["path"]) if scope["type"] == "http" else ("", "")
+        endpoint = self._endpoints.get(place)
         if endpoint is None:
             await self._app(scope, receive, send)
             return
         scope[ROUTE] = scope["path"]
-        response = await endpoint(Request(scope, receive))
-        await response(scope, receive, send)
+        kept = self._kept.get(place)
+        body = None if kept is None else await kept(scope)
+        if body is None:
+            response = await endpoint(Request(scope, receive))
+            await response(scope, receive, send)
+            return
+        length = (b"content-length", str(len(body)).encode())
+        start = {"type": "http.response.start", "status": 200, "headers": (_JSON, length)}
+        await send(start)
+        await send({"type": "http.response.body", "body": body})

@@ -12,9 +12,19 @@ import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Scope
 
+from mpi.api.middleware import BODY, REQUEST_ID, Kept
 from mpi.api.problems import problem, responses
-from mpi.api.rendering import answer, body_of, container, fields_of, request_id
+from mpi.api.rendering import (
+    answer,
+    body,
+    body_of,
+    completed,
+    container,
+    fields_of,
+    request_id,
+)
 from mpi.api.requests import BatchRequest, ExplainRequest, MatchRequest, SearchRequest
 from mpi.api.schemas import (
     JOHN_SMITH,
@@ -23,10 +33,12 @@ from mpi.api.schemas import (
     MatchAnswer,
     SearchAnswer,
 )
-from mpi.api.security import principal
+from mpi.api.security import PRINCIPAL, principal
 from mpi.api.submissions import Batch, Row, parse_batch, parse_match, parse_pair, parse_search
+from mpi.bootstrap import Container
 from mpi.domain.record import Submission
 from mpi.errors import MpiError
+from mpi.service.access import Principal
 
 router = APIRouter(tags=["who is this"])
 NDJSON = "application/x-ndjson"
@@ -42,9 +54,9 @@ _EXAMPLE = {"patient_data": JOHN_SMITH, "source": "HOSP-A", "source_id": "0042"}
 )
 async def match(request: Request) -> Response:
     """Enrolls when `source` and `source_id` are given (see `MPI_ENROLL`); otherwise only asks."""
-    asked = parse_match(await request.body())
-    parts = container(request)
-    who = principal(request)
+    form = body(request)
+    parts, who = container(request), principal(request)
+    asked = parse_match(form)
     enrolls = parts.index.enrolls(named=asked.submission.key is not None, wish=asked.enroll)
     who.require("submit" if enrolls else "read")
     found = await parts.index.resolve(
@@ -53,9 +65,31 @@ async def match(request: Request) -> Response:
         explain=asked.explain,
         actor=who.name,
         warnings=asked.warnings,
+        form=form,
     )
     parts.metrics.decided(found.status)
     return answer(replace(found, request_id=request_id(request)))
+
+
+def kept_match(parts: Container) -> Kept | None:
+    """What the cache knows of ``POST /mpi/match``; None without a cache.
+
+    Equal bodies are equal queries, so what was answered to one is found before the next is even read.
+    """
+    recall, metrics = parts.recall, parts.metrics
+    if recall is None:
+        return None
+
+    async def find(scope: Scope) -> bytes | None:
+        kept = await recall.find(scope[BODY])
+        if kept is None:
+            return None
+        who: Principal = scope[PRINCIPAL]
+        who.require("read")
+        metrics.decided(kept.status)
+        return completed(kept.body, scope[REQUEST_ID], recall.tier)
+
+    return find
 
 
 @router.post(
@@ -78,7 +112,7 @@ async def batch(request: Request) -> Response:
     Whoever disconnects keeps what was committed; repeating the batch is safe.
     """
     parts = container(request)
-    asked = parse_batch(await request.body(), parts.settings.batch_limit)
+    asked = parse_batch(body(request), parts.settings.batch_limit)
     who = principal(request)
     enrolls = parts.index.enrolls(named=asked.is_named, wish=asked.enroll)
     who.require("submit" if enrolls else "read")
@@ -105,7 +139,7 @@ async def batch(request: Request) -> Response:
 async def search(request: Request) -> Response:
     """Candidates show their id, weight and grade only."""
     principal(request).require("read")
-    submission, limit, warnings = parse_search(await request.body())
+    submission, limit, warnings = parse_search(body(request))
     found = await container(request).index.search(submission, limit)
     return answer({"candidates": found, "warnings": warnings})
 
@@ -125,7 +159,7 @@ async def search(request: Request) -> Response:
 async def explain(request: Request) -> Response:
     """Each side is a stored record by its ids, or patient data in full. The rows sum to the weight."""
     principal(request).require("read")
-    left, right = parse_pair(await request.body())
+    left, right = parse_pair(body(request))
     return answer(await container(request).index.explain(left, right))
 
 

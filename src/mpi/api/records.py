@@ -14,6 +14,7 @@ from mpi.api.rendering import (
     IF_MATCH,
     IF_MATCH_OR_NONE,
     answer,
+    body,
     body_of,
     container,
     create_only,
@@ -102,7 +103,7 @@ async def put_record(request: Request, source: Source, source_id: SourceId) -> R
     """
     who = principal(request)
     who.require("submit")
-    asked = parse_registration(await request.body(), record_key(source, source_id))
+    asked = parse_registration(body(request), record_key(source, source_id))
     found = await container(request).index.resolve(
         asked.submission,
         enroll=True,

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mpi.api.middleware import REQUEST_ID
+from mpi.api.middleware import BODY, REQUEST_ID
 from mpi.bootstrap import Container
 from mpi.domain.identity import ANY_VERSION
 from mpi.errors import PreconditionFailed
@@ -31,10 +31,22 @@ def request_id(request: Request) -> str:
     return str(request.scope[REQUEST_ID])
 
 
+def body(request: Request) -> bytes:
+    """The body, which arrived whole before any route was asked."""
+    found: bytes = request.scope[BODY]
+    return found
+
+
 def answer(value: object, *, etag: int | None = None) -> Response:
     """A value of the service as JSON; ``etag`` is the version that ``If-Match`` may name later."""
     headers = {} if etag is None else {"ETag": f'"{etag}"'}
     return Response(orjson.dumps(value), headers=headers, media_type=JSON)
+
+
+def completed(kept: bytes, request_id: str, tier: str) -> bytes:
+    """The JSON of a kept answer with what belongs to this request alone."""
+    own = {"served_from": tier, "processing_time_ms": 0.0, "request_id": request_id}
+    return orjson.dumps(own)[:-1] + b"," + kept[1:]
 
 
 def fields_of(value: Any) -> dict[str, Any]:

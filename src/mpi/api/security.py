@@ -28,9 +28,10 @@ class Guard:
         """Raises ``Unauthorized`` or ``Forbidden``."""
         if scope["type"] == "http" and not scope["path"].startswith(_OPEN):
             secret = _secret(scope)
+            local = secret is None and _is_local(scope)
             if secret is None:
                 _refuse_foreign_pages(scope)
-            scope[PRINCIPAL] = await self._access.authenticate(secret, local=_is_local(scope))
+            scope[PRINCIPAL] = await self._access.authenticate(secret, local=local)
         await self._app(scope, receive, send)
 
 

@@ -15,7 +15,6 @@ import typer
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from mpi.api.wire import BoundedHttp
 from mpi.bootstrap import Container
 from mpi.commands.demo import fill_demo
 from mpi.commands.session import Demo, Embedded, opened, overrides, run
@@ -24,6 +23,7 @@ from mpi.errors import ConfigurationError
 from mpi.settings import Settings, check_released, read_settings
 from mpi.telemetry import MULTIPROCESS, configure_logging
 
+_PROTOCOL = "mpi.api.transport:Protocol"
 APPLICATION = "mpi.api.app:from_environment"
 _BACKLOG = 2048
 
@@ -121,7 +121,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         factory=True,
         workers=settings.workers,
         loop="uvloop",
-        http=BoundedHttp,
+        http=_PROTOCOL,
         ws="none",
         lifespan="on",
         log_config=None,

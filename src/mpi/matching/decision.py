@@ -13,7 +13,7 @@ from mpi.domain.record import RecordKey
 from mpi.matching.comparison import TRAITS, compare
 from mpi.matching.model import FREQUENCY_TRAITS, Model, shared_value
 from mpi.matching.record import StandardRecord
-from mpi.matching.vetoes import vetoes_between
+from mpi.matching.vetoes import UNPROVEN, vetoes_between
 from mpi.matching.weighing import ExplanationRow, Weighing, weigh
 
 _MOST_CANDIDATES = 20
@@ -271,7 +271,10 @@ def _could_be_one(
     model: Model,
     index_size: int,
 ) -> bool:
-    """No assertion, veto or impossible member pair stands between two persons."""
+    """No assertion, contradiction or impossible member pair stands between two persons.
+
+    That two members prove nothing about each other does not part what a third record joins.
+    """
     ours, theirs = {r.key for r in left.records}, {r.key for r in right.records}
     for a in assertions:
         apart = (a.left in ours and a.right in theirs) or (a.left in theirs and a.right in ours)
@@ -279,6 +282,7 @@ def _could_be_one(
             return False
     for member in left.records:
         weighing = weigh(member.standard, [right], model, index_size)
-        if vetoes_between(weighing.vectors) or weighing.totals()[0] < model.thresholds.impossible:
+        apart = set(vetoes_between(weighing.vectors)) - {UNPROVEN}
+        if apart or weighing.totals()[0] < model.thresholds.impossible:
             return False
     return True

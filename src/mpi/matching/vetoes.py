@@ -7,6 +7,9 @@ from collections.abc import Collection
 from mpi.matching.comparison import TRAIT_INDEX, level_number
 from mpi.matching.model import Matrix
 
+UNPROVEN = "nothing_personal_agrees"
+"""The one veto that is no contradiction: what agrees may be a family's."""
+
 _GIVEN_APART = [level_number("given", level) for level in ("different", "loose", "alike")]
 _OTHER_GIVEN = [level_number("given", level) for level in ("different", "loose")]
 _OTHER_BIRTH = [level_number("dob", level) for level in ("different", "two_edits", "year_only")]
@@ -37,7 +40,7 @@ def vetoes_between(levels: Matrix) -> tuple[str, ...]:
     if _another_sex_and_name(levels):
         found.append("sex_and_given_differ")
     if _nothing_personal_agrees(levels):
-        found.append("nothing_personal_agrees")
+        found.append(UNPROVEN)
     return tuple(found)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
+
+import orjson
 
 from mpi.domain.identity import StoredRecord
 from mpi.domain.record import Demographics, Guarded, RecordStatus, TraitWarning
 from mpi.matching.decision import Explanation, ScoredPerson
+from mpi.ports import KeptAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +122,23 @@ def record_view(
         pending=pending or record.status is RecordStatus.PENDING,
         person_version=person_version,
     )
+
+
+_OF_ONE_REQUEST = frozenset({"request_id", "processing_time_ms", "served_from"})
+_KEPT = tuple(f.name for f in fields(MatchAnswer) if f.name not in _OF_ONE_REQUEST)
+
+
+def kept_body(answer: MatchAnswer) -> bytes:
+    """What of an answer may be given to another request, as a JSON object."""
+    return orjson.dumps({name: getattr(answer, name) for name in _KEPT})
+
+
+def restored(kept: KeptAnswer, tier: str) -> MatchAnswer:
+    """A kept answer as it was, but for what belongs to one request."""
+    members = orjson.loads(kept.body)
+    warnings = tuple(TraitWarning(**warning) for warning in members.pop("warnings"))
+    candidates = tuple(
+        CandidateView(**candidate | {"vetoes": tuple(candidate["vetoes"])})
+        for candidate in members.pop("candidates")
+    )
+    return MatchAnswer(served_from=tier, warnings=warnings, candidates=candidates, **members)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mpi.domain.identity import (
@@ -25,10 +26,9 @@ from mpi.domain.record import RecordKey, RecordStatus
 from mpi.errors import ConcurrentChange, PreconditionFailed
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.comparison import distinct_traits
-from mpi.matching.decision import Decision, Outcome, ScoredPerson, decide, fits
-from mpi.matching.model import Model
+from mpi.matching.decision import Decision, Outcome
 from mpi.matching.record import StandardRecord
-from mpi.ports import IdentityHistory, IdentityStore
+from mpi.ports import IdentityHistory, IdentityStore, Provider, Resolution
 
 Expected = tuple[tuple[str, int], ...]
 
@@ -38,11 +38,11 @@ _LONGEST_WAIT_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """What became of a registration: its person, the decision, and the event (None for a replay)."""
+    """What became of a registration: its person, what the provider found, and the event (None for a replay)."""
 
     mpi_id: str | None
     status: str
-    decision: Decision | None
+    found: Resolution | None
     committed: Committed | None
     task_id: str | None
     provisional: bool = False
@@ -50,11 +50,12 @@ class Enrolled:
 
 @dataclass(frozen=True, slots=True)
 class Enrollment:
-    """Registers and updates records in a store."""
+    """Registers and updates records in a store. ``conflict`` is told of every commit that came too late."""
 
     store: IdentityStore
     history: IdentityHistory
-    model: Model
+    provider: Provider
+    conflict: Callable[[], None]
 
     async def register(
         self,
@@ -74,6 +75,7 @@ class Enrollment:
             try:
                 return await self._attempt(record, keys, actor, if_match, create_only=create_only)
             except ConcurrentChange:
+                self.conflict()
                 wait_s = random.uniform(0, _LONGEST_WAIT_S)  # noqa: S311 - spreads retries
                 await asyncio.sleep(wait_s)
         return await self._attempt(record, keys, actor, if_match, create_only=create_only)
@@ -115,13 +117,9 @@ class Enrollment:
         self, record: StoredRecord, keys: BlockingKeys, actor: str, kind: EventKind | None
     ) -> Enrolled:
         """A record without a person: link, review or mint."""
-        around = await self.store.candidates(keys)
-        size = around.index_size
-        decision = decide(
-            record.standard, record.key, around.persons, around.assertions, self.model, size
-        )
-        people = {person.mpi_id: person for person in around.persons}
-        home, merges = _placement(record, decision, people, actor)
+        found = await self.provider.resolve(record, keys)
+        people = {person.mpi_id: person for person in found.persons}
+        home, merges = _placement(record, found.decision, people, actor)
         default = EventKind.CREATED if home == NEW_PERSON else EventKind.LINKED
         change = IdentityChange(
             kind=kind or default,
@@ -129,14 +127,14 @@ class Enrollment:
             actor=actor,
             record=record,
             moves=(RecordMove(record.key, None, home),),
-            tasks=_tasks(record.key, decision),
-            position=around.position,
+            tasks=_tasks(record.key, found.decision),
+            position=found.position,
             guard_keys=record.blocking_keys,
         )
         # The merges first: undone, they leave the record as one that came later.
-        first, *rest = (*(replace(m, position=around.position) for m in merges), change)
+        first, *rest = (*(replace(m, position=found.position) for m in merges), change)
         committed = await self.store.commit(first, *rest)
-        return _enrolled(decision, committed)
+        return _enrolled(found, committed)
 
     async def _update(
         self,
@@ -202,44 +200,29 @@ class Enrollment:
         expected: Expected,
     ) -> Enrolled:
         """A new version: a record among others stays and may raise a task, a record alone may join another person."""
-        around = await self.store.candidates(keys)
         person = await self.store.person(_owner(current))
         if person is None:
             raise ConcurrentChange("the person of the record went away meanwhile")
-        others = replace(person, records=tuple(r for r in person.records if r.key != record.key))
-        if others.records:
-            scored = fits(
-                record.standard,
-                record.key,
-                others,
-                around.assertions,
-                self.model,
-                around.index_size,
-            )
-            decision = _staying(scored, self.model)
-            merges: tuple[IdentityChange, ...] = ()
-            tasks = _update_tasks(record.key, decision)
+        found = await self.provider.resolve(record, keys, home=person)
+        merges: tuple[IdentityChange, ...] = ()
+        if len(person.records) > 1:
+            tasks = _update_tasks(record.key, found.decision)
         else:
-            known = [p for p in around.persons if p.mpi_id != person.mpi_id]
-            size = around.index_size
-            decision = decide(
-                record.standard, record.key, known, around.assertions, self.model, size
-            )
-            people = {p.mpi_id: p for p in known} | {person.mpi_id: person}
-            merges = _joining(person, decision, people, record, actor)
-            tasks = _tasks(record.key, decision)
+            people = {p.mpi_id: p for p in (*found.persons, person)}
+            merges = _joining(person, found.decision, people, record, actor)
+            tasks = _tasks(record.key, found.decision)
         change = IdentityChange(
             kind=EventKind.UPDATED,
             at=record.received_at,
             actor=actor,
             record=record,
-            position=around.position,
+            position=found.position,
             guard_keys=record.blocking_keys,
             expected_versions=expected or ((person.mpi_id, person.version),),
         )
-        *before, last = (change, *(replace(m, position=around.position) for m in merges))
+        *before, last = (change, *(replace(m, position=found.position) for m in merges))
         committed = await self.store.commit(*before, replace(last, tasks=tasks))
-        enrolled = _enrolled(decision, committed)
+        enrolled = _enrolled(found, committed)
         status = "review" if tasks else "matched"
         mine = await self.store.record(record.key)
         return replace(enrolled, status=status, mpi_id=mine.mpi_id if mine else None)
@@ -308,13 +291,6 @@ def _update_tasks(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:
     return (NewTask(TaskKind.UPDATE, key, (best.mpi_id,), best.weight, "no_longer_fits"),)
 
 
-def _staying(scored: ScoredPerson, model: Model) -> Decision:
-    """An update never silently leaves a person with other records; what no longer fits is a task."""
-    fitting = scored.weight >= model.thresholds.review and not scored.vetoes
-    outcome = Outcome.LINK if fitting or scored.same_assertion else Outcome.REVIEW
-    return Decision(outcome, scored.mpi_id, scored, ())
-
-
 def _overlays(before: StandardRecord, after: StandardRecord) -> bool:
     """Whether a new version is plainly another patient: birth date and given name both changed beyond spelling.
 
@@ -324,9 +300,9 @@ def _overlays(before: StandardRecord, after: StandardRecord) -> bool:
     return {"given", "dob"} <= stranger or {"given", "family", "ssn"} <= stranger
 
 
-def _enrolled(decision: Decision, committed: Committed) -> Enrolled:
+def _enrolled(found: Resolution, committed: Committed) -> Enrolled:
     status = {Outcome.LINK: "matched", Outcome.REVIEW: "review", Outcome.NEW: "created"}[
-        decision.outcome
+        found.decision.outcome
     ]
     task = committed.task_ids[0] if committed.task_ids else None
-    return Enrolled(committed.mpi_id, status, decision, committed, task)
+    return Enrolled(committed.mpi_id, status, found, committed, task)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from time import perf_counter
+from typing import Protocol
 
 from mpi.domain.identity import (
     ANY_VERSION,
@@ -22,18 +23,10 @@ from mpi.domain.mpi_id import parse_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus, Submission, TraitWarning
 from mpi.domain.survivorship import golden_record
 from mpi.errors import Gone, MpiError, NotFound, PreconditionFailed
-from mpi.matching.blocking import BlockingKeys
-from mpi.matching.decision import (
-    Decision,
-    Explanation,
-    Outcome,
-    decide,
-    explain_person,
-    self_weight,
-)
+from mpi.matching.decision import Decision, Explanation, Outcome, explain_person, self_weight
 from mpi.matching.model import Model
 from mpi.matching.placeholders import DEFAULT, Placeholders
-from mpi.ports import IndexStore
+from mpi.ports import IndexStore, Provider, Resolution
 from mpi.service.answers import (
     CandidateView,
     ChangeAnswer,
@@ -46,37 +39,47 @@ from mpi.service.answers import (
 from mpi.service.enrollment import Enrolled, Enrollment
 from mpi.service.past import history_of, person_at
 from mpi.service.preparation import Preparation
+from mpi.service.recall import Recall
 
 INSUFFICIENT = "insufficient_demographics"
+
+
+class _RowAnswer(Protocol):
+    async def __call__(self, row: Submission, /, *, explain: bool) -> MatchAnswer: ...
 
 
 class MasterPatientIndex:
     """Says who a patient is, and registers patients.
 
-    Enrollments of one process wait for each other, so that only other processes can cause conflicts.
+    Who it is says the ``provider``; the ``model`` explains pairs and tells whether a record is recognisable at all.
+    Without ``recall`` every query reaches the provider. Enrollments of one process wait for each other, so that
+    only other processes can cause conflicts, of which ``conflict`` is told.
     """
 
     def __init__(
         self,
         *,
         store: IndexStore,
+        provider: Provider,
         model: Model,
+        recall: Recall | None,
         hmac_key: bytes,
         clock: Callable[[], datetime],
         placeholders: Placeholders = DEFAULT,
         enroll: str = "identified",
         batch_size: int = 100,
-        narrowed: Callable[[int], None] = lambda _: None,
+        conflict: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
+        self._provider = provider
         self._model = model
+        self._recall = recall
         self._prepare = Preparation(hmac_key, placeholders, clock)
-        self._enrollment = Enrollment(store, store, model)
+        self._enrollment = Enrollment(store, store, provider, conflict)
         self._clock = clock
         self._policy = enroll
         self._batch_size = batch_size
         self._enrolling = asyncio.Lock()
-        self._narrowed = narrowed
 
     async def resolve(
         self,
@@ -88,19 +91,21 @@ class MasterPatientIndex:
         if_match: int | None = None,
         create_only: bool = False,
         warnings: Sequence[TraitWarning] = (),
+        form: bytes | None = None,
     ) -> MatchAnswer:
         """Who is this? With ``enroll`` (default by policy) the submission is registered as well.
 
-        ``if_match``: the version of the person that holds the record, as the client has seen it; ``create_only``:
-        nobody holds it yet. Raises ``PreconditionFailed`` otherwise.
+        ``warnings`` of reading the submission come first in the answer. ``form`` is the submission as it came:
+        equal bytes have to mean an equal submission and equal warnings. ``if_match``: the version of the person
+        that holds the record, as the client has seen it; ``create_only``: nobody holds it yet. Raises
+        ``PreconditionFailed`` otherwise.
         """
-        if self.enrolls(named=submission.key is not None, wish=enroll):
-            async with self._enrolling:
-                found = await self._register(
-                    submission, actor, explain=explain, if_match=if_match, create_only=create_only
-                )
-        else:
-            found = await self._query(submission, explain=explain)
+        if not self.enrolls(named=submission.key is not None, wish=enroll):
+            return await self._query(submission, warnings, form, explain=explain)
+        async with self._enrolling:
+            found = await self._register(
+                submission, actor, explain=explain, if_match=if_match, create_only=create_only
+            )
         return replace(found, warnings=(*warnings, *found.warnings)) if warnings else found
 
     async def batch(
@@ -124,20 +129,25 @@ class MasterPatientIndex:
             isinstance(row, Submission) and self.enrolls(named=row.key is not None, wish=enroll)
             for row in rows
         ):
-            return [await self._row(row, actor, enroll=enroll, explain=explain) for row in rows]
+            return [await self._row(row, self._query, explain=explain) for row in rows]
+
+        async def answer(row: Submission, *, explain: bool) -> MatchAnswer:
+            if self.enrolls(named=row.key is not None, wish=enroll):
+                return await self._register(row, actor, explain=explain)
+            # Inside the group it sees what nobody else may be told yet.
+            return (await self._ask(row, (), explain=explain))[0]
+
         async with self._enrolling, self._store.group():
-            return [await self._row(row, actor, enroll=enroll, explain=explain) for row in rows]
+            return [await self._row(row, answer, explain=explain) for row in rows]
 
     async def _row(
-        self, row: Submission | MpiError, actor: str, *, enroll: bool | None, explain: bool
+        self, row: Submission | MpiError, answer: _RowAnswer, *, explain: bool
     ) -> MatchAnswer | MpiError:
         if isinstance(row, MpiError):
             return row
         await asyncio.sleep(0)  # a long batch lets other requests in
         try:
-            if self.enrolls(named=row.key is not None, wish=enroll):
-                return await self._register(row, actor, explain=explain)
-            return await self._query(row, explain=explain)
+            return await answer(row, explain=explain)
         except MpiError as error:
             if error.retryable:
                 raise
@@ -152,28 +162,42 @@ class MasterPatientIndex:
             return wish
         return self._policy == "always" or (self._policy == "identified" and named)
 
-    async def _query(self, submission: Submission, *, explain: bool) -> MatchAnswer:
+    async def _query(
+        self,
+        submission: Submission,
+        warnings: Sequence[TraitWarning] = (),
+        form: bytes | None = None,
+        *,
+        explain: bool,
+    ) -> MatchAnswer:
         started = perf_counter()
+        if self._recall is None or explain:
+            found, _ = await self._ask(submission, warnings, explain=explain)
+        else:
+            found = await self._recall.answer(
+                form or self._prepare.form(submission, warnings),
+                lambda: self._ask(submission, warnings, explain=False),
+            )
+        return replace(found, processing_time_ms=_milliseconds_since(started))
+
+    async def _ask(
+        self, submission: Submission, warnings: Sequence[TraitWarning], *, explain: bool
+    ) -> tuple[MatchAnswer, Resolution]:
         record, keys = self._prepare.record(submission)
-        decision, persons, size = await self._decide(record, keys)
+        found = await self._provider.resolve(record, keys)
+        decision = found.decision
         status = {Outcome.LINK: "matched", Outcome.REVIEW: "review", Outcome.NEW: "no_match"}[
             decision.outcome
         ]
-        found = self._answer(record, decision, started)
-        explanation = self._explanation(record, decision, persons, size) if explain else None
-        return replace(found, mpi_id=decision.mpi_id, status=status, explanation=explanation)
-
-    async def _decide(
-        self, record: StoredRecord, keys: BlockingKeys
-    ) -> tuple[Decision, dict[str, PersonState], int]:
-        around = await self._store.candidates(keys)
-        if around.narrowed:
-            self._narrowed(around.narrowed)
-        size = around.index_size
-        decision = decide(
-            record.standard, None, around.persons, around.assertions, self._model, size
+        answer = self._answer(record, decision, status, decision.mpi_id)
+        return (
+            replace(
+                answer,
+                warnings=(*warnings, *answer.warnings),
+                explanation=self._provider.explain(record, found) if explain else None,
+            ),
+            found,
         )
-        return decision, {person.mpi_id: person for person in around.persons}, size
 
     async def _register(
         self,
@@ -188,60 +212,51 @@ class MasterPatientIndex:
         record, keys = self._prepare.record(submission)
         if submission.key is None:
             if self_weight(record.standard, self._model, 0) < self._model.thresholds.link:
-                found = self._answer(record, None, started)
-                return replace(found, status="no_match", reason=INSUFFICIENT)
+                return replace(self._answer(record, None, "no_match", None), reason=INSUFFICIENT)
             record = replace(record, key=self._prepare.anonymous_key(record))
-        explanation = None
-        if explain:
-            decision, persons, size = await self._decide(record, keys)
-            explanation = self._explanation(record, decision, persons, size)
         enrolled = await self._enrollment.register(
             record, keys, actor=actor, if_match=if_match, create_only=create_only
         )
-        return replace(self._enrolled(record, enrolled, started), explanation=explanation)
-
-    def _enrolled(self, record: StoredRecord, enrolled: Enrolled, started: float) -> MatchAnswer:
-        found = self._answer(record, enrolled.decision, started)
+        found = enrolled.found
+        decision = found.decision if found else None
+        if explain and found is None:  # a replay decides nothing
+            found = await self._provider.resolve(record, keys, home=await self._home(enrolled))
         return replace(
-            found,
-            mpi_id=enrolled.mpi_id,
-            status=enrolled.status,
+            self._answer(record, decision, enrolled.status, enrolled.mpi_id),
             event_id=enrolled.committed.event.event_id if enrolled.committed else None,
             task_id=enrolled.task_id,
             source=record.key.source,
             source_id=record.key.source_id,
             provisional=enrolled.provisional,
+            processing_time_ms=_milliseconds_since(started),
+            explanation=self._provider.explain(record, found) if explain and found else None,
         )
 
+    async def _home(self, enrolled: Enrolled) -> PersonState | None:
+        return None if enrolled.mpi_id is None else await self._store.person(enrolled.mpi_id)
+
     def _answer(
-        self, record: StoredRecord, decision: Decision | None, started: float
+        self, record: StoredRecord, decision: Decision | None, status: str, mpi_id: str | None
     ) -> MatchAnswer:
         best = decision.best if decision else None
         return MatchAnswer(
-            mpi_id=None,
-            status="no_match",
+            mpi_id=mpi_id,
+            status=status,
             confidence=best.confidence if best else None,
             match_weight=best.weight if best else None,
             grade=best.grade if best else None,
-            model_version=self._model.version,
-            processing_time_ms=round((perf_counter() - started) * 1000, 3),
+            provider=self._provider.name,
+            model_version=self._provider.version,
             reason=decision.reason if decision else None,
             warnings=tuple(TraitWarning(*warning) for warning in record.warnings),
             candidates=tuple(candidate_view(c) for c in decision.candidates) if decision else (),
         )
 
-    def _explanation(
-        self, record: StoredRecord, decision: Decision, persons: dict[str, PersonState], size: int
-    ) -> Explanation | None:
-        if decision.best is None:
-            return None
-        return explain_person(record.standard, persons[decision.best.mpi_id], self._model, size)
-
     async def search(self, submission: Submission, limit: int = 10) -> tuple[CandidateView, ...]:
         """Ranked candidates; never enrolls."""
         record, keys = self._prepare.record(submission)
-        decision, _, _ = await self._decide(record, keys)
-        return tuple(candidate_view(c) for c in decision.candidates[:limit])
+        found = await self._provider.resolve(record, keys)
+        return tuple(candidate_view(c) for c in found.decision.candidates[:limit])
 
     async def explain(
         self, left: Submission | RecordKey, right: Submission | RecordKey
@@ -358,6 +373,10 @@ class MasterPatientIndex:
     def crosswalk(self) -> AsyncIterator[tuple[RecordKey, str]]:
         """Every active record with its person."""
         return self._store.crosswalk()
+
+
+def _milliseconds_since(started: float) -> float:
+    return round((perf_counter() - started) * 1000, 3)
 
 
 def _canonical(mpi_id: str) -> str:

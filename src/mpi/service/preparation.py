@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import orjson
 
 from mpi.domain.identity import StoredRecord
-from mpi.domain.record import Demographics, RecordKey, RecordStatus, Submission
+from mpi.domain.record import Demographics, RecordKey, RecordStatus, Submission, TraitWarning
 from mpi.matching.blocking import BlockingKeys, blocking_keys, stored_keys
 from mpi.matching.placeholders import Placeholders
 from mpi.matching.standardize import standardize
@@ -46,6 +46,11 @@ class Preparation:
             warnings=tuple((w.field, w.code) for w in warnings),
         )
         return stored, keys
+
+    @staticmethod
+    def form(submission: Submission, warnings: Sequence[TraitWarning]) -> bytes:
+        """What the answer to a query depends on: equal forms, equal answers."""
+        return orjson.dumps((submission.demographics, submission.key, tuple(warnings)))
 
     def anonymous_key(self, record: StoredRecord) -> RecordKey:
         """The key of a record that came without ids: equal people get equal keys."""

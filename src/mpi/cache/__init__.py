@@ -1,0 +1,1 @@
+"""Adapters that keep answers to queries; each passes ``tests/contract``."""

@@ -1,0 +1,1 @@
+"""Adapters that resolve identity, behind :class:`mpi.ports.Provider`."""
