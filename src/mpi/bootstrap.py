@@ -20,6 +20,7 @@ from mpi.matching.model import Model, load_default_model, load_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.service.access import Access
 from mpi.service.index import MasterPatientIndex
+from mpi.service.preparation import Preparation
 from mpi.service.stewardship import Stewardship
 from mpi.settings import Settings
 from mpi.stores.sqlite import SqliteStore, open_store
@@ -85,6 +86,15 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         store=store,
         model_version=model.version,
     )
+
+
+def preparation(settings: Settings) -> Preparation:
+    """How the index that the settings name reads submissions, for a process that helps it. It has to exist.
+
+    Raises:
+        ConfigurationError: as :func:`build` does.
+    """
+    return Preparation(hmac_key(settings, create=False), _placeholders(settings), _now)
 
 
 def fingerprint(key: bytes) -> bytes:

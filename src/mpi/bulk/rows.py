@@ -101,7 +101,8 @@ def _csv(lines: io.BufferedReader[io.RawIOBase], rename: Rename) -> Iterator[Row
     with io.TextIOWrapper(lines, "utf-8-sig", errors="surrogateescape", newline="") as text:
         table = csv.reader(text)
         header = next(table, [])
-        columns = [rename.get(name.strip(), name.strip().lower()) for name in header]
+        names = [_repaired(name).strip() for name in header]
+        columns = [rename.get(name, name.lower()) for name in names]
         while True:
             try:
                 cells = next(table)

@@ -43,7 +43,7 @@ from mpi.service.answers import (
     record_view,
 )
 from mpi.service.enrollment import Enrolled, Enrollment
-from mpi.service.preparation import Preparation
+from mpi.service.preparation import Preparation, Prepared
 
 INSUFFICIENT = "insufficient_demographics"
 
@@ -96,7 +96,7 @@ class MasterPatientIndex:
 
     async def batch(
         self,
-        rows: Iterable[Submission | MpiError],
+        rows: Iterable[Submission | Prepared | MpiError],
         *,
         enroll: bool | None,
         actor: str,
@@ -109,10 +109,15 @@ class MasterPatientIndex:
                 yield answer
 
     async def _group(
-        self, rows: list[Submission | MpiError], actor: str, *, enroll: bool | None, explain: bool
+        self,
+        rows: list[Submission | Prepared | MpiError],
+        actor: str,
+        *,
+        enroll: bool | None,
+        explain: bool,
     ) -> list[MatchAnswer | MpiError]:
         if not any(
-            isinstance(row, Submission) and self.enrolls(named=row.key is not None, wish=enroll)
+            not isinstance(row, MpiError) and self.enrolls(named=row.key is not None, wish=enroll)
             for row in rows
         ):
             return [await self._row(row, actor, enroll=enroll, explain=explain) for row in rows]
@@ -120,7 +125,12 @@ class MasterPatientIndex:
             return [await self._row(row, actor, enroll=enroll, explain=explain) for row in rows]
 
     async def _row(
-        self, row: Submission | MpiError, actor: str, *, enroll: bool | None, explain: bool
+        self,
+        row: Submission | Prepared | MpiError,
+        actor: str,
+        *,
+        enroll: bool | None,
+        explain: bool,
     ) -> MatchAnswer | MpiError:
         if isinstance(row, MpiError):
             return row
@@ -143,7 +153,7 @@ class MasterPatientIndex:
             return wish
         return self._policy == "always" or (self._policy == "identified" and named)
 
-    async def _query(self, submission: Submission, *, explain: bool) -> MatchAnswer:
+    async def _query(self, submission: Submission | Prepared, *, explain: bool) -> MatchAnswer:
         started = perf_counter()
         record, keys = self._prepare.record(submission)
         decision, persons, size = await self._decide(record, keys)
@@ -167,7 +177,12 @@ class MasterPatientIndex:
         return decision, {person.mpi_id: person for person in around.persons}, size
 
     async def _register(
-        self, submission: Submission, actor: str, *, explain: bool, if_match: int | None = None
+        self,
+        submission: Submission | Prepared,
+        actor: str,
+        *,
+        explain: bool,
+        if_match: int | None = None,
     ) -> MatchAnswer:
         started = perf_counter()
         record, keys = self._prepare.record(submission)
