@@ -15,6 +15,7 @@ from mpi.stores.codec import (
     encode_time,
     encode_warnings,
 )
+from mpi.stores.sqlite_blocking import Recent, exchange
 from mpi.stores.sqlite_schema import VERSION_BITS
 
 
@@ -84,10 +85,7 @@ def write_version(
     plan: VersionPlan,
     seq: int,
 ) -> None:
-    """Store the version; when it becomes the current one, exchange the blocking keys too.
-
-    ``record`` still names the current version as it was.
-    """
+    """Store the version. ``record`` still names the current version as it was."""
     base = record.number << VERSION_BITS
     if plan.settles is not None:
         _set_history(connection, base + plan.settles)
@@ -109,12 +107,18 @@ def write_version(
                 seq,
             ),
         )
-    if content.status in {RecordStatus.ACTIVE, RecordStatus.DELETED}:
-        keys = content.blocking_keys if content.status is RecordStatus.ACTIVE else ()
-        _replace_keys(connection, record, set(keys))
 
 
-def _replace_keys(connection: sqlite3.Connection, record: RecordRow, keys: set[int]) -> None:
+def replace_keys(
+    connection: sqlite3.Connection, record: RecordRow, content: StoredRecord, recent: Recent
+) -> Recent:
+    """Find a record under the keys of its new version only, if that becomes the current one.
+
+    ``record`` still names the current version as it was.
+    """
+    if content.status not in {RecordStatus.ACTIVE, RecordStatus.DELETED}:
+        return recent
+    keys = set(content.blocking_keys) if content.status is RecordStatus.ACTIVE else set()
     old: set[int] = set()
     if record.version:
         current = (record.number << VERSION_BITS) + record.version
@@ -124,15 +128,7 @@ def _replace_keys(connection: sqlite3.Connection, record: RecordRow, keys: set[i
         if status == RecordStatus.ACTIVE.value:
             old = set(decode_keys(blob))
             _set_history(connection, current)
-    # Sorted: neighbours in the tree share a page.
-    connection.executemany(
-        "DELETE FROM blocking_key WHERE key = ? AND record = ?",
-        [(key, record.number) for key in sorted(old - keys)],
-    )
-    connection.executemany(
-        "INSERT INTO blocking_key VALUES (?, ?)",
-        [(key, record.number) for key in sorted(keys - old)],
-    )
+    return exchange(connection, record.number, old - keys, keys - old, recent)
 
 
 def _set_history(connection: sqlite3.Connection, version_id: int) -> None:
