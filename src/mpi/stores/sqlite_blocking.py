@@ -26,8 +26,15 @@ _UNDER_KEYS = """SELECT b.record FROM json_each(?1) j CROSS JOIN blocking_key b 
     UNION ALL
     SELECT b.record FROM json_each(?1) j CROSS JOIN blocking_recent b ON b.key = j.value
     LIMIT ?2"""
+_ALL_UNDER_KEYS = """SELECT b.record FROM json_each(?1) j CROSS JOIN blocking_key b ON b.key = j.value
+    UNION
+    SELECT b.record FROM json_each(?1) j CROSS JOIN blocking_recent b ON b.key = j.value"""
 _UNDER_KEY = """SELECT record FROM blocking_key WHERE key = ?1
     UNION ALL SELECT record FROM blocking_recent WHERE key = ?1 LIMIT ?2"""
+# Counted where the rows lie: a block that is too large is not fetched to find out.
+_LARGER_THAN = """SELECT j.value FROM json_each(?1) j
+    WHERE ?2 < (SELECT count(*) FROM (SELECT 1 FROM blocking_key WHERE key = j.value LIMIT ?2 + 1))
+        + (SELECT count(*) FROM (SELECT 1 FROM blocking_recent WHERE key = j.value LIMIT ?2 + 1))"""
 _SLICE_END = """SELECT key, record FROM blocking_recent WHERE key >= ?
     ORDER BY key, record LIMIT 1 OFFSET ?"""
 _IN_SLICE = "FROM blocking_recent WHERE key >= ? AND (key, record) < (?, ?)"
@@ -48,26 +55,34 @@ def members(
 ) -> tuple[set[int], int]:
     """Records under the keys, and how many keys had to be narrowed."""
     rows = connection.execute(
-        _UNDER_KEYS, (orjson.dumps([key for key, _ in blocking_keys]).decode(), limit + 1)
+        _UNDER_KEYS, (_listed(key for key, _ in blocking_keys), limit + 1)
     ).fetchall()
     if len(rows) <= limit:
         # All blocks together hold no more than one may: nothing to narrow. This is the usual case.
         return {row[0] for row in rows}, 0
-    found: set[int] = set()
-    narrowed = 0
-    for key, narrower in blocking_keys:
-        block = _block(connection, key, limit + 1)
-        if len(block) <= limit:
-            found.update(block)
-            continue
-        narrowed += 1
-        for narrow_key in narrower or (key,):
-            found.update(_block(connection, narrow_key, limit * NARROWED_FACTOR))
-    return found, narrowed
+    narrower = dict(blocking_keys)
+    large = _larger_than(connection, narrower, limit)
+    small = [key for key in narrower if key not in large]
+    # Many keys share their narrower ones.
+    narrow = {near for key in large for near in narrower[key] or (key,)}
+    capped = _larger_than(connection, narrow, limit * NARROWED_FACTOR)
+    found = {
+        row[0]
+        for row in connection.execute(_ALL_UNDER_KEYS, (_listed([*small, *(narrow - capped)]),))
+    }
+    for key in capped:
+        found.update(
+            row[0] for row in connection.execute(_UNDER_KEY, (key, limit * NARROWED_FACTOR))
+        )
+    return found, len(large)
 
 
-def _block(connection: sqlite3.Connection, key: int, limit: int) -> list[int]:
-    return [row[0] for row in connection.execute(_UNDER_KEY, (key, limit)).fetchall()]
+def _larger_than(connection: sqlite3.Connection, keys: Iterable[int], limit: int) -> set[int]:
+    return {row[0] for row in connection.execute(_LARGER_THAN, (_listed(keys), limit))}
+
+
+def _listed(keys: Iterable[int]) -> str:
+    return orjson.dumps(list(keys)).decode()
 
 
 def exchange(
