@@ -8,7 +8,7 @@ is checked. The caller rolls back whenever this raises.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mpi.domain.identity import NEW_PERSON, Committed, Event, IdentityChange, RecordMove
 from mpi.domain.mpi_id import format_mpi_id
@@ -112,7 +112,7 @@ class _Work:
             if self.change.record is None or self.change.record.key != key:
                 raise Conflict("the change names a record that was never registered")
             row = RecordRow(self.head.last_record + 1, key)
-        self.records[key], self.before[key] = row, replace(row)
+        self.records[key], self.before[key] = row, row.copy()
         if row.person is not None:
             self.person(row.person)
         return row
@@ -285,7 +285,7 @@ def _write_records(work: _Work) -> None:
                 version_id = (record.number << VERSION_BITS) + record.version
                 work.cache.put(version_id, as_stored(content, record.version, record.person))
         if record.person != before.person:
-            write_link(connection, record.number, person, seq)
+            write_link(connection, before, person, seq)
         connection.execute("INSERT INTO event_record VALUES (?, ?)", (record.number, seq))
 
 
