@@ -1,8 +1,8 @@
 """Which records lie under a blocking key, kept so that a registration changes few pages.
 
-Keys are digests: the forty of one record fall on forty pages of a large table, and in a load nearly every page of it is
-written again with every group of commits. So new keys go to a small table, and once that is full, a slice of it moves
-over in the order of keys, where hundreds of rows share a page. Every read asks both tables.
+Keys are digests: the two dozen of one record fall on as many pages of a large table, and in a load nearly every page
+of it is written again with every group of commits. So new keys go to a small table, and once that is full, a slice of
+it moves over in the order of keys, where hundreds of rows share a page. Every read asks both tables.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import orjson
 
 RECENT_KEYS = 1_000_000
-"""Rows of the small table before they start to move over: some 20,000 records, 16 MB."""
+"""Rows of the small table before they start to move over: some 40,000 records, 19 MB."""
 
 NARROWED_FACTOR = 4
 """A narrowed block is read up to this many times the limit."""
