@@ -76,7 +76,7 @@ def load_file(
 
 @contextmanager
 def _rare_collections() -> Iterator[None]:
-    """It keeps thousands of records at hand and makes hardly any cycles; looking for them took a sixteenth of its time."""
+    """It keeps thousands of records at hand and makes hardly any cycles; looking for them took 6 % of its time."""
     usual = gc.get_threshold()
     gc.set_threshold(_COLLECT_AFTER, *usual[1:])
     try:
