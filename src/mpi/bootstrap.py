@@ -22,6 +22,7 @@ from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.providers.internal import InternalProvider
 from mpi.service.access import Access
 from mpi.service.index import MasterPatientIndex
+from mpi.service.preparation import Preparation
 from mpi.service.recall import Recall
 from mpi.service.stewardship import Stewardship
 from mpi.settings import Settings
@@ -108,6 +109,15 @@ def _recall(settings: Settings, store: SqliteStore, key: bytes, metrics: Metrics
         ticks=monotonic,
     )
     return Recall(cache, store, key, hit=metrics.cache_hit, miss=metrics.cache_missed)
+
+
+def preparation(settings: Settings) -> Preparation:
+    """How the index that the settings name reads submissions, for a process that helps it. It has to exist.
+
+    Raises:
+        ConfigurationError: as :func:`build` does.
+    """
+    return Preparation(hmac_key(settings, create=False), _placeholders(settings), _now)
 
 
 def fingerprint(key: bytes) -> bytes:

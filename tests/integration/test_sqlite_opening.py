@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from mpi.errors import ConfigurationError, StoreUnavailable
-from mpi.stores import sqlite_schema
 from mpi.stores.sqlite import open_store
 from mpi.stores.sqlite_schema import APPLICATION_ID, SCHEMA_VERSION
 from tests.contract.changes import change, create, created, key, review
@@ -159,16 +158,25 @@ def test_a_database_locked_for_long_stops_the_start(
             open_store(path, FINGERPRINT)
 
 
-async def test_an_older_database_is_brought_forward_with_its_tasks(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as before:
-        before.setattr(sqlite_schema, "MIGRATIONS", sqlite_schema.MIGRATIONS[:1])
-        before.setattr(sqlite_schema, "SCHEMA_VERSION", 1)
-        store = open_store(path, FINGERPRINT)
-        first = await created(store, "1")
-        (task_id,) = (await store.commit(change(tasks=(review("1", first),)))).task_ids
-        store.close()
+FIRST_SCHEMA = """
+    INSERT INTO blocking_key SELECT key, record FROM blocking_recent;
+    DROP TABLE blocking_recent;
+    ALTER TABLE tally DROP COLUMN recent_keys;
+    ALTER TABLE tally DROP COLUMN next_key;
+    DROP VIEW task_row;
+    ALTER TABLE task DROP COLUMN deferred_until;
+    CREATE VIEW task_row AS SELECT id FROM task;
+    PRAGMA user_version = 1;
+"""
+
+
+async def test_an_older_database_is_brought_forward_with_its_tasks(path: Path) -> None:
+    store = open_store(path, FINGERPRINT)
+    first = await created(store, "1")
+    (task_id,) = (await store.commit(change(tasks=(review("1", first),)))).task_ids
+    store.close()
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(FIRST_SCHEMA)
     store = open_store(path, FINGERPRINT)
     (task,) = await store.tasks(None)
     assert (task.task_id, task.deferred_until) == (task_id, None)

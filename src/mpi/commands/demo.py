@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mpi.bootstrap import Container
-from mpi.bulk.load import Report, load
+from mpi.bulk.load import Report, load, read_rows
 from mpi.bulk.rows import Row
 from mpi.commands.session import AsJson
 from mpi.commands.terminal import note, progress_bar, show_json
@@ -20,6 +20,7 @@ from mpi.errors import ConfigurationError
 ROWS = 10_000
 SEED = 1
 _ACTOR = "demo"
+_BAR_EVERY = 100
 
 app = typer.Typer(help="Made-up patients, with their truth.", no_args_is_help=True)
 
@@ -43,11 +44,13 @@ async def fill_demo(container: Container) -> None:
     with progress_bar("Loading", counts_rows=True) as bar:
         task = bar.add_task("", total=ROWS, rows=0)
 
-        def advance(report: Report) -> None:
+        async def settled(report: Report) -> None:
             bar.update(task, completed=report.rows, rows=report.rows)
 
-        rows = _rows(Population(ROWS, SEED))
-        await load(container.index, rows, actor=_ACTOR, reject=_never, progress=advance)
+        rows = read_rows(_rows(Population(ROWS, SEED)))
+        await load(
+            container.index, rows, actor=_ACTOR, reject=_never, settled=settled, every=_BAR_EVERY
+        )
 
 
 def _rows(population: Population) -> Iterator[Row]:

@@ -240,7 +240,7 @@ def _key_part(value: object, path: str, longest: int, reader: _Reader) -> str | 
     text = text.strip()
     if len(text) > longest:
         reader.wrong(path, "too_long")
-    elif any(unicodedata.category(char) == "Cc" for char in text):
+    elif not text.isprintable() and any(unicodedata.category(char) == "Cc" for char in text):
         reader.wrong(path, "control_character")
     return text
 

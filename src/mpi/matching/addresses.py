@@ -52,7 +52,7 @@ _UNIT_SLASH_HOUSE = re.compile(r"([A-Z]?\d+[A-Z]?)/(\d+[A-Z]?(?:-\d+)?)$")
 _ORDINAL = re.compile(r"0*(\d+)(?:ST|ND|RD|TH)$")
 _UNIT_VALUE = re.compile(r"(?:[A-Z]{0,2}\d[A-Z0-9-]*|[A-Z])$")
 _ENDINGS = {1: "ST", 2: "ND", 3: "RD"}
-_US_ZIP = re.compile(r"(\d{5})(?:[- ]?\d{4})?$")
+_ZIP_PLUS_4 = 9  # digits
 
 # Types that come before their number: HIGHWAY 12 has no unit 12.
 _NUMBERED_TYPES = frozenset(("HWY", "RTE", "RD", "LOOP", "SPUR", "EXPY"))
@@ -252,9 +252,8 @@ def read_state(text: str) -> str:
 @lru_cache(maxsize=65_536)
 def read_zip(text: str) -> str:
     """Five digits of a US ZIP or ZIP+4; any other postal code without spaces."""
-    if match := _US_ZIP.match(text.strip()):
-        return match[1]
-    return "".join(words(text))
+    code = "".join(words(text))
+    return code[:5] if len(code) == _ZIP_PLUS_4 and code.isdigit() else code
 
 
 @lru_cache(maxsize=1_024)

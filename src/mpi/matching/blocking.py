@@ -33,6 +33,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import chain
 
 from mpi.matching.dates import FIRST_YEAR, LAST_YEAR
 from mpi.matching.phonetics import soundex
@@ -78,18 +79,13 @@ def _keys(record: StandardRecord) -> tuple[BlockingKeys, tuple[int, ...]]:
     named: dict[str, tuple[str, ...]] = {}
     for family in (_by_birth, _by_name, _by_number, _by_contact, _by_home):
         named.update(family(traits))
-    numbers = {name: key_of(name) for name in _all_names(named)}
-    asked = tuple(
-        (numbers[name], tuple(numbers[narrow] for narrow in narrower))
-        for name, narrower in named.items()
-    )
+    # Many keys share their narrower ones: each name is hashed once, each group put together once.
+    groups = dict.fromkeys(named.values())
+    names = dict.fromkeys([*named, *chain.from_iterable(groups)])
+    numbers = {name: key_of(name) for name in names}
+    narrow = {group: tuple([numbers[name] for name in group]) for group in groups}
+    asked = tuple([(numbers[name], narrow[group]) for name, group in named.items()])
     return asked, tuple(dict.fromkeys(numbers.values()))
-
-
-def _all_names(named: dict[str, tuple[str, ...]]) -> Iterator[str]:
-    yield from named
-    for narrower in named.values():
-        yield from narrower
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -27,8 +27,10 @@ _HL7 = re.compile(r"(\d{4})(\d{2})(?:(\d{2})(?:\d{2,6}(?:\.\d+)?(?:[+-]\d{4})?)?
 # US convention: month first; a time may follow.
 _YEAR_LAST = re.compile(r"(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4})(?:[T ].*)?$")
 _YEAR_LAST_DIGITS = re.compile(r"(\d{2})(\d{2})(\d{4})$")
+# December 25th, 1980; 25 Dec 1980; 25DEC1980 as SAS writes it.
 _MONTH_NAMED = re.compile(
-    r"(?:([A-Z]{3,9})[ ./-]+(\d{1,2})|(\d{1,2})[ ./-]*([A-Z]{3,9}))(?:ST|ND|RD|TH)?[ ,./-]+(\d{4})$"
+    r"(?:([A-Z]{3,9})[ ./-]+(\d{1,2})(?:ST|ND|RD|TH)?[ ,./-]+"
+    r"|(\d{1,2})(?:ST|ND|RD|TH)?[ ./-]*([A-Z]{3,9})[ ,./-]*)(\d{4})$"
 )
 _NOT_DIGITS = re.compile(r"\D+")
 

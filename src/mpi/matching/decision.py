@@ -282,7 +282,7 @@ def _could_be_one(
             return False
     for member in left.records:
         weighing = weigh(member.standard, [right], model, index_size)
-        apart = set(vetoes_between(weighing.vectors)) - {UNPROVEN}
-        if apart or weighing.totals()[0] < model.thresholds.impossible:
+        contradictions = set(vetoes_between(weighing.vectors)) - {UNPROVEN}
+        if contradictions or weighing.totals()[0] < model.thresholds.impossible:
             return False
     return True

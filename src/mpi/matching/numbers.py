@@ -47,9 +47,10 @@ def read_ssn(text: str, placeholders: Placeholders) -> ReadNumber:
         last4 = match[1]
         return ReadNumber(last4=last4) if last4 != "0000" else _NO_EVIDENCE
     number = squeeze(text)
-    if placeholders.has("number", number) or placeholders.has("ssn", number):
-        return _NO_EVIDENCE
-    if number and len(set(number)) == 1:
+    if len(number) == 9 and number.isdigit():  # separators of word processors: 412–55–7813
+        return _read_nine_digits(number, placeholders)
+    listed = placeholders.has("number", number) or placeholders.has("ssn", number)
+    if listed or len(set(number)) == 1:
         return _NO_EVIDENCE
     if len(number) < SHORTEST_NATIONAL_ID or not any(char.isdigit() for char in number):
         return ReadNumber(warning="unreadable")

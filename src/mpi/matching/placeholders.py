@@ -41,11 +41,14 @@ class Placeholders:
     def is_name(self, trait: str, tokens: tuple[str, ...]) -> bool:
         """Whether a given, middle or family name is a placeholder as a whole."""
         phrase = " ".join(tokens)
-        if self.has("name", phrase) or self.has(trait, phrase):
+        if self._says_nothing(trait, phrase):
             return True
         if trait == "given" and self._is_newborn(tokens, phrase):
             return True
-        return all(self.has("name", t) or self.has(trait, t) or _is_repeat(t) for t in tokens)
+        return len(tokens) > 1 and all(self._says_nothing(trait, t) for t in tokens)
+
+    def _says_nothing(self, trait: str, word: str) -> bool:
+        return word in self.values["name"] or word in self.values[trait] or _is_repeat(word)
 
     def _is_newborn(self, tokens: tuple[str, ...], phrase: str) -> bool:
         """``BABY BOY A``, ``BABYGIRL MARIA``, ``WENDYSGIRL``."""

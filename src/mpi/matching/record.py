@@ -1,7 +1,8 @@
 """The comparison form of a record: what is left when every trait has been read once.
 
-All text is upper-case ASCII (non-Latin scripts transliterated), placeholders are gone, unreadable dates are kept as
-``dob_damaged``. Empty means "not known". Stored beside the raw record so that nothing is read twice.
+All text is upper-case ASCII (non-Latin scripts transliterated) except e-mail addresses, which are lower-case;
+placeholders are gone, unreadable dates are kept as ``dob_damaged``. Empty means "not known". Stored beside the raw
+record so that nothing is read twice.
 """
 
 from __future__ import annotations

@@ -232,7 +232,7 @@ class _Reader:
 
     def _place(self, text: str | None, field: str, trait: str) -> str:
         usable = self.usable(text, field)
-        if usable and self._placeholders.has(trait, " ".join(words(usable))):
+        if usable and self._placeholders.has(trait, _phrase(usable)):
             self.warn(field, "placeholder")
             return ""
         return usable
@@ -341,6 +341,12 @@ def _name_columns(name: Name, index: int) -> Mapping[str, str]:
 def _plural_columns(plural: str, index: int) -> Mapping[str, str]:
     parts = _NAME_COLUMNS if plural == "names" else _ADDRESS_COLUMNS
     return {part: f"{plural}[{index}].{part}" for part in parts}
+
+
+# Cities and states come again with every patient, and with other records of one patient the street too.
+@lru_cache(maxsize=32_768)
+def _phrase(text: str) -> str:
+    return " ".join(words(text))
 
 
 def _distinct(tokens: list[str]) -> tuple[str, ...]:

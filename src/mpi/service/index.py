@@ -38,14 +38,14 @@ from mpi.service.answers import (
 )
 from mpi.service.enrollment import Enrolled, Enrollment
 from mpi.service.past import history_of, person_at
-from mpi.service.preparation import Preparation
+from mpi.service.preparation import Preparation, Prepared
 from mpi.service.recall import Recall
 
 INSUFFICIENT = "insufficient_demographics"
 
 
 class _RowAnswer(Protocol):
-    async def __call__(self, row: Submission, /, *, explain: bool) -> MatchAnswer: ...
+    async def __call__(self, row: Submission | Prepared, /, *, explain: bool) -> MatchAnswer: ...
 
 
 class MasterPatientIndex:
@@ -110,7 +110,7 @@ class MasterPatientIndex:
 
     async def batch(
         self,
-        rows: Iterable[Submission | MpiError],
+        rows: Iterable[Submission | Prepared | MpiError],
         *,
         enroll: bool | None,
         actor: str,
@@ -123,15 +123,20 @@ class MasterPatientIndex:
                 yield answer
 
     async def _group(
-        self, rows: list[Submission | MpiError], actor: str, *, enroll: bool | None, explain: bool
+        self,
+        rows: list[Submission | Prepared | MpiError],
+        actor: str,
+        *,
+        enroll: bool | None,
+        explain: bool,
     ) -> list[MatchAnswer | MpiError]:
         if not any(
-            isinstance(row, Submission) and self.enrolls(named=row.key is not None, wish=enroll)
+            not isinstance(row, MpiError) and self.enrolls(named=row.key is not None, wish=enroll)
             for row in rows
         ):
             return [await self._row(row, self._query, explain=explain) for row in rows]
 
-        async def answer(row: Submission, *, explain: bool) -> MatchAnswer:
+        async def answer(row: Submission | Prepared, *, explain: bool) -> MatchAnswer:
             if self.enrolls(named=row.key is not None, wish=enroll):
                 return await self._register(row, actor, explain=explain)
             # Inside the group it sees what nobody else may be told yet.
@@ -141,7 +146,7 @@ class MasterPatientIndex:
             return [await self._row(row, answer, explain=explain) for row in rows]
 
     async def _row(
-        self, row: Submission | MpiError, answer: _RowAnswer, *, explain: bool
+        self, row: Submission | Prepared | MpiError, answer: _RowAnswer, *, explain: bool
     ) -> MatchAnswer | MpiError:
         if isinstance(row, MpiError):
             return row
@@ -164,7 +169,7 @@ class MasterPatientIndex:
 
     async def _query(
         self,
-        submission: Submission,
+        submission: Submission | Prepared,
         warnings: Sequence[TraitWarning] = (),
         form: bytes | None = None,
         *,
@@ -181,7 +186,11 @@ class MasterPatientIndex:
         return replace(found, processing_time_ms=_milliseconds_since(started))
 
     async def _ask(
-        self, submission: Submission, warnings: Sequence[TraitWarning], *, explain: bool
+        self,
+        submission: Submission | Prepared,
+        warnings: Sequence[TraitWarning],
+        *,
+        explain: bool,
     ) -> tuple[MatchAnswer, Resolution]:
         record, keys = self._prepare.record(submission)
         found = await self._provider.resolve(record, keys)
@@ -201,7 +210,7 @@ class MasterPatientIndex:
 
     async def _register(
         self,
-        submission: Submission,
+        submission: Submission | Prepared,
         actor: str,
         *,
         explain: bool,

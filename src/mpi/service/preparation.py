@@ -11,12 +11,32 @@ from datetime import datetime
 import orjson
 
 from mpi.domain.identity import StoredRecord
-from mpi.domain.record import Demographics, RecordKey, RecordStatus, Submission, TraitWarning
+from mpi.domain.record import (
+    Demographics,
+    Guarded,
+    RecordKey,
+    RecordStatus,
+    Submission,
+    TraitWarning,
+)
 from mpi.matching.blocking import BlockingKeys, blocking_keys, stored_keys
 from mpi.matching.placeholders import Placeholders
 from mpi.matching.standardize import standardize
 
 ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Prepared(Guarded):
+    """A submission that was read before it came here, in another process perhaps. ``received_at`` is not set yet."""
+
+    record: StoredRecord
+    keys: BlockingKeys
+
+    @property
+    def key(self) -> RecordKey:
+        """As :attr:`Submission.key`: a prepared submission always brings its ids."""
+        return self.record.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +47,10 @@ class Preparation:
     placeholders: Placeholders
     clock: Callable[[], datetime]
 
-    def record(self, submission: Submission) -> tuple[StoredRecord, BlockingKeys]:
+    def record(self, submission: Submission | Prepared) -> tuple[StoredRecord, BlockingKeys]:
         """The record as it would be stored. A query without ids gets a key that is never stored."""
+        if isinstance(submission, Prepared):
+            return replace(submission.record, received_at=self.clock()), submission.keys
         key = submission.key or RecordKey("", "")
         demographics = _scoped(submission.demographics, key.source)
         standard, warnings = standardize(demographics, self.placeholders)
@@ -48,9 +70,10 @@ class Preparation:
         return stored, keys
 
     @staticmethod
-    def form(submission: Submission, warnings: Sequence[TraitWarning]) -> bytes:
+    def form(submission: Submission | Prepared, warnings: Sequence[TraitWarning]) -> bytes:
         """What the answer to a query depends on: equal forms, equal answers."""
-        return orjson.dumps((submission.demographics, submission.key, tuple(warnings)))
+        submitted = submission.record if isinstance(submission, Prepared) else submission
+        return orjson.dumps((submitted.demographics, submission.key, tuple(warnings)))
 
     def anonymous_key(self, record: StoredRecord) -> RecordKey:
         """The key of a record that came without ids: equal people get equal keys."""

@@ -99,7 +99,9 @@ class SqliteStore:
 
     async def commit(self, change: IdentityChange, *more: IdentityChange) -> Committed:
         """See :class:`mpi.ports.IdentityStore`."""
-        return await self._transactions.write(lambda c: sqlite_commit.apply(c, (change, *more)))
+        return await self._transactions.write(
+            lambda c: sqlite_commit.apply(c, self._cache, (change, *more))
+        )
 
     def group(self) -> AbstractAsyncContextManager[None]:
         """See :class:`mpi.ports.IdentityStore`. Other writers wait until the group ends."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mpi.domain.identity import NEW_PERSON, Committed, Event, IdentityChange, RecordMove
 from mpi.domain.mpi_id import format_mpi_id
@@ -17,16 +17,20 @@ from mpi.domain.record import RecordKey, RecordStatus
 from mpi.errors import ConcurrentChange, Conflict
 from mpi.stores.codec import encode_time
 from mpi.stores.numbering import event_id
+from mpi.stores.sqlite_blocking import Recent
 from mpi.stores.sqlite_guard import Head, check_guard, read_head, undone_seq
 from mpi.stores.sqlite_history import payload
+from mpi.stores.sqlite_reads import RecordCache, as_stored
 from mpi.stores.sqlite_records import (
     RecordRow,
     VersionPlan,
     load_record,
     plan_version,
+    replace_keys,
     write_link,
     write_version,
 )
+from mpi.stores.sqlite_schema import VERSION_BITS
 from mpi.stores.sqlite_stewardship import (
     apply_assertions,
     check_not_same,
@@ -52,6 +56,7 @@ class _Work:
     """The change as far as it is worked out; ``before`` holds the records as they were."""
 
     connection: sqlite3.Connection
+    cache: RecordCache
     change: IdentityChange
     head: Head
     minted: str | None = None
@@ -61,6 +66,10 @@ class _Work:
     moves: list[RecordMove] = field(default_factory=list)
     retired: list[tuple[str, str | None]] = field(default_factory=list)
     version: VersionPlan | None = None
+    recent: Recent = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.recent = self.head.recent
 
     @property
     def seq(self) -> int:
@@ -104,7 +113,7 @@ class _Work:
             if self.change.record is None or self.change.record.key != key:
                 raise Conflict("the change names a record that was never registered")
             row = RecordRow(self.head.last_record + 1, key)
-        self.records[key], self.before[key] = row, replace(row)
+        self.records[key], self.before[key] = row, row.copy()
         if row.person is not None:
             self.person(row.person)
         return row
@@ -114,20 +123,27 @@ class _Work:
         return self.record(key).number
 
 
-def apply(connection: sqlite3.Connection, changes: Sequence[IdentityChange]) -> Committed:
-    """Write the changes and their events. See :meth:`mpi.ports.IdentityStore.commit` for the errors."""
+def apply(
+    connection: sqlite3.Connection, cache: RecordCache, changes: Sequence[IdentityChange]
+) -> Committed:
+    """Write the changes and their events. See :meth:`mpi.ports.IdentityStore.commit` for the errors.
+
+    ``cache`` gets the new version: what was just registered is what is asked for next.
+    """
     head = read_head(connection)
     for change in changes:
         check_guard(connection, change, head)
-    committed = _apply(connection, changes[0], head)
+    committed = _apply(connection, cache, changes[0], head)
     for change in changes[1:]:
-        committed = _apply(connection, change, read_head(connection))
+        committed = _apply(connection, cache, change, read_head(connection))
     return committed
 
 
-def _apply(connection: sqlite3.Connection, change: IdentityChange, head: Head) -> Committed:
+def _apply(
+    connection: sqlite3.Connection, cache: RecordCache, change: IdentityChange, head: Head
+) -> Committed:
     undoes = undone_seq(connection, change.undoes)
-    work = _Work(connection, change, head)
+    work = _Work(connection, cache, change, head)
     _plan_persons(work)
     _plan_moves(work)
     _plan_record(work)
@@ -277,8 +293,12 @@ def _write_records(work: _Work) -> None:
         content = work.change.record
         if content is not None and work.version is not None and key == content.key:
             write_version(connection, before, content, work.version, seq)
+            work.recent = replace_keys(connection, before, content, work.recent)
+            if content.status is RecordStatus.ACTIVE and record.person is not None:
+                version_id = (record.number << VERSION_BITS) + record.version
+                work.cache.put(version_id, as_stored(content, record.version, record.person))
         if record.person != before.person:
-            write_link(connection, record.number, person, seq)
+            write_link(connection, before, person, seq)
         connection.execute("INSERT INTO event_record VALUES (?, ?)", (record.number, seq))
 
 
@@ -296,8 +316,18 @@ def _write_stewardship(work: _Work) -> tuple[str, ...]:
     minted = work.minted is not None
     connection.execute(
         """UPDATE tally SET minted = minted + ?, records = records + ?, persons = persons + ?,
-        retired = retired + ?, tasks_open = tasks_open + ?, assertions = assertions + ?""",
-        (minted, records, persons, minted - persons, opened, asserted),
+        retired = retired + ?, tasks_open = tasks_open + ?, assertions = assertions + ?,
+        recent_keys = ?, next_key = ?""",
+        (
+            minted,
+            records,
+            persons,
+            minted - persons,
+            opened,
+            asserted,
+            work.recent.rows,
+            work.recent.next_key,
+        ),
     )
     return task_ids
 

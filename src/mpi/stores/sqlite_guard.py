@@ -10,6 +10,7 @@ from mpi.domain.identity import NEW_PERSON, IdentityChange
 from mpi.errors import ConcurrentChange, Conflict, PreconditionFailed
 from mpi.stores.codec import decode_keys
 from mpi.stores.numbering import event_seq, task_number
+from mpi.stores.sqlite_blocking import Recent
 from mpi.stores.sqlite_history import touched_records, undone_by
 from mpi.stores.sqlite_reads import as_list, record_number
 from mpi.stores.sqlite_schema import VERSION_BITS
@@ -23,12 +24,15 @@ class Head:
     last_record: int
     minted: int
     assertions: int
+    recent: Recent
 
 
 def read_head(connection: sqlite3.Connection) -> Head:
     """The counters from which a change numbers what it makes."""
-    return Head(*connection.execute("""SELECT (SELECT coalesce(max(seq), 0) FROM event),
-            (SELECT coalesce(max(id), 0) FROM record), minted, assertions FROM tally""").fetchone())
+    position, last_record, minted, assertions, *recent = connection.execute("""SELECT
+        (SELECT coalesce(max(seq), 0) FROM event), (SELECT coalesce(max(id), 0) FROM record),
+        minted, assertions, recent_keys, next_key FROM tally""").fetchone()
+    return Head(position, last_record, minted, assertions, Recent(*recent))
 
 
 def check_guard(connection: sqlite3.Connection, change: IdentityChange, head: Head) -> None:

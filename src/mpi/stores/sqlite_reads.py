@@ -11,6 +11,7 @@ import orjson
 
 from mpi.domain.identity import Assertion, AssertionKind, Neighbourhood, PersonState, StoredRecord
 from mpi.domain.record import RecordKey, RecordStatus
+from mpi.stores import sqlite_blocking
 from mpi.stores.codec import (
     decode_demographics,
     decode_keys,
@@ -23,9 +24,6 @@ from mpi.stores.codec import (
 )
 from mpi.stores.numbering import event_id
 from mpi.stores.sqlite_schema import VERSION_BITS
-
-NARROWED_FACTOR = 4
-"""A narrowed block is read up to this many times the limit."""
 
 _MANY_VERSIONS = "SELECT s.* FROM json_each(?) j CROSS JOIN stored_version s ON s.id = j.value"
 _ASSERTIONS = """SELECT a.id, a.kind, l.source, l.source_id, r.source, r.source_id, a.actor, a.reason,
@@ -84,8 +82,8 @@ def candidates(
     limit: int,
 ) -> Neighbourhood:
     """See :meth:`mpi.ports.IdentityStore.candidates`."""
-    members, narrowed = _block_members(connection, blocking_keys, limit)
-    persons, records = _persons_of(connection, cache, members) if members else ((), ())
+    found, narrowed = sqlite_blocking.members(connection, blocking_keys, limit)
+    persons, records = _persons_of(connection, cache, found) if found else ((), ())
     position, index_size, asserted_ = connection.execute(
         "SELECT (SELECT coalesce(max(seq), 0) FROM event), records, assertions FROM tally"
     ).fetchone()
@@ -96,39 +94,6 @@ def candidates(
         index_size=index_size,
         narrowed=narrowed,
     )
-
-
-def _block_members(
-    connection: sqlite3.Connection,
-    blocking_keys: Sequence[tuple[int, tuple[int, ...]]],
-    limit: int,
-) -> tuple[set[int], int]:
-    """Records under the keys, and how many keys had to be narrowed."""
-    rows = connection.execute(
-        "SELECT b.record FROM json_each(?) j CROSS JOIN blocking_key b ON b.key = j.value LIMIT ?",
-        (as_list([key for key, _ in blocking_keys]), limit + 1),
-    ).fetchall()
-    if len(rows) <= limit:
-        # All blocks together hold no more than one may: nothing to narrow. This is the usual case.
-        return {row[0] for row in rows}, 0
-    found: set[int] = set()
-    narrowed = 0
-    for key, narrower in blocking_keys:
-        block = _block(connection, key, limit + 1)
-        if len(block) <= limit:
-            found.update(block)
-            continue
-        narrowed += 1
-        for narrow_key in narrower or (key,):
-            found.update(_block(connection, narrow_key, limit * NARROWED_FACTOR))
-    return found, narrowed
-
-
-def _block(connection: sqlite3.Connection, key: int, limit: int) -> list[int]:
-    rows = connection.execute(
-        "SELECT record FROM blocking_key WHERE key = ? LIMIT ?", (key, limit)
-    ).fetchall()
-    return [row[0] for row in rows]
 
 
 def _persons_of(
@@ -187,6 +152,23 @@ def stored(row: Sequence[Any]) -> StoredRecord:
         None if row[10] is None else decode_time(row[10]),
         row[11],
         decode_warnings(row[12]),
+    )
+
+
+def as_stored(content: StoredRecord, version: int, mpi_id: str) -> StoredRecord:
+    """What reading an active version back gives, as :func:`stored` would."""
+    return stored_record(
+        content.key,
+        version,
+        content.status,
+        content.demographics,
+        content.standard,
+        content.blocking_keys,
+        content.digest,
+        content.received_at,
+        content.recorded_at,
+        mpi_id,
+        content.warnings,
     )
 
 

@@ -15,6 +15,7 @@ from mpi.stores.codec import (
     encode_time,
     encode_warnings,
 )
+from mpi.stores.sqlite_blocking import Recent, exchange
 from mpi.stores.sqlite_schema import VERSION_BITS
 
 
@@ -27,6 +28,10 @@ class RecordRow:
     version: int = 0
     status: RecordStatus | None = None
     person: str | None = None
+
+    def copy(self) -> RecordRow:
+        """The same row. A fifth of the time of ``dataclasses.replace``, for every record that a commit touches."""
+        return RecordRow(self.number, self.key, self.version, self.status, self.person)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +89,7 @@ def write_version(
     plan: VersionPlan,
     seq: int,
 ) -> None:
-    """Store the version; when it becomes the current one, exchange the blocking keys too.
-
-    ``record`` still names the current version as it was.
-    """
+    """Store the version. ``record`` still names the current version as it was."""
     base = record.number << VERSION_BITS
     if plan.settles is not None:
         _set_history(connection, base + plan.settles)
@@ -109,12 +111,18 @@ def write_version(
                 seq,
             ),
         )
-    if content.status in {RecordStatus.ACTIVE, RecordStatus.DELETED}:
-        keys = content.blocking_keys if content.status is RecordStatus.ACTIVE else ()
-        _replace_keys(connection, record, set(keys))
 
 
-def _replace_keys(connection: sqlite3.Connection, record: RecordRow, keys: set[int]) -> None:
+def replace_keys(
+    connection: sqlite3.Connection, record: RecordRow, content: StoredRecord, recent: Recent
+) -> Recent:
+    """Find a record under the keys of its new version only, if that becomes the current one.
+
+    ``record`` still names the current version as it was.
+    """
+    if content.status not in {RecordStatus.ACTIVE, RecordStatus.DELETED}:
+        return recent
+    keys = set(content.blocking_keys) if content.status is RecordStatus.ACTIVE else set()
     old: set[int] = set()
     if record.version:
         current = (record.number << VERSION_BITS) + record.version
@@ -124,25 +132,21 @@ def _replace_keys(connection: sqlite3.Connection, record: RecordRow, keys: set[i
         if status == RecordStatus.ACTIVE.value:
             old = set(decode_keys(blob))
             _set_history(connection, current)
-    # Sorted: neighbours in the tree share a page.
-    connection.executemany(
-        "DELETE FROM blocking_key WHERE key = ? AND record = ?",
-        [(key, record.number) for key in sorted(old - keys)],
-    )
-    connection.executemany(
-        "INSERT INTO blocking_key VALUES (?, ?)",
-        [(key, record.number) for key in sorted(keys - old)],
-    )
+    return exchange(connection, record.number, old - keys, keys - old, recent)
 
 
 def _set_history(connection: sqlite3.Connection, version_id: int) -> None:
     connection.execute("UPDATE record_version SET status = 'history' WHERE id = ?", (version_id,))
 
 
-def write_link(connection: sqlite3.Connection, record: int, person: int | None, seq: int) -> None:
-    """Supersede the link of a record; ``person`` None leaves it without."""
-    connection.execute(
-        "UPDATE link SET until_seq = ? WHERE record = ? AND until_seq IS NULL", (seq, record)
-    )
+def write_link(
+    connection: sqlite3.Connection, before: RecordRow, person: int | None, seq: int
+) -> None:
+    """Supersede the link of a record, if it has one; ``person`` None leaves it without."""
+    record = before.number
+    if before.person is not None:
+        connection.execute(
+            "UPDATE link SET until_seq = ? WHERE record = ? AND until_seq IS NULL", (seq, record)
+        )
     if person is not None:
         connection.execute("INSERT INTO link VALUES (?, ?, ?, NULL)", (record, seq, person))

@@ -194,7 +194,18 @@ CREATE VIEW task_row AS
     FROM task t JOIN record r ON r.id = t.record;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _DEFERRED_TASKS)
+_RECENT_KEYS = """
+-- Keys that were registered last; see sqlite_blocking. They move over to `blocking_key` in the order of keys.
+CREATE TABLE blocking_recent (
+    key INTEGER NOT NULL,
+    record INTEGER NOT NULL,
+    PRIMARY KEY (key, record)
+) WITHOUT ROWID;
+ALTER TABLE tally ADD COLUMN recent_keys INTEGER NOT NULL DEFAULT 0;  -- rows of blocking_recent
+ALTER TABLE tally ADD COLUMN next_key INTEGER NOT NULL DEFAULT 0;     -- the first to move over next
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _DEFERRED_TASKS, _RECENT_KEYS)
 """Migration n leads from schema n to n + 1. Released ones are never edited."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

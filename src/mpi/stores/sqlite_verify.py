@@ -107,6 +107,8 @@ _QUERIES: tuple[tuple[str, str, str], ...] = (
             WHERE tasks_open <> (SELECT count(*) FROM task WHERE status <> 'decided')
         UNION SELECT 'assertions' FROM tally
             WHERE assertions <> (SELECT count(*) FROM assertion WHERE lifted_seq IS NULL)
+        UNION SELECT 'recent keys' FROM tally
+            WHERE recent_keys <> (SELECT count(*) FROM blocking_recent)
         UNION SELECT 'minted persons' FROM tally
             WHERE minted < (SELECT coalesce(max(id), 0) FROM person)""",
     ),
@@ -168,13 +170,15 @@ def _blocking(connection: sqlite3.Connection) -> Iterator[str]:
         WHERE r.status = 'active'"""
     ):
         balance[record] = sum(key + _ONE_ROW for key in _keys(blob))
-    for key, record in connection.execute("SELECT key, record FROM blocking_key"):
+    for key, record in connection.execute(_ALL_KEYS):
         balance[record] = balance.get(record, 0) - key - _ONE_ROW
     for record, rest in balance.items():
         if rest:
             yield f"record {record} is not under the blocking keys of its current version"
 
 
+_ALL_KEYS = """SELECT key, record FROM blocking_key
+    UNION ALL SELECT key, record FROM blocking_recent"""
 _ONE_ROW = 1 << 96
 """Counts rows in the digits above any sum of keys."""
 

@@ -16,6 +16,13 @@ from mpi.matching.dates import read_date
         ("12251980", "1980-12-25"),
         ("25 Dec 1980", "1980-12-25"),
         ("December 25, 1980", "1980-12-25"),
+        ("25DEC1980", "1980-12-25"),
+        ("25th Dec 1980", "1980-12-25"),
+        ("Dec 25th, 1980", "1980-12-25"),
+        ("31.12.1980", "1980-12-31"),
+        ("2/3/1980", "1980-02-03"),
+        ("1980-12-25T10:00:00Z", "1980-12-25"),
+        ("19801225103000.123-0500", "1980-12-25"),
         ("2000-02-29", "2000-02-29"),
         ("1980-12", "1980-12"),
         ("1980", "1980"),
@@ -29,3 +36,29 @@ def test_a_date_is_read_in_the_forms_that_registrations_use(text: str, iso: str)
 def test_a_date_that_does_not_exist_is_kept_as_damaged(text: str) -> None:
     read = read_date(text)
     assert (read.iso, bool(read.warning)) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "damaged", "warning"),
+    [
+        ("1980-13-01", "19801301", "impossible"),
+        ("2/30/1980", "19800230", "impossible"),
+        ("1900-02-29", "19000229", "impossible"),
+        ("1849-01-01", "18490101", "impossible"),
+        ("2101-01-01", "21010101", "impossible"),
+        ("29-02-1900", "19002902", "impossible"),
+        ("80-12-25", "801225", "unreadable"),
+        ("25 Foo 1980", "198025", "unreadable"),
+        ("ten", "", "unreadable"),
+    ],
+)
+def test_the_digits_of_a_damaged_date_are_kept_year_first_where_it_is_known(
+    text: str, damaged: str, warning: str
+) -> None:
+    read = read_date(text)
+    assert (read.iso, read.damaged, read.warning) == ("", damaged, warning)
+
+
+def test_a_date_without_its_day_says_so() -> None:
+    assert read_date("1980-12").warning == read_date("1980").warning == "partial"
+    assert read_date("1980-12-01").warning == ""

@@ -1,0 +1,100 @@
+"""How far a load came, noted beside the database, so that the same command goes on from there.
+
+A checkpoint is written after the rows that it counts are durable. Rows committed after the last one are met again and
+change nothing. It is void when the file or the options differ, or when the database is not the one that it was written
+for: ``mark`` is the last event at that moment, which an older backup or a new database does not have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from mpi.bulk.files import private_file
+from mpi.bulk.load import Report
+from mpi.bulk.rejects import Draft
+from mpi.errors import ConfigurationError
+
+Mark = tuple[int, str]
+"""Number and time of an event; ``(0, "")`` while there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is loaded, and how: only a load of the same goes on."""
+
+    size: int
+    digest: str
+    source: str | None
+    rename: Mapping[str, str]
+    rejects: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The state of a load after ``report.rows`` rows."""
+
+    origin: Origin
+    mark: Mark
+    report: Report
+    rejects: Path
+    draft: Draft
+
+
+def origin_of(
+    path: Path, source: str | None, rename: Mapping[str, str], rejects: Path | None
+) -> Origin:
+    """Read the file once to know it again. Raises ``ConfigurationError`` when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "blake2b").hexdigest()
+            size = file.tell()
+    except OSError as error:
+        raise ConfigurationError(f"the file cannot be read: {error.strerror}") from None
+    return Origin(size, digest, source, dict(rename), None if rejects is None else str(rejects))
+
+
+class CheckpointFile:
+    """The checkpoint of loads of ``loaded`` into ``database``."""
+
+    def __init__(self, database: Path, loaded: Path) -> None:
+        name = hashlib.sha256(str(loaded.resolve()).encode()).hexdigest()[:16]
+        self._path = database.with_name(f"{database.name}.load-{name}.json")
+
+    def read(self) -> Checkpoint | None:
+        """The last state written; None without one, or when it cannot be used."""
+        try:
+            return _decoded(orjson.loads(self._path.read_bytes()))
+        except (OSError, ValueError, TypeError, LookupError):
+            return None
+
+    def write(self, state: Checkpoint) -> None:
+        """Put the state in the place of the one before, on disk when this returns."""
+        with private_file(self._path) as file:
+            file.write(orjson.dumps(state, default=str).decode())
+
+    def remove(self) -> None:
+        """The load is done, or starts again. Drafts of a run that was killed while it wrote go too."""
+        for path in (self._path, *self._path.parent.glob(f".{self._path.name}.*")):
+            path.unlink(missing_ok=True)
+
+
+def _decoded(document: dict[str, Any]) -> Checkpoint:
+    seq, at = document["mark"]
+    report = Report(**document["report"])
+    report.statuses = Counter(report.statuses)
+    report.unknown_columns = Counter(report.unknown_columns)
+    draft = document["draft"]
+    return Checkpoint(
+        origin=Origin(**document["origin"]),
+        mark=(int(seq), str(at)),
+        report=report,
+        rejects=Path(document["rejects"]),
+        draft=Draft(Path(draft["path"]), int(draft["size"])),
+    )

@@ -1,0 +1,132 @@
+"""Blocking keys in two tables: whatever moves when, everybody is found under the current keys only."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from mpi.domain.identity import EventKind
+from mpi.errors import Conflict
+from mpi.stores import sqlite_blocking
+from mpi.stores.sqlite import SqliteStore, open_store
+from mpi.stores.sqlite_verify import verify_store
+from tests.contract.changes import change, create, delete, plain, record
+
+FINGERPRINT = b"fingerprint"
+KEYS = range(1, 60)
+BEFORE_RECENT_KEYS = """
+    INSERT INTO blocking_key SELECT key, record FROM blocking_recent;
+    DROP TABLE blocking_recent;
+    ALTER TABLE tally DROP COLUMN recent_keys;
+    ALTER TABLE tally DROP COLUMN next_key;
+    PRAGMA user_version = 2;
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "index.sqlite3"
+
+
+@pytest.fixture
+def store(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteStore]:
+    monkeypatch.setattr(sqlite_blocking, "RECENT_KEYS", 40)
+    monkeypatch.setattr(sqlite_blocking, "_SLICE", 7)
+    store = open_store(path, FINGERPRINT)
+    yield store
+    store.close()
+
+
+def rows(path: Path, table: str) -> int:
+    with closing(sqlite3.connect(path)) as raw:
+        return int(raw.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+async def found(store: SqliteStore, key: int) -> set[str]:
+    around = await store.candidates(plain(key))
+    return {r.key.source_id for person in around.persons for r in person.records}
+
+
+async def test_records_are_found_wherever_their_keys_lie(store: SqliteStore, path: Path) -> None:
+    chance = random.Random(3)
+    truth: dict[str, tuple[int, ...]] = {}
+    for number in range(120):
+        source_id, keys = str(number), tuple(chance.sample(KEYS, 5))
+        await store.commit(create(source_id, *keys))
+        truth[source_id] = keys
+        if number % 4 == 0:
+            other = chance.choice(sorted(truth))
+            truth[other] = tuple(chance.sample(KEYS, 4))
+            renamed = record(other, *truth[other], family=f"NAME{number}")
+            await store.commit(change(EventKind.UPDATED, record=renamed))
+        if number % 9 == 0:
+            other = chance.choice(sorted(truth))
+            person = await store.record(record(other).key)
+            assert person is not None
+            await store.commit(delete(other, person.mpi_id or "", last=True))
+            del truth[other]
+    for key in KEYS:
+        assert await found(store, key) == {s for s, keys in truth.items() if key in keys}
+    # Both tables are in use, and the small one stays small.
+    assert rows(path, "blocking_key") > 200
+    assert 0 < rows(path, "blocking_recent") <= 40 + 7
+    assert verify_store(path) == []
+
+
+async def test_a_refused_change_moves_nothing(store: SqliteStore, path: Path) -> None:
+    for number in range(12):
+        await store.commit(create(str(number), number, number + 20, number + 40))
+    async with store.group():
+        with pytest.raises(Exception, match="registered"):
+            await store.commit(change(moves=create("unknown", 1).moves))
+        for number in range(20, 40):
+            await store.commit(create(str(number), number, number + 20))
+    assert verify_store(path) == []
+    assert await found(store, 25) == {"5", "25"}
+
+
+async def test_blocks_in_two_tables_are_narrowed_as_one(path: Path, store: SqliteStore) -> None:
+    store.close()
+    store = open_store(path, FINGERPRINT, block_limit=6)
+    for number in range(14):
+        await store.commit(create(str(number), 1, 100 + number, 200 + number, 300 + number))
+    assert rows(path, "blocking_key") > 0
+    around = await store.candidates([(1, (103,))])
+    assert around.narrowed == 1
+    assert {r.key.source_id for p in around.persons for r in p.records} == {"3"}
+    store.close()
+
+
+async def test_a_database_without_a_table_of_recent_keys_is_taken_over(path: Path) -> None:
+    store = open_store(path, FINGERPRINT)
+    await store.commit(create("1", 7, 8))
+    store.close()
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(BEFORE_RECENT_KEYS)
+    store = open_store(path, FINGERPRINT)
+    await store.commit(create("2", 8, 9))
+    assert await found(store, 8) == {"1", "2"}
+    store.close()
+    assert (rows(path, "blocking_key"), rows(path, "blocking_recent")) == (2, 2)
+    assert verify_store(path) == []
+
+
+async def test_what_was_just_written_reads_as_another_process_reads_it(path: Path) -> None:
+    store, other = open_store(path, FINGERPRINT), open_store(path, FINGERPRINT)
+    await store.commit(create("1", 7, 8))
+    await store.commit(change(EventKind.UPDATED, record=record("1", 8, family="JONES")))
+    with pytest.raises(Conflict):
+        await store.commit(create("2", 8, undoes="EVT-nonsense"))
+    await store.commit(create("3", 8, family="BROWN"))
+    assert await store.candidates(plain(8)) == await other.candidates(plain(8))
+    async with store.group():
+        await store.commit(create("4", 8, family="GREEN"))
+        assert len((await store.candidates(plain(8))).persons) == 3
+    assert await store.candidates(plain(8)) == await other.candidates(plain(8))
+    store.close()
+    other.close()

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import pytest
+
+from mpi.domain.registration import read_flat
+from mpi.matching.blocking import blocking_keys, key_of, stored_keys
+from mpi.matching.record import StandardRecord
+from mpi.matching.standardize import standardize
+
+ANNA = {
+    "first_name": "Anna",
+    "last_name": "Kowalski",
+    "dob": "1961-03-17",
+    "ssn": "412-55-7813",
+    "address": "48 Quarry Lane Apt 3",
+    "city": "Dover",
+    "state": "DE",
+    "zip": "19901",
+    "phone": "302-555-0147",
+    "email": "anna.k@x.org",
+    "mrn": "77",
+}
+NAMES = ("first_name", "last_name")
+# The same sounds in other letters; alike in the first half of the sounds only.
+SOUNDING = {"first_name": "Ana", "last_name": "Kowalsky"}
+COARSE = {"first_name": "Andy", "last_name": "Koller"}
+
+
+def standard(**fields: str) -> StandardRecord:
+    submission, _ = read_flat(fields)
+    return standardize(submission.demographics)[0]
+
+
+def only(*names: str, **changed: str) -> StandardRecord:
+    """Anna with these fields, some of them changed."""
+    return standard(**{name: ANNA[name] for name in names} | changed)
+
+
+def meet(one: StandardRecord, other: StandardRecord) -> bool:
+    asked = {key for key, _ in blocking_keys(one)}
+    return not asked.isdisjoint(stored_keys(other))
+
+
+@pytest.mark.parametrize(
+    ("names", "changed"),
+    [
+        ((*NAMES, "dob"), {"last_name": "Miller"}),  # D
+        ((*NAMES, "dob"), {"first_name": "Alfa", "last_name": "Kamaru"}),  # I
+        ((*NAMES, "dob", "zip"), {"first_name": "Zoe", "last_name": "Wu"}),  # T
+        ((*NAMES, "dob", "city"), {"first_name": "Zoe", "last_name": "Wu"}),  # T without ZIP
+        (("dob", "address"), {"address": "84 Quarry Lane"}),  # R
+        ((*NAMES, "dob"), COARSE | {"dob": "1961-03-27"}),  # YM
+        ((*NAMES, "dob"), COARSE | {"dob": "1961-08-17"}),  # YD
+        ((*NAMES, "dob"), COARSE | {"dob": "1916-03-17"}),  # MD
+        ((*NAMES, "dob"), SOUNDING | {"dob": "1961-12-30"}),  # Y
+        ((*NAMES, "dob"), SOUNDING | {"dob": "1961-O9-71"}),  # the year of a damaged date
+        ((*NAMES, "zip"), SOUNDING),  # Z
+        ((*NAMES, "city"), {"first_name": "Ana"}),  # C
+        (NAMES, {}),  # N
+        (("ssn",), {}),  # S
+        ((*NAMES, "ssn"), {"ssn": "412-55-9999", "first_name": "Ada", "last_name": "Katz"}),  # F
+        (("ssn", "dob"), {"ssn": "7813", "dob": "1961-01-02"}),  # L and the year
+        ((*NAMES, "ssn"), {"ssn": "7813", "first_name": "Ana"}),  # L and the sounds
+        (("mrn",), {}),  # X
+        (("phone", "dob"), {"dob": "1961-01-01"}),  # P and the year
+        (("phone", "first_name"), {"first_name": "Alba"}),  # P and a letter
+        (("email",), {"email": "anna.k@other.net"}),  # M
+        (("address", "first_name"), {"address": "48 Quarrie Ln", "first_name": "Ana"}),  # A, sound
+        (("address", "dob"), {"address": "48 Quarry", "dob": "1961-12-12"}),  # A, year
+        (("address", "zip"), {}),  # A, the door
+    ],
+)
+def test_one_person_meets_itself_through(names: tuple[str, ...], changed: dict[str, str]) -> None:
+    one, other = only(*names), only(*names, **changed)
+    assert meet(one, other)
+    assert meet(other, one)
+
+
+@pytest.mark.parametrize(
+    ("given", "family"),
+    [("Kowalski", "Anna"), ("Anna", "Nowak-Kowalski"), ("Maria Anna", "Kowalski")],
+)
+def test_swapped_and_double_names_meet(given: str, family: str) -> None:
+    assert meet(only(*NAMES), standard(first_name=given, last_name=family))
+
+
+def test_a_mothers_maiden_name_and_a_middle_name_may_be_the_one_in_use() -> None:
+    newborn = standard(first_name="Baby Girl", mothers_maiden_name="Kowalski", dob="1990-01-01")
+    assert meet(newborn, standard(last_name="Kowalski", dob="1990-01-01"))
+    assert meet(
+        standard(first_name="Eve", middle_name="Anna", dob="1990-01-01"),
+        standard(first_name="Anna", dob="1990-01-01"),
+    )
+
+
+def test_a_mistyped_national_id_meets_by_half() -> None:
+    one = standard(ssn="AB 123456 C", dob="1961-03-17")
+    assert meet(one, standard(ssn="AB 129999 D", dob="1961-01-01"))
+    assert meet(
+        standard(ssn="AB 123456 C", last_name="Katz"), standard(ssn="XX 993456 C", last_name="Katz")
+    )
+
+
+@pytest.mark.parametrize("fields", [("city",), ("zip",), ("state",), ("sex",), ("first_name",)])
+def test_what_many_share_is_no_key_alone(fields: tuple[str, ...]) -> None:
+    assert blocking_keys(only(*fields) if fields != ("sex",) else standard(sex="F")) == ()
+
+
+def test_doors_of_an_apartment_house_are_not_one_home() -> None:
+    one = standard(address="48 Quarry Lane Apt 3", zip="19901")
+    assert not meet(one, standard(address="48 Quarry Lane Apt 4", zip="19901"))
+
+
+def test_a_record_is_stored_under_its_keys_and_their_narrower_ones() -> None:
+    record = only(*ANNA)
+    asked = blocking_keys(record)
+    named = {key for key, _ in asked} | {near for _, narrower in asked for near in narrower}
+    assert set(stored_keys(record)) == named
+    assert len(stored_keys(record)) == len(named)
+    assert all(0 <= key < 2**63 for key in named)
+
+
+def test_a_key_is_the_same_number_for_ever() -> None:
+    # Stored with every record: another number means that all of them have to be prepared again.
+    assert key_of("N|ANNA|KOWALSKI") == NUMBER
+    assert NUMBER in stored_keys(only(*NAMES))
+
+
+NUMBER = 218056474536021876

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import pytest
+
+from mpi.matching.names import (
+    MAX_TOKENS,
+    are_nicknames,
+    read_family,
+    read_given,
+    read_middle,
+    read_suffix,
+    split_whole_name,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "middle", "suffix"),
+    [
+        ("Dr. John Q. Jr", ("JOHN",), ("Q",), "JR"),
+        ("Mary Ann", ("MARY", "ANN"), (), ""),
+        ("Anne Marie B", ("ANNE", "MARIE"), ("B",), ""),
+        ("Jean-Luc", ("JEAN", "LUC"), (), ""),
+        ("J.R.", ("JR",), (), ""),  # a lone suffix is the name
+        ("Mr", ("MR",), (), ""),  # and so is a lone title
+        ("José", ("JOSE",), (), ""),
+        ("Владимир", ("VLADIMIR",), (), ""),
+        ("ʻOkina", ("OKINA",), (), ""),
+        ("Ann Ann", ("ANN",), (), ""),
+        ("", (), (), ""),
+    ],
+)
+def test_a_given_name_is_told_from_title_initial_and_suffix(
+    text: str, given: tuple[str, ...], middle: tuple[str, ...], suffix: str
+) -> None:
+    read = read_given(text)
+    assert (read.given, read.middle, read.suffix) == (given, middle, suffix)
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "suffix"),
+    [
+        ("De La Cruz-O'Brien III", ("DELACRUZ", "OBRIEN"), "III"),
+        ("Dela Cruz", ("DELACRUZ",), ""),
+        ("van der Berg", ("VANDERBERG",), ""),
+        ("Mac Donald", ("MACDONALD",), ""),
+        ("Garcia y Vega", ("GARCIA", "VEGA"), ""),
+        ("St. John", ("STJOHN",), ""),
+        ("Saint John", ("STJOHN",), ""),
+        ("Saint", ("SAINT",), ""),
+        ("Smith MD", ("SMITH",), ""),
+        ("Smith 2nd", ("SMITH",), "II"),
+        ("Jr", ("JR",), ""),
+        ("de la", ("DELA",), ""),  # particles without a name are kept
+        ("Y y Y", ("Y",), ""),
+        ("Nguyễn", ("NGUYEN",), ""),
+    ],
+)
+def test_a_family_name_is_its_words_with_their_particles(
+    text: str, family: tuple[str, ...], suffix: str
+) -> None:
+    read = read_family(text)
+    assert (read.family, read.suffix) == (family, suffix)
+
+
+def test_what_follows_a_long_name_is_text() -> None:
+    assert (
+        len(read_family(" ".join(f"NAME{letter}" for letter in "ABCDEFGHIJK")).family) == MAX_TOKENS
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "middle", "suffix"),
+    [
+        ("III", (), "III"),
+        ("Q", ("Q",), ""),
+        ("Ann Jr", ("ANN",), "JR"),
+        ("de la Luz", ("DELALUZ",), ""),
+    ],
+)
+def test_a_middle_name_may_be_a_shifted_suffix(
+    text: str, middle: tuple[str, ...], suffix: str
+) -> None:
+    read = read_middle(text)
+    assert (read.middle, read.suffix) == (middle, suffix)
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix"),
+    [
+        ("JR.", "JR"),
+        ("Junior", "JR"),
+        ("3rd", "III"),
+        ("2", "II"),
+        ("MD", ""),
+        ("Jr MD", "JR"),
+        ("", ""),
+        ("Jr Sr", None),
+        ("banana", None),
+    ],
+)
+def test_a_suffix_tells_generations_and_nothing_else(text: str, suffix: str | None) -> None:
+    assert read_suffix(text) == suffix
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("SMITH, JOHN Q", ("SMITH", " JOHN Q")),
+        ("a,b,c", ("a", "b,c")),
+        ("Smith, Jr", None),
+        ("Smith, MD", None),
+        ("Smith,", None),
+        (", John", None),
+        ("Smith", None),
+    ],
+)
+def test_a_comma_parts_family_and_given_name(text: str, parts: tuple[str, str] | None) -> None:
+    assert split_whole_name(text) == parts
+
+
+def test_nicknames_call_one_person_through_a_formal_name() -> None:
+    assert are_nicknames("BOB", "ROBERT")
+    assert are_nicknames("ROB", "BOB")
+    assert not are_nicknames("BOB", "BOB")
+    assert not are_nicknames("BOB", "ALICE")
+    assert not are_nicknames("QQQ", "ZZZ")
