@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -94,6 +95,7 @@ def from_environment() -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        _collect_rarely()
         log.info("started", version=__version__, model_version=container.model_version)
         _end_with_parent()
         yield
@@ -101,6 +103,17 @@ def from_environment() -> FastAPI:
         log.info("stopped")
 
     return create_app(container, lifespan)
+
+
+def _collect_rarely() -> None:
+    """Keep the garbage collector from walking the whole record cache while patients wait.
+
+    A full collection stopped a worker with 20,000 cached records for 350 to 850 ms. Nearly everything dies young
+    or by reference counting; what the start made lives as long as the worker.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _end_with_parent() -> None:
