@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
-from mpi.domain.identity import Assertion, AssertionKind, PersonState, StoredRecord
-from mpi.domain.record import Demographics, RecordKey, RecordStatus
+from mpi.domain.identity import Assertion, AssertionKind, PersonState
 from mpi.matching.decision import (
     Decision,
     Grade,
@@ -21,11 +19,11 @@ from mpi.matching.decision import (
 )
 from mpi.matching.model import load_default_model
 from mpi.matching.record import StandardRecord
+from tests.support.matching import AT, person_of, record_key
 
 MODEL = load_default_model()
 LIMITS = MODEL.thresholds
 SIZE = 1000
-AT = datetime(2026, 1, 5, tzinfo=UTC)
 
 MARGA = StandardRecord(
     given=("MARGUERITE",),
@@ -46,36 +44,14 @@ BY_BIRTH = StandardRecord(
 OTTO = StandardRecord(given=("OTTOKAR",), family=("PRZYBYLSKI",), dob="1984-11-02", sex="M")
 
 
-def _key(source_id: str) -> RecordKey:
-    return RecordKey("lab", source_id)
-
-
-def _stored(source_id: str, standard: StandardRecord) -> StoredRecord:
-    return StoredRecord(
-        key=_key(source_id),
-        version=1,
-        status=RecordStatus.ACTIVE,
-        demographics=Demographics(),
-        standard=standard,
-        blocking_keys=(),
-        digest=b"",
-        received_at=AT,
-    )
-
-
-def _person(mpi_id: str, *records: StandardRecord) -> PersonState:
-    stored = tuple(_stored(f"{mpi_id}{n}", record) for n, record in enumerate(records, start=1))
-    return PersonState(mpi_id, 1, active=True, records=stored)
-
-
 def _asserted(kind: AssertionKind, left: str, right: str) -> Assertion:
-    return Assertion(kind, _key(left), _key(right), "eve", "seen", AT)
+    return Assertion(kind, record_key(left), record_key(right), "eve", "seen", AT)
 
 
 def _decide(
     record: StandardRecord, *persons: PersonState, assertions: tuple[Assertion, ...] = ()
 ) -> Decision:
-    return decide(record, _key("me"), persons, assertions, MODEL, SIZE)
+    return decide(record, record_key("me"), persons, assertions, MODEL, SIZE)
 
 
 def test_without_candidates_a_record_is_new() -> None:
@@ -84,60 +60,60 @@ def test_without_candidates_a_record_is_new() -> None:
 
 
 def test_a_certain_candidate_is_linked() -> None:
-    decision = _decide(MARGA, _person("A", MARGA), _person("B", OTTO))
+    decision = _decide(MARGA, person_of("A", MARGA), person_of("B", OTTO))
     assert (decision.outcome, decision.mpi_id) == (Outcome.LINK, "A")
     assert (decision.merge, decision.review) == ((), ())
 
 
 def test_a_stranger_is_new_and_not_shown() -> None:
-    decision = _decide(MARGA, _person("B", OTTO))
+    decision = _decide(MARGA, person_of("B", OTTO))
     assert (decision.outcome, decision.mpi_id, decision.candidates) == (Outcome.NEW, None, ())
 
 
 def test_between_the_thresholds_a_steward_is_asked() -> None:
-    weight = explain_person(BY_NUMBER, _person("A", MARGA), MODEL, SIZE).match_weight
+    weight = explain_person(BY_NUMBER, person_of("A", MARGA), MODEL, SIZE).match_weight
     for link, review, outcome, reason in (
         (weight + 1, weight - 1, Outcome.REVIEW, "uncertain"),
         (weight, weight - 1, Outcome.LINK, None),
         (weight + 2, weight + 1, Outcome.NEW, "insufficient_weight"),
     ):
         model = replace(MODEL, thresholds=replace(LIMITS, link=link, review=review))
-        decision = decide(BY_NUMBER, None, [_person("A", MARGA)], (), model, SIZE)
+        decision = decide(BY_NUMBER, None, [person_of("A", MARGA)], (), model, SIZE)
         assert (decision.outcome, decision.reason) == (outcome, reason)
         assert decision.review == (("A",) if outcome is Outcome.REVIEW else ())
 
 
 def test_a_veto_turns_certainty_into_a_question() -> None:
-    decision = _decide(replace(MARGA, suffix="JR"), _person("A", replace(MARGA, suffix="SR")))
+    decision = _decide(replace(MARGA, suffix="JR"), person_of("A", replace(MARGA, suffix="SR")))
     assert (decision.outcome, decision.reason) == (Outcome.REVIEW, "vetoed")
     assert decision.review == ("A",)
 
 
 def test_not_same_forbids_the_link_and_the_next_best_is_taken() -> None:
     apart = _asserted(AssertionKind.NOT_SAME, "me", "A1")
-    decision = _decide(MARGA, _person("A", MARGA), _person("B", BY_BIRTH), assertions=(apart,))
+    decision = _decide(MARGA, person_of("A", MARGA), person_of("B", BY_BIRTH), assertions=(apart,))
     assert (decision.outcome, decision.mpi_id) == (Outcome.LINK, "B")
-    alone = _decide(MARGA, _person("A", MARGA), assertions=(apart,))
+    alone = _decide(MARGA, person_of("A", MARGA), assertions=(apart,))
     assert alone.outcome is Outcome.REVIEW
 
 
 def test_same_links_whatever_the_weight() -> None:
     same = _asserted(AssertionKind.SAME, "A1", "me")
-    decision = _decide(MARGA, _person("A", OTTO), _person("B", OTTO), assertions=(same,))
+    decision = _decide(MARGA, person_of("A", OTTO), person_of("B", OTTO), assertions=(same,))
     assert (decision.outcome, decision.mpi_id) == (Outcome.LINK, "A")
     assert decision.candidates[0].same_assertion
 
 
 def test_an_assertion_about_other_records_says_nothing() -> None:
     other = _asserted(AssertionKind.NOT_SAME, "X1", "A1")
-    scored = fits(MARGA, _key("me"), _person("A", MARGA), (other,), MODEL, SIZE)
+    scored = fits(MARGA, record_key("me"), person_of("A", MARGA), (other,), MODEL, SIZE)
     assert scored.vetoes == ()
     about_me = _asserted(AssertionKind.NOT_SAME, "me", "A1")
-    assert fits(MARGA, None, _person("A", MARGA), (about_me,), MODEL, SIZE).vetoes == ()
+    assert fits(MARGA, None, person_of("A", MARGA), (about_me,), MODEL, SIZE).vetoes == ()
 
 
 def test_two_certain_persons_that_may_be_one_merge() -> None:
-    decision = _decide(MARGA, _person("A", BY_NUMBER), _person("B", BY_BIRTH))
+    decision = _decide(MARGA, person_of("A", BY_NUMBER), person_of("B", BY_BIRTH))
     assert decision.outcome is Outcome.LINK
     assert {decision.mpi_id, *decision.merge} == {"A", "B"}
     assert decision.review == ()
@@ -146,14 +122,16 @@ def test_two_certain_persons_that_may_be_one_merge() -> None:
 @pytest.mark.parametrize("pair", [("A1", "B1"), ("B1", "A1")])
 def test_two_certain_persons_asserted_not_same_never_merge(pair: tuple[str, str]) -> None:
     apart = _asserted(AssertionKind.NOT_SAME, *pair)
-    persons = _person("A", BY_NUMBER), _person("B", BY_BIRTH)
+    persons = person_of("A", BY_NUMBER), person_of("B", BY_BIRTH)
     decision = _decide(MARGA, *persons, assertions=(apart,))
     assert decision.merge == ()
     assert set(decision.review) == {"A", "B"}
 
 
 def test_rivals_that_cannot_be_one_person_are_ambiguous_within_the_margin() -> None:
-    rivals = _person("A", replace(MARGA, suffix="JR")), _person("B", replace(MARGA, suffix="SR"))
+    rivals = person_of("A", replace(MARGA, suffix="JR")), person_of(
+        "B", replace(MARGA, suffix="SR")
+    )
     decision = _decide(MARGA, *rivals)
     assert (decision.outcome, decision.mpi_id) == (Outcome.REVIEW, None)
     assert (decision.reason, set(decision.review)) == ("ambiguous", {"A", "B"})
@@ -161,7 +139,10 @@ def test_rivals_that_cannot_be_one_person_are_ambiguous_within_the_margin() -> N
 
 def test_a_rival_beyond_the_margin_is_left_to_a_steward() -> None:
     model = replace(MODEL, thresholds=replace(LIMITS, margin=0.0))
-    rivals = [_person("A", replace(MARGA, suffix="JR")), _person("B", replace(MARGA, suffix="SR"))]
+    rivals = [
+        person_of("A", replace(MARGA, suffix="JR")),
+        person_of("B", replace(MARGA, suffix="SR")),
+    ]
     decision = decide(MARGA, None, rivals, (), model, SIZE)
     assert (decision.outcome, decision.mpi_id) == (Outcome.LINK, "A")
     assert (decision.merge, decision.review) == ((), ("A", "B"))
@@ -169,7 +150,7 @@ def test_a_rival_beyond_the_margin_is_left_to_a_steward() -> None:
 
 def test_an_impossible_pair_of_members_keeps_two_persons_apart() -> None:
     strict = replace(MODEL, thresholds=replace(LIMITS, impossible=LIMITS.link + 100))
-    persons = [_person("A", BY_NUMBER), _person("B", BY_BIRTH)]
+    persons = [person_of("A", BY_NUMBER), person_of("B", BY_BIRTH)]
     decision = decide(MARGA, None, persons, (), strict, SIZE)
     assert decision.merge == ()
     assert set(decision.review) == {"A", "B"}
@@ -182,7 +163,7 @@ def test_a_person_that_the_arriving_record_makes_certain_is_merged_too() -> None
         given=MARGA.given, family=("KELLER",), dob=MARGA.dob, phones=("+13025550111",)
     )
     arriving = replace(BY_NUMBER, family=married.family, phones=MARGA.phones)
-    persons = [_person("A", known), _person("B", married)]
+    persons = [person_of("A", known), person_of("B", married)]
     model = replace(MODEL, thresholds=replace(LIMITS, link=_weight(married, known) + 0.1))
     assert _weight(arriving, married) < model.thresholds.link < _weight(arriving, known)
     decision = decide(arriving, None, persons, (), model, SIZE)
@@ -191,16 +172,16 @@ def test_a_person_that_the_arriving_record_makes_certain_is_merged_too() -> None
 
 
 def _weight(record: StandardRecord, other: StandardRecord) -> float:
-    return explain_person(record, _person("A", other), MODEL, SIZE).match_weight
+    return explain_person(record, person_of("A", other), MODEL, SIZE).match_weight
 
 
 def test_the_order_of_the_candidates_changes_nothing() -> None:
-    persons = _person("A", BY_NUMBER), _person("B", BY_BIRTH), _person("C", OTTO)
+    persons = person_of("A", BY_NUMBER), person_of("B", BY_BIRTH), person_of("C", OTTO)
     assert _decide(MARGA, *persons) == _decide(MARGA, *reversed(persons))
 
 
 def test_the_rows_sum_to_the_weight_and_name_their_record() -> None:
-    person = _person("A", replace(BY_NUMBER, given=("PEGGY",)), BY_BIRTH)
+    person = person_of("A", replace(BY_NUMBER, given=("PEGGY",)), BY_BIRTH)
     seen = explain_person(MARGA, person, MODEL, SIZE)
     assert math.fsum(row.weight for row in seen.rows) == seen.match_weight
     by_trait = {row.trait: row for row in seen.rows if row.kind == "comparison"}
@@ -212,9 +193,9 @@ def test_the_rows_sum_to_the_weight_and_name_their_record() -> None:
 
 
 def test_one_of_many_values_agrees_with_less_weight() -> None:
-    few = _person("A", MARGA)
+    few = person_of("A", MARGA)
     phones = [replace(MARGA, phones=(f"+1302555{n:04}",)) for n in range(5)]
-    many = _person("B", MARGA, *phones)
+    many = person_of("B", MARGA, *phones)
     one, other = (
         next(r.weight for r in explain_person(MARGA, p, MODEL, SIZE).rows if r.trait == "phone")
         for p in (few, many)

@@ -2,17 +2,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
-from mpi.domain.identity import PersonState, StoredRecord
-from mpi.domain.record import Demographics, RecordKey, RecordStatus
+from mpi.domain.identity import PersonState
 from mpi.matching.comparison import TRAIT_INDEX, TRAITS
 from mpi.matching.model import load_default_model
 from mpi.matching.record import StandardAddress, StandardRecord
 from mpi.matching.weighing import Weighing, weigh
+from tests.support.matching import person_of
 
 MODEL = load_default_model()
 ADA = StandardRecord(
@@ -29,23 +28,6 @@ MOVED = replace(
 BEN = StandardRecord(given=("BENEDIKT",), family=("OTT",), dob="1984-11-02", sex="M")
 
 
-def _person(mpi_id: str, *standards: StandardRecord) -> PersonState:
-    records = tuple(
-        StoredRecord(
-            key=RecordKey("lab", f"{mpi_id}{number}"),
-            version=1,
-            status=RecordStatus.ACTIVE,
-            demographics=Demographics(),
-            standard=standard,
-            blocking_keys=(),
-            digest=b"",
-            received_at=datetime(2026, 1, 5, tzinfo=UTC),
-        )
-        for number, standard in enumerate(standards, start=1)
-    )
-    return PersonState(mpi_id, 1, active=True, records=records)
-
-
 def _weigh(record: StandardRecord, *persons: PersonState) -> Weighing:
     return weigh(record, persons, MODEL, 1000)
 
@@ -56,7 +38,7 @@ def _level(weighing: Weighing, number: int, trait: str) -> str:
 
 
 def test_persons_weigh_the_same_together_as_alone() -> None:
-    persons = [_person("A", ADA, MOVED), _person("B", BEN), _person("C", MOVED, BEN, ADA)]
+    persons = [person_of("A", ADA, MOVED), person_of("B", BEN), person_of("C", MOVED, BEN, ADA)]
     together = _weigh(ADA, *persons)
     for number, person in enumerate(persons):
         alone = _weigh(ADA, person)
@@ -66,13 +48,13 @@ def test_persons_weigh_the_same_together_as_alone() -> None:
 
 
 def test_the_rows_of_a_person_sum_exactly_to_its_total() -> None:
-    weighing = _weigh(MOVED, _person("A", ADA, BEN), _person("B", BEN), _person("C", MOVED))
+    weighing = _weigh(MOVED, person_of("A", ADA, BEN), person_of("B", BEN), person_of("C", MOVED))
     for number, total in enumerate(weighing.totals()):
         assert math.fsum(row.weight for row in weighing.rows(number)) == total
 
 
 def test_the_most_telling_record_counts_and_is_named() -> None:
-    weighing = _weigh(MOVED, _person("A", ADA, MOVED))
+    weighing = _weigh(MOVED, person_of("A", ADA, MOVED))
     assert _level(weighing, 0, "address") == "exact"
     named = {row.trait: row.record for row in weighing.rows(0) if row.kind == "comparison"}
     assert named["address"] == ("lab", "A2")
@@ -80,7 +62,7 @@ def test_the_most_telling_record_counts_and_is_named() -> None:
 
 
 def test_a_trait_that_no_record_has_is_no_row() -> None:
-    weighing = _weigh(BEN, _person("A", ADA))
+    weighing = _weigh(BEN, person_of("A", ADA))
     assert _level(weighing, 0, "phone") == "missing"
     assert {row.trait for row in weighing.rows(0)} == {
         "prior", "given", "family", "dob", "sex", "relatives",
@@ -93,9 +75,9 @@ def test_agreement_with_one_of_many_values_weighs_less() -> None:
         for house in (12, 50, 70, 90)
     ]
     column = TRAIT_INDEX["address"]
-    one = _weigh(ADA, _person("A", homes[0])).weights[0, column]
-    same = _weigh(ADA, _person("A", homes[0], homes[0])).weights[0, column]
-    many = _weigh(ADA, _person("A", *homes)).weights[0, column]
+    one = _weigh(ADA, person_of("A", homes[0])).weights[0, column]
+    same = _weigh(ADA, person_of("A", homes[0], homes[0])).weights[0, column]
+    many = _weigh(ADA, person_of("A", *homes)).weights[0, column]
     u = MODEL.chance[column, TRAITS[column].levels.index("exact")]
     assert same == one
     assert many == pytest.approx(one - math.log2((1 - (1 - u) ** 4) / u))
@@ -104,5 +86,5 @@ def test_agreement_with_one_of_many_values_weighs_less() -> None:
 def test_disagreement_is_not_softened_by_many_values() -> None:
     column = TRAIT_INDEX["dob"]
     other = replace(BEN, dob="1990-05-06")
-    alone = _weigh(ADA, _person("A", BEN)).weights[0, column]
-    assert _weigh(ADA, _person("A", BEN, other)).weights[0, column] == alone
+    alone = _weigh(ADA, person_of("A", BEN)).weights[0, column]
+    assert _weigh(ADA, person_of("A", BEN, other)).weights[0, column] == alone
