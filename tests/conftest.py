@@ -1,11 +1,13 @@
 """What every test shares: reproducible examples, and nothing taken from the surroundings."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.servers import Mongod, Valkey
 
 # In CI a red run must be red again on a developer's machine; at home new examples are welcome.
 settings.register_profile(
@@ -50,3 +52,21 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def checkout() -> Path:
     """The root of this checkout."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
+    """A replica set of one; every test uses a database of its own in it. Faults need a server of their own."""
+    server = Mongod(tmp_path_factory.mktemp("mongod"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A Valkey for tests that use keys of their own. Faults need a server of their own."""
+    server = Valkey(tmp_path_factory.mktemp("valkey"))
+    server.start()
+    yield server
+    server.stop()
