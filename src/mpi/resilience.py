@@ -1,0 +1,133 @@
+"""What keeps a broken dependency from slowing everything down. Pure: the caller passes the time, in seconds."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class BreakerState(StrEnum):
+    """As metrics name it."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Permit:
+    """Leave to make one call, whose outcome is reported with it. One belongs to one period of one state."""
+
+    period: int
+
+
+class CircuitBreaker:
+    """Refuses calls to what has failed too often, and finds out by a few probes when it answers again.
+
+    It opens when, of the calls that ended within the last ``window`` seconds (at most the ``latest`` ones, if
+    given), at least ``calls`` are known and a ``share`` of them failed: ``share=1, calls=3, latest=3`` means three
+    failures in a row. After ``pause`` seconds ``probes`` calls are let through, and no more until they have ended: if
+    all succeed it closes, with the first failure it opens again. A probe whose outcome is not reported within
+    ``patience`` seconds counts as never made, so that another may take its place.
+
+    Times have to come from one clock that never goes back. Not for several threads.
+    """
+
+    def __init__(
+        self,
+        *,
+        share: float,
+        calls: int,
+        window: float,
+        pause: float,
+        patience: float,
+        probes: int = 1,
+        latest: int | None = None,
+    ) -> None:
+        self._share = share
+        self._calls = calls
+        self._window = window
+        self._pause = pause
+        self._patience = patience
+        self._probes = probes
+        self._ended: deque[tuple[float, bool]] = deque()
+        self._latest = latest
+        self._failures = 0
+        self._period = 0
+        self._until: float | None = None
+        self._asked: dict[Permit, float] = {}
+        self._answered = 0
+
+    def state(self, now: float) -> BreakerState:
+        """Where it stands at that time."""
+        if self._until is None:
+            return BreakerState.CLOSED
+        return BreakerState.OPEN if now < self._until else BreakerState.HALF_OPEN
+
+    def remaining(self, now: float) -> float:
+        """Seconds until it may let a probe through: 0 unless it is open, infinite when it was tripped."""
+        return max(0.0, (self._until or 0.0) - now)
+
+    def admit(self, now: float) -> Permit | None:
+        """Leave to make a call, or None when it must not be made."""
+        state = self.state(now)
+        if state is BreakerState.OPEN:
+            return None
+        permit = Permit(self._period)
+        if state is BreakerState.HALF_OPEN:
+            self._asked = {
+                probe: at for probe, at in self._asked.items() if now - at < self._patience
+            }
+            if len(self._asked) + self._answered >= self._probes:
+                return None
+            self._asked[permit] = now
+        return permit
+
+    def succeeded(self, permit: Permit, now: float) -> None:
+        """The call ended well. Nothing is learnt from one that was let through before the state changed."""
+        if permit.period != self._period:
+            return
+        if self._until is None:
+            self._count(now, failed=False)
+        elif self._asked.pop(permit, None) is not None:
+            self._answered += 1
+            if self._answered >= self._probes:
+                self.reset()
+
+    def failed(self, permit: Permit, now: float) -> None:
+        """The call failed, in a way that says something about whom it was made to."""
+        if permit.period != self._period:
+            return
+        if self._until is None:
+            self._count(now, failed=True)
+            known = len(self._ended)
+            if known >= self._calls and self._failures >= self._share * known:
+                self._enter(now + self._pause)
+        elif permit in self._asked:
+            self._enter(now + self._pause)
+
+    def trip(self) -> None:
+        """Open until :meth:`reset`: what is wrong does not pass by itself, as rejected credentials do not."""
+        self._enter(math.inf)
+
+    def reset(self) -> None:
+        """Close, and forget what has failed."""
+        self._enter(None)
+
+    def _enter(self, until: float | None) -> None:
+        self._period += 1
+        self._until = until
+        self._ended.clear()
+        self._failures = 0
+        self._asked = {}
+        self._answered = 0
+
+    def _count(self, now: float, *, failed: bool) -> None:
+        self._ended.append((now, failed))
+        self._failures += failed
+        while (
+            len(self._ended) > (self._latest or math.inf) or now - self._ended[0][0] >= self._window
+        ):
+            self._failures -= self._ended.popleft()[1]
