@@ -199,3 +199,23 @@ def test_a_call_that_began_before_it_opened_says_nothing_about_now() -> None:
         assert permit is not None
         breaker.succeeded(permit, PAUSE)
     assert breaker.state(PAUSE) is BreakerState.HALF_OPEN
+
+
+def test_what_was_known_before_it_opened_counts_no_more_once_it_has_closed() -> None:
+    breaker = CircuitBreaker(share=0.5, calls=4, window=1e6, pause=PAUSE, patience=PATIENCE)
+    early = [breaker.admit(0.0) for _ in range(9)]
+    for permit in early[:4]:
+        assert permit is not None
+        breaker.failed(permit, 0.0)
+    probe = breaker.admit(PAUSE)
+    assert probe is not None
+    breaker.succeeded(probe, PAUSE)
+    for permit in early[4:]:  # neither these good ends nor the four failures are of this period
+        assert permit is not None
+        breaker.succeeded(permit, PAUSE)
+    for failures in range(1, 5):
+        assert breaker.state(PAUSE) is BreakerState.CLOSED
+        permit = breaker.admit(PAUSE)
+        assert permit is not None
+        (breaker.failed if failures > 2 else breaker.succeeded)(permit, PAUSE)
+    assert breaker.state(PAUSE) is BreakerState.OPEN
