@@ -21,12 +21,12 @@ _OF_ONE_PERSON = [
     ("national_id", "one_edit"),
     ("identifier", "exact"),
 ]
-_NUMBERS = [
-    ("ssn", "exact"),
-    ("ssn", "one_edit"),
+_RARER_THAN_A_TOWN = [
+    *_OF_ONE_PERSON,
     ("ssn", "last_four"),
-    ("national_id", "exact"),
-    ("identifier", "exact"),
+    ("address", "exact"),
+    ("phone", "exact"),
+    ("email", "exact"),
 ]
 _OTHER_FAMILY = [level_number("family", level) for level in ("different", "loose")]
 _DOB_SAME = [level_number("dob", level) for level in ("exact", "january_first")]
@@ -97,9 +97,9 @@ def _nothing_personal_agrees(levels: Matrix) -> bool:
 
 
 def _nameless(levels: Matrix) -> bool:
-    """No name agrees and no number: strangers of one town share birth date, sex and postcode."""
+    """No name agrees and nothing that few share: strangers of one town have birth date, sex and postcode in common."""
     given = set(levels[:, TRAIT_INDEX["given"]].tolist()) - {0}
     family = set(levels[:, TRAIT_INDEX["family"]].tolist()) - {0}
     if not given <= set(_OTHER_GIVEN) or not family <= set(_OTHER_FAMILY):
         return False
-    return not any(_any(levels, trait, level) for trait, level in _NUMBERS)
+    return not any(_any(levels, trait, level) for trait, level in _RARER_THAN_A_TOWN)

@@ -10,7 +10,7 @@ from mpi.matching.vetoes import vetoes_between
 
 MARY = StandardRecord(given=("MARY",), family=("OTT",), dob="1961-03-17", sex="F")
 TOWN = StandardRecord(
-    dob="1961-03-17", sex="F", addresses=(StandardAddress(zip="62701"),), phones=("+12175448812",)
+    dob="1961-03-17", sex="F", addresses=(StandardAddress(city="SPRINGFIELD", zip="62701"),)
 )
 
 
@@ -66,6 +66,11 @@ def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> Sta
         (TOWN, replace(TOWN, family=("OTT",)), ("nothing_personal_agrees",)),
         (replace(TOWN, ssn_last4="7813"), replace(TOWN, ssn_last4="7813"), ()),
         (replace(TOWN, identifiers=("MRN|A|7",)), replace(TOWN, identifiers=("MRN|A|7",)), ()),
+        (
+            replace(TOWN, phones=("+12175448812",)),
+            replace(TOWN, phones=("+12175448812",)),
+            (),
+        ),
         (replace(TOWN, family=("OTT",)), replace(TOWN, family=("OTT",)), ()),
     ],
 )
