@@ -196,7 +196,10 @@ def _placeholders(settings: Settings) -> Placeholders:
         return DEFAULT
     try:
         text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
-        return DEFAULT.extended(orjson.loads(text))
+        more = orjson.loads(text)
+        if not all(isinstance(values, list) for values in more.values()):
+            raise TypeError  # a text is letters to go through: each would become a placeholder
+        return DEFAULT.extended(more)
     except (OSError, ValueError, TypeError, AttributeError):
         traits = ", ".join(sorted(DEFAULT.values))
         raise ConfigurationError(

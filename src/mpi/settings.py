@@ -120,6 +120,15 @@ class Settings(BaseSettings):
             return value
         return [tier.strip() for tier in value.split(",") if tier.strip()]
 
+    @field_validator("sqlite_path", mode="after")
+    @classmethod
+    def _of_a_file(cls, path: Path) -> Path:
+        # Not every caller is a shell: a folder named ~ would hold patient data in the working directory.
+        path = path.expanduser()
+        if not path.name:
+            raise ValueError("a folder")
+        return path
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _upper(cls, value: object) -> object:

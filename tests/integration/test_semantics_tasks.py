@@ -312,3 +312,16 @@ async def test_a_candidate_that_is_gone_is_no_candidate(index: Index) -> None:
     await index.stewards.decide(task, "not-same", **BECAUSE)
     assert await index.partition() == {"2": other}
     assert (await index.stewards.task(task)).status is TaskStatus.DECIDED
+
+
+async def test_what_was_asked_about_a_deleted_record_leaves_the_queue(index: Index) -> None:
+    *_, task = await doubtful(index)
+    overlay = await index.add(OTTO, "1")
+    assert overlay.task_id is not None
+    await index.mpi.delete_record(key("1"), actor="ada")
+    await index.mpi.delete_record(key("2"), actor="ada")
+    for asked in (task, overlay.task_id):
+        settled = await index.stewards.task(asked)
+        assert (settled.status, settled.outcome) == (TaskStatus.DECIDED, "deleted")
+    assert (await index.mpi.statistics())["tasks_open"] == 0
+    assert (await index.add(MARGA_IN_DOUBT, "2")).status == "created"

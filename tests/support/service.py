@@ -23,7 +23,7 @@ START_SECONDS = 170
 
 
 def environment(folder: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """An environment in which data lies below ``folder`` and nothing else is set."""
+    """An environment in which data lies below ``folder``; beside that only a free port is set."""
     kept = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "COVERAGE_PROCESS_START")
     own = {name: os.environ[name] for name in kept if name in os.environ}
     source = Path(__file__).resolve().parents[2] / "src"
@@ -32,6 +32,8 @@ def environment(folder: Path, settings: Mapping[str, str] | None = None) -> dict
         "XDG_DATA_HOME": str(folder / "data"),
         "PYTHONPATH": str(source),
         "COLUMNS": "200",
+        # A service that somebody runs on this machine must fail no test.
+        "MPI_PORT": str(free_port()),
         **(settings or {}),
     }
 

@@ -152,3 +152,9 @@ def test_commands_need_no_cache() -> None:
     check_released(
         read_settings({"MPI_PROVIDER": "internal", "MPI_STORE": "sqlite"}), serving=False
     )
+
+
+def test_a_home_folder_in_the_path_of_the_database_is_not_taken_for_a_name() -> None:
+    assert (
+        read_settings({"MPI_SQLITE_PATH": "~/x.sqlite3"}).sqlite_path == Path.home() / "x.sqlite3"
+    )

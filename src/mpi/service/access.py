@@ -1,6 +1,7 @@
 """Who may do what: API keys, of which only keyed digests are stored.
 
-Without any key the service answers this machine only; the first key ends that for everybody.
+Without any key the service answers this machine only; the first key ends that for everybody and for good: that the last
+one is revoked must not open what it kept closed.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Principal:
 
 
 LOCAL = Principal("local", frozenset(SCOPES))
-"""Whoever works on this machine while no key exists."""
+"""Whoever works on this machine before the first key is issued."""
 
 
 class Access:
@@ -51,10 +52,10 @@ class Access:
         self._hmac_key = hmac_key
         self._ticks = ticks
         self._known: dict[bytes, tuple[float, Principal | None]] = {}
-        self._keyless: tuple[float, bool] = (0.0, False)
+        self._unclaimed: tuple[float, bool] = (0.0, False)
 
     async def authenticate(self, secret: str | None, *, local: bool) -> Principal:
-        """The principal behind a presented key; :data:`LOCAL` for this machine while no key exists.
+        """The principal behind a presented key; :data:`LOCAL` for this machine before the first key is issued.
 
         Raises:
             Unauthorized: no key was given where one is needed, or it is unknown or revoked.
@@ -64,18 +65,21 @@ class Access:
             if principal is None:
                 raise Unauthorized("the API key is unknown or revoked")
             return principal
-        if local and await self.is_keyless():
+        if local and await self._is_unclaimed():
             return LOCAL
         raise Unauthorized("send an API key as 'Authorization: Bearer …' or 'X-API-Key: …'")
 
     async def is_keyless(self) -> bool:
         """Whether no key is in force."""
-        until, keyless = self._keyless
+        return not any(key.revoked_at is None for key in await self._keys.list_keys())
+
+    async def _is_unclaimed(self) -> bool:
+        until, unclaimed = self._unclaimed
         now = self._ticks()
         if now >= until:
-            keyless = not any(key.revoked_at is None for key in await self._keys.list_keys())
-            self._keyless = (now + _REMEMBER_SECONDS, keyless)
-        return keyless
+            unclaimed = not await self._keys.list_keys()
+            self._unclaimed = (now + _REMEMBER_SECONDS, unclaimed)
+        return unclaimed
 
     async def issue(self, name: str, scopes: Iterable[str]) -> tuple[str, str]:
         """A new key: its public id and the secret, which is shown once and never stored."""
