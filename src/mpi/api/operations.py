@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
@@ -67,7 +68,9 @@ async def ready(request: Request) -> Response:
 )
 async def metrics(request: Request) -> Response:
     """Over all workers of this service."""
-    return Response(container(request).metrics.render(), media_type=CONTENT_TYPE_LATEST)
+    # In a thread: it reads files, and may wait for the parent.
+    text = await asyncio.to_thread(container(request).metrics.render)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 async def documentation(_: Request) -> Response:
