@@ -92,7 +92,7 @@ def from_environment() -> FastAPI:
     settings = read_settings()
     check_released(settings)
     configure_logging(settings.log_level)
-    container = build(settings)
+    container = build(settings, create=False)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:

@@ -154,6 +154,7 @@ class Workers:
                     worker.process.kill()
             else:
                 self._is_stopping = True
+                self._listener.close()  # or clients would wait in its queue for nobody
                 for worker in self._workers:
                     self._part(worker, signal.SIGTERM)
 
