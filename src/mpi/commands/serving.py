@@ -15,6 +15,7 @@ import typer
 from mpi import shared_metrics
 from mpi.api.server import Server
 from mpi.bootstrap import Container
+from mpi.commands import limits
 from mpi.commands.demo import fill_demo
 from mpi.commands.session import Demo, Embedded, opened, overrides, run
 from mpi.commands.terminal import note
@@ -30,10 +31,7 @@ def serve(
     *,
     embedded: Embedded = False,
     demo: Demo = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Processes (MPI_WORKERS); one per core, on a SQLite file one."),
-    ] = None,
+    workers: Annotated[int | None, typer.Option(help=_WORKERS)] = None,
     host: Annotated[str | None, typer.Option(help="Address (MPI_HOST).")] = None,
     port: Annotated[int | None, typer.Option(help="Port (MPI_PORT).")] = None,
 ) -> None:
@@ -48,6 +46,8 @@ def serve(
     check_released(settings)
     # Workers read the same environment, so they come to the same settings.
     os.environ.update(chosen)
+    for sentence in limits.raised():
+        note(sentence)
     with _bound(settings) as listener:
         run(_prepare(settings))
         where = f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
