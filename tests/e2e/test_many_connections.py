@@ -66,7 +66,11 @@ def test_a_thousand_clients_stay_connected(tmp_path: Path, workers: str) -> None
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most != resource.RLIM_INFINITY and most < CONNECTIONS + 200:
         pytest.fail("this test opens 1,200 files; raise the hard limit (`ulimit -Hn`)")
-    with open_files(200), running(tmp_path, "--workers", workers) as service, open_files(CONNECTIONS + 200):
+    with (
+        open_files(200),
+        running(tmp_path, "--workers", workers) as service,
+        open_files(CONNECTIONS + 200),
+    ):
         asyncio.run(crowd(service))
 
 

@@ -112,6 +112,17 @@ def test_a_killed_worker_is_replaced_and_only_its_connections_notice(
     assert verified(tmp_path) == []
 
 
+def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
+    prelude = "from mpi.commands import workers; workers.SILENT_SECONDS = 2"
+    with running(tmp_path, "--workers", "2", prelude=prelude) as service:
+        time.sleep(3)  # those that turn are left alone
+        before = workers(service)
+        os.kill(min(before), signal.SIGSTOP)
+        until(lambda: min(before) not in workers(service), "its end", 10)
+        until(lambda: _served(service) == 3, "the replacement")
+        assert max(before) in workers(service)
+
+
 def test_metrics_stay_true_when_a_worker_dies_with_its_connections(tmp_path: Path) -> None:
     with running(tmp_path, "--workers", "2") as service:
         connections = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(60)]
