@@ -19,8 +19,10 @@ from mpi.cache.memory import MemoryCache
 from mpi.errors import ConfigurationError
 from mpi.matching.model import Model, load_default_model, load_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
+from mpi.ports import Monitored
 from mpi.providers.internal import InternalProvider
 from mpi.service.access import Access
+from mpi.service.health import Check
 from mpi.service.index import MasterPatientIndex
 from mpi.service.preparation import Preparation
 from mpi.service.recall import Recall
@@ -45,6 +47,7 @@ class Container:
     metrics: Metrics
     store: SqliteStore
     model_version: str
+    checks: tuple[Check, ...]
 
     async def facts(self) -> dict[str, Any]:
         """What serves here, for the health page. Raises ``StoreUnavailable``."""
@@ -95,6 +98,16 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         metrics=metrics,
         store=store,
         model_version=model.version,
+        checks=_checks(store, key),
+    )
+
+
+def _checks(store: Monitored, key: bytes) -> tuple[Check, ...]:
+    """What ``/health/ready`` looks at. Caches and remote providers are never critical: without them it is slower."""
+    return (
+        Check("store", is_critical=True, probe=store.check_reachable),
+        Check("schema", is_critical=True, probe=store.check_schema),
+        Check("key", is_critical=True, probe=partial(store.check_key, fingerprint(key))),
     )
 
 

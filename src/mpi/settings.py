@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -75,7 +76,7 @@ class Settings(BaseSettings):
 
     host: str = _named("MPI_HOST", "127.0.0.1", "the address to listen on")
     port: int = _named("MPI_PORT", 8000, "a port number, 1 to 65535", ge=1, le=65535)
-    workers: int = _named("MPI_WORKERS", 1, "a whole number from 1 to 256", ge=1, le=256)
+    workers: int | None = _named("MPI_WORKERS", None, "a whole number from 1 to 256", ge=1, le=256)
     demo: bool = _named("MPI_DEMO", default=False, allowed="true or false")
     sqlite_path: Path = Field(
         default_factory=lambda data: data_directory() / (DEMO if data.get("demo") else DATABASE),
@@ -135,9 +136,27 @@ class Settings(BaseSettings):
         return value.upper() if isinstance(value, str) else value
 
     @property
+    def worker_count(self) -> int:
+        """How many processes serve: one per core unless ``MPI_WORKERS`` says otherwise, one on a SQLite file.
+
+        Such a file has one writer at a time, and every process would keep records of its own in memory.
+        """
+        return self.workers or (1 if self.store == "sqlite" else cores())
+
+    @property
     def is_loopback(self) -> bool:
         """Whether the address to listen on reaches this machine only."""
         return is_loopback(self.host)
+
+
+def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """The cores that this process may use, rounded up where a container's ``quota`` is a part of one."""
+    usable = len(os.sched_getaffinity(0))
+    try:
+        limit, period = quota.read_text().split()
+        return min(usable, max(1, ceil(int(limit) / int(period))))
+    except (OSError, ValueError):  # no container, or one without a limit ("max")
+        return usable
 
 
 def is_loopback(host: str) -> bool:

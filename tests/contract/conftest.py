@@ -8,11 +8,14 @@ from typing import Protocol
 
 import pytest
 
-from mpi.ports import IdentityHistory, IdentityStore, KeyStore
+from mpi.ports import IdentityHistory, IdentityStore, KeyStore, Monitored
 from mpi.stores.sqlite import SqliteStore, open_store
 
+FINGERPRINT = b"fingerprint"
+"""Of the HMAC key with which every index is made."""
 
-class Store(IdentityStore, IdentityHistory, KeyStore, Protocol):
+
+class Store(IdentityStore, IdentityHistory, KeyStore, Monitored, Protocol):
     """Everything that a store of identities can do."""
 
 
@@ -28,7 +31,7 @@ class SqliteIndex:
         self._opened: list[SqliteStore] = []
 
     def open(self, *, block_limit: int = 500) -> SqliteStore:
-        store = open_store(self._path, b"fingerprint", block_limit=block_limit)
+        store = open_store(self._path, FINGERPRINT, block_limit=block_limit)
         self._opened.append(store)
         return store
 

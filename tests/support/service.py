@@ -38,12 +38,12 @@ def environment(folder: Path, settings: Mapping[str, str] | None = None) -> dict
     }
 
 
-def command(*arguments: str) -> list[str]:
-    """``mpi`` with arguments, run by this Python."""
+def command(*arguments: str, prelude: str = "") -> list[str]:
+    """``mpi`` with arguments, run by this Python, after the statements of ``prelude``."""
     return [
         sys.executable,
         "-c",
-        "import sys; from mpi.cli import main; sys.exit(main())",
+        f"{prelude}\nimport sys; from mpi.cli import main; sys.exit(main())",
         *arguments,
     ]
 
@@ -126,13 +126,16 @@ class Service:
 
 @contextmanager
 def running(
-    folder: Path, *arguments: str, settings: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    settings: Mapping[str, str] | None = None,
+    prelude: str = "",
 ) -> Iterator[Service]:
     """``mpi serve --embedded`` on a free port; all it prints goes to ``output``."""
     port, output = free_port(), folder / "service.log"
     with output.open("ab") as log:
         process = subprocess.Popen(
-            command("serve", "--embedded", "--port", str(port), *arguments),
+            command("serve", "--embedded", "--port", str(port), *arguments, prelude=prelude),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

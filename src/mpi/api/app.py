@@ -23,6 +23,7 @@ from mpi.api.requests import BODIES
 from mpi.api.room import Room
 from mpi.api.schemas import Problem
 from mpi.api.security import Guard
+from mpi.api.wire import CONNECTIONS
 from mpi.bootstrap import Container, build
 from mpi.settings import check_released, read_settings
 from mpi.telemetry import configure_logging
@@ -42,7 +43,7 @@ _REFS = "#/components/schemas/{model}"
 
 def create_app(
     container: Container,
-    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]] | None = None,
 ) -> FastAPI:
     """The ASGI application over a wired service, which its caller opens and closes."""
     app = FastAPI(
@@ -91,14 +92,14 @@ def from_environment() -> FastAPI:
     settings = read_settings()
     check_released(settings)
     configure_logging(settings.log_level)
-    container = build(settings)
+    container = build(settings, create=False)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         _collect_rarely()
         log.info("started", version=__version__, model_version=container.model_version)
         _end_with_parent()
-        yield
+        yield {CONNECTIONS: container.metrics.connections}
         await container.close()
         log.info("stopped")
 

@@ -330,8 +330,36 @@ class EventList(_Published):
     next: int
 
 
-class Health(_Published):
-    """Whether the service can work."""
+class Alive(_Published):
+    """The process answers."""
 
-    model_config = ConfigDict(extra="allow")
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok"]
+
+
+class PartHealth(_Published):
+    """One part that the service depends on."""
+
+    status: Literal["ok", "failing"]
+    critical: bool = Field(description="Whether nothing can be served without it.")
+    code: str | None
+    latency_ms: float
+
+
+class Ready(_Published):
+    """Everything is answered; ``degraded`` means more slowly, because a part fails that is not critical."""
+
+    status: Literal["ok", "degraded"]
+    parts: dict[str, PartHealth]
+    provider: str
+    store: str
+    model_version: str
+    demo: bool = Field(description="Whether the index holds made-up patients.")
+    position: int = Field(description="The last event.")
+
+
+class Unready(_Published):
+    """A critical part does not work."""
+
+    status: Literal["unavailable"]
+    code: str = Field(description="That of the first critical part that fails.")
+    parts: dict[str, PartHealth]

@@ -10,8 +10,11 @@ import asyncio
 from asyncio.events import TimerHandle
 from typing import Any
 
+from prometheus_client import Gauge
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+CONNECTIONS = "mpi.connections"
+"""Where the application's state holds the gauge of open connections."""
 HEAD_BYTES = 64 * 1024
 """Bytes that may arrive without completing a head or bringing a body; trailers count as well."""
 HEAD_SECONDS = 10.0
@@ -36,12 +39,16 @@ class BoundedHttp(HttpToolsProtocol):
         self._unfinished = 0
         self._timer: TimerHandle | None = None
         self._unread: TimerHandle | None = None
+        self._is_parting = False
+        self._open: Gauge = self.app_state[CONNECTIONS]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._open.inc()
         self._close_in(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._open.dec()
         self._stop_timer()
         self.resume_writing()
         super().connection_lost(exc)
@@ -69,6 +76,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._stop_timer()
         super().on_headers_complete()
         self._is_asked = True
+        if self._is_parting:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._unfinished = 0
@@ -84,6 +93,17 @@ class BoundedHttp(HttpToolsProtocol):
             self.cycle.response_complete
         ):  # and not one of several, of which the last is still to come
             self._close_in(LINGER_SECONDS if self.cycle.more_body else HEAD_SECONDS)
+
+    def shutdown(self) -> None:
+        """Let the answer to the latest request, or to one more, be the last."""
+        self._is_parting = True
+        if self._is_answering:
+            self.cycle.keep_alive = False
+
+    def close_if_idle(self) -> None:
+        """Close now unless something was asked."""
+        if not self._is_answering:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """What cannot be read ends the connection, but not the answers to what was read before it."""

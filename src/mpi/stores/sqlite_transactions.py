@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from contextvars import ContextVar
+from os.path import samestat
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +38,7 @@ class Transactions:
         self._on_rollback = on_rollback
         self._reader = connect(path, read_only=True)
         self._writer = connect(path)
+        self._file = path.stat()
         self._write_lock = asyncio.Lock()
         self._group: object | None = None
         # Tells the tasks inside the group, who must see its commits, from all others, who must not.
@@ -134,8 +136,18 @@ class Transactions:
         if not self._writer.in_transaction:
             raise StoreUnavailable("the group of changes was given up: none of them is stored")
 
-    async def _begin(self) -> None:
+    def check_file(self) -> None:
+        """Raise ``StoreUnavailable`` when the file was moved away or replaced: writes would be lost with it."""
         self._check_open()
+        try:
+            is_ours = samestat(self._file, self._path.stat())
+        except OSError:
+            is_ours = False
+        if not is_ours:
+            raise StoreUnavailable("the database file is no longer where it was opened")
+
+    async def _begin(self) -> None:
+        self.check_file()
         await _patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
 
     def _rollback(self) -> None:
