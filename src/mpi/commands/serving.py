@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,11 +49,21 @@ def serve(
     check_released(settings)
     # Workers read the same environment, so they come to the same settings.
     os.environ.update(chosen)
-    with _bound(settings) as listener, _shared_metrics(settings):
+    with _heeding_sigterm(), _bound(settings) as listener, _shared_metrics(settings):
         run(_prepare(settings))
         where = f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
         note(f"Serving on {where} – documentation at {where}/docs, stop with Ctrl-C")
         _run(settings, listener)
+
+
+@contextmanager
+def _heeding_sigterm() -> Iterator[None]:
+    """Stop on SIGTERM also while starting: for process 1 of a container it counts only when it is handled."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _prepare(settings: Settings) -> None:
