@@ -14,14 +14,14 @@ RUN python -m venv --without-pip "${VENV}"
 COPY requirements.txt constraints.txt ./
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     python -m pip --python "${VENV}/bin/python" install \
-    --no-cache-dir --disable-pip-version-check --only-binary :all: --requirement requirements.txt
+    --no-cache-dir --no-compile --disable-pip-version-check --only-binary :all: --requirement requirements.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     python -m pip --python "${VENV}/bin/python" install \
-    --no-cache-dir --disable-pip-version-check --no-deps .
+    --no-cache-dir --no-compile --disable-pip-version-check --no-deps .
 # Nothing can be compiled in a read-only tree later. Unchecked: a file's time may differ in the next stage.
-RUN "${VENV}/bin/python" -m compileall -q --invalidation-mode unchecked-hash "${VENV}"
+RUN "${VENV}/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "${VENV}"
 
 FROM ${PYTHON_IMAGE} AS runtime
 ARG VENV=/opt/mpi

@@ -25,9 +25,7 @@ def failures(tests: Path) -> list[str]:
     rules = [rule for name in document["rule_files"] for rule in rules_of(tests.parent / name)]
     every = _seconds(document["evaluation_interval"])
     return [
-        difference
-        for test in document["tests"]
-        for difference in _differences(test, rules, every)
+        difference for test in document["tests"] for difference in _differences(test, rules, every)
     ]
 
 
