@@ -6,10 +6,11 @@
 set -eu
 umask 077
 
-service=/secrets/service # settings of the service: one file each, named as the variable
-database=/secrets/database
-service_user=10001
-database_user=999
+root=${1:-/secrets}
+service=$root/service # settings of the service: one file each, named as the variable
+database=$root/database
+service_user=${SERVICE_USER:-10001}
+database_user=${DATABASE_USER:-999}
 
 random() {
     od -An -v -tx1 -N "$1" /dev/urandom | tr -d ' \n'
@@ -20,7 +21,7 @@ keep() { # FILE USER VALUE
     [ -s "$1" ] && return
     printf '%s' "$3" >"$1.new"
     chmod 0400 "$1.new"
-    chown "$2:$2" "$1.new"
+    chown "$2" "$1.new"
     mv "$1.new" "$1"
 }
 
@@ -30,13 +31,13 @@ replace() { # FILE USER VALUE
     [ -z "$3" ] || keep "$1" "$2" "$3"
 }
 
-keep "$service/MPI_HMAC_KEY" $service_user "$(random 32)"
+keep "$service/MPI_HMAC_KEY" "$service_user" "$(random 32)"
 
-keep "$database/keyfile" $database_user "$(random 96)"
-keep "$database/root_password" $database_user "$(random 24)"
-keep "$database/service_password" $database_user "$(random 24)"
+keep "$database/keyfile" "$database_user" "$(random 96)"
+keep "$database/root_password" "$database_user" "$(random 24)"
+keep "$database/service_password" "$database_user" "$(random 24)"
 password=$(cat "$database/service_password")
-keep "$service/MONGODB_URI" $service_user \
+keep "$service/MONGODB_URI" "$service_user" \
     "mongodb://mpi:$password@mongodb:27017/?replicaSet=rs0&authSource=admin"
 
 # Verato resolves identity as soon as it is configured; MPI_PROVIDER says otherwise, or hybrid.
@@ -44,13 +45,15 @@ provider=${MPI_PROVIDER:-internal}
 if [ -n "${VERATO_API_KEY:-}" ]; then
     provider=${MPI_PROVIDER:-verato}
 fi
-replace "$service/MPI_PROVIDER" $service_user "$provider"
-replace "$service/VERATO_API_KEY" $service_user "${VERATO_API_KEY:-}"
-replace "$service/VERATO_ENDPOINT" $service_user "${VERATO_ENDPOINT:-}"
+replace "$service/MPI_PROVIDER" "$service_user" "$provider"
+replace "$service/VERATO_API_KEY" "$service_user" "${VERATO_API_KEY:-}"
+replace "$service/VERATO_ENDPOINT" "$service_user" "${VERATO_ENDPOINT:-}"
 
 # The folders belong to their readers, so that nobody else can list them.
-for folder in "$service:$service_user" "$database:$database_user"; do
-    chown "${folder#*:}:${folder#*:}" "${folder%:*}"
-    chmod 0500 "${folder%:*}"
-done
+close() { # FOLDER USER
+    chmod 0500 "$1"
+    chown "$2" "$1"
+}
+close "$service" "$service_user"
+close "$database" "$database_user"
 echo "Secrets are in place; the provider is $provider."

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.support.dockerfile import Step, build, stages, surroundings
-from tests.support.service import free_port
+from tests.support.service import command, environment, free_port
 
 pytestmark = pytest.mark.xdist_group("image")
 NOBODY = 10001
@@ -108,7 +109,7 @@ def test_the_image_serves_as_nobody_from_a_tree_that_cannot_be_written(
     if os.geteuid() == 0:
         os.chown(data, NOBODY, NOBODY)
     given = dict(re.findall(r'(\w+)=("[^"]*"|\S+)', _value(runtime, "ENV")))
-    environment = given | {
+    variables = given | {
         "PATH": f"{image}/venv/bin:/usr/bin:/bin",
         "HOME": str(data),
         "XDG_DATA_HOME": str(data),
@@ -116,18 +117,19 @@ def test_the_image_serves_as_nobody_from_a_tree_that_cannot_be_written(
     }
     entry, arguments = (json.loads(_value(runtime, name)) for name in ("ENTRYPOINT", "CMD"))
     check = json.loads(_value(runtime, "HEALTHCHECK").partition("CMD ")[2])
-    service = subprocess.Popen(
-        [*_as_nobody(), str(image / "venv/bin" / entry[0]), *arguments, "--embedded"],
-        env=environment,
-        cwd=data,
-        stderr=log.open("wb"),
-    )
+    with log.open("wb") as output:
+        service = subprocess.Popen(
+            [*_as_nobody(), str(image / "venv/bin" / entry[0]), *arguments, "--embedded"],
+            env=variables,
+            cwd=data,
+            stderr=output,
+        )
     try:
-        assert _healthy_within(30, check, environment), log.read_text()
+        assert _healthy_within(30, check, variables), log.read_text()
         assert httpx2.get(f"http://127.0.0.1:{port}/health/ready").json()["status"] == "ok"
         service.send_signal(signal.SIGTERM)
         assert service.wait(30) == 0
-        assert not _healthy_within(0, check, environment), "healthy, though nobody serves"
+        assert not _healthy_within(0, check, variables), "healthy, though nobody serves"
     finally:
         service.kill()
         service.wait()
@@ -172,3 +174,31 @@ def test_no_library_is_needed_that_the_base_image_lacks(image: Path) -> None:
 def test_the_image_runs_as_a_number_that_is_not_root(runtime: list[Step]) -> None:
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", _value(runtime, "USER"))
     assert f"{NOBODY}:{NOBODY}" == _value(runtime, "USER")
+
+
+def test_process_1_heeds_sigterm_while_it_is_starting(tmp_path: Path) -> None:
+    """The kernel drops a signal to process 1 of a container unless the process handles it."""
+    port = free_port()
+    service = subprocess.Popen(
+        command("serve", "--embedded", "--demo", "--port", str(port)),
+        env=environment(tmp_path),
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not _handles(service, signal.SIGTERM):
+            assert service.poll() is None
+            time.sleep(0.01)
+        with socket.socket() as client:
+            assert client.connect_ex(("127.0.0.1", port)) != 0, "it serves already"
+        service.send_signal(signal.SIGTERM)
+        assert service.wait(30) == 0
+    finally:
+        service.kill()
+        service.wait()
+
+
+def _handles(process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = re.search(r"^SigCgt:\s+(\w+)$", status, re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
