@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import tomllib
@@ -21,7 +20,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.support.dockerfile import Step, build, stages, surroundings
+from tests.support.dockerfile import Step, build, stages
 from tests.support.service import command, environment, free_port
 
 pytestmark = pytest.mark.xdist_group("image")

@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import promql_parser as ast
@@ -160,11 +161,18 @@ def _per_pair(symbol: str, left: Vector | float, right: Vector | float) -> Vecto
     return {nameless(labels): _ARITHMETIC[symbol](a, b) for labels, a, b in pairs}
 
 
-def _matches(matcher: Any, pairs: Mapping[str, str]) -> bool:
+def _matches(matcher: ast.Matcher, pairs: Mapping[str, str]) -> bool:
     value = pairs.get(matcher.name, "")
-    if matcher.op in (ast.MatchOp.Equal, ast.MatchOp.NotEqual):
-        return (value == matcher.value) == (matcher.op == ast.MatchOp.Equal)
-    return bool(re.fullmatch(matcher.value, value)) == (matcher.op == ast.MatchOp.Re)
+    plain = value == matcher.value
+    for kind, fits in (
+        (ast.MatchOp.Equal, plain),
+        (ast.MatchOp.NotEqual, not plain),
+        (ast.MatchOp.Re, re.fullmatch(matcher.value, value) is not None),
+        (ast.MatchOp.NotRe, re.fullmatch(matcher.value, value) is None),
+    ):
+        if matcher.op == kind:
+            return fits
+    raise NotImplementedError(str(matcher))
 
 
 def _kept(labels: Labels, names: Iterable[str]) -> Labels:
@@ -183,7 +191,7 @@ def _signature(labels: Labels, modifier: Any) -> Labels:
 def _extrapolated(samples: list[tuple[float, float]], start: float, end: float) -> float:
     """The increase of a counter, stretched to the ends of the range as Prometheus does it."""
     increase = samples[-1][1] - samples[0][1]
-    for (_, before), (_, after) in zip(samples, samples[1:], strict=False):
+    for (_, before), (_, after) in pairwise(samples):
         increase += before if after < before else 0  # the counter began anew
     sampled = samples[-1][0] - samples[0][0]
     average = sampled / (len(samples) - 1)
