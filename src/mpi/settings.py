@@ -1,4 +1,4 @@
-"""Every setting, read once from the environment; a wrong one stops the start with one sentence.
+"""Every setting, read once from the environment or from files; a wrong one stops the start with one sentence.
 
 Names of the original README stay exactly as they were; everything newer starts with ``MPI_``.
 No message repeats a value: it may be a secret.
@@ -29,6 +29,9 @@ RUN_EMBEDDED = (
     "to run embedded, use `mpi serve --embedded` (or `--embedded` with any other command), "
     "or set MPI_PROVIDER=internal MPI_STORE=sqlite MPI_CACHE=memory"
 )
+
+SECRETS = "MPI_SECRETS_DIR"
+"""Names a folder whose files are settings: one file for each, called as the variable. Variables win."""
 
 DATABASE = "mpi.sqlite3"
 DEMO = "mpi-demo.sqlite3"
@@ -159,6 +162,9 @@ def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
         return usable
 
 
+_NAMES = frozenset(str(field.validation_alias) for field in Settings.model_fields.values())
+
+
 def is_loopback(host: str) -> bool:
     """Whether ``host`` is this machine only: ``localhost``, 127.0.0.0/8 or ::1."""
     if host == "localhost":
@@ -170,7 +176,7 @@ def is_loopback(host: str) -> bool:
 
 
 def read_settings(overrides: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the environment, with ``overrides`` (the same names) on top.
+    """Settings from the files of ``MPI_SECRETS_DIR``, then the environment, then ``overrides`` (the same names).
 
     Raises:
         ConfigurationError: one sentence that names the first wrong setting and what it may be.
@@ -179,10 +185,28 @@ def read_settings(overrides: Mapping[str, str] | None = None) -> Settings:
     if os.environ.get("MPI_CACHE") == "":  # a list may be empty; other empty variables are unset
         given.setdefault("MPI_CACHE", "")
     try:
-        return Settings(**given)
+        return Settings(_secrets_dir=_secrets_directory(), **given)
     except ValidationError as error:
         name = str(error.errors(include_input=False, include_context=False)[0]["loc"][0])
         raise ConfigurationError(_sentence(name)) from None
+
+
+def _secrets_directory() -> Path | None:
+    """Where secrets are mounted as files: unlike variables, child processes and crash reports do not get them."""
+    named = os.environ.get(SECRETS)
+    if not named:
+        return None
+    folder = Path(named)
+    try:
+        for file in folder.iterdir():
+            if file.name in _NAMES:
+                file.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{SECRETS} must be a folder of files that this user may read ({error.strerror}); "
+            "correct it, or unset it to use variables alone"
+        ) from None
+    return folder
 
 
 def _sentence(name: str) -> str:

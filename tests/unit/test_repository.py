@@ -21,7 +21,7 @@ NOTE_TO_SELF = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b")
 
 TARGETS = {
     "help", "install", "run", "test", "proof", "lint", "format", "bench", "profile", "memprofile",
-    "constraints", "clean",
+    "constraints", "generate", "clean",
 }  # fmt: skip
 
 

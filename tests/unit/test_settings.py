@@ -158,3 +158,41 @@ def test_a_home_folder_in_the_path_of_the_database_is_not_taken_for_a_name() -> 
     assert (
         read_settings({"MPI_SQLITE_PATH": "~/x.sqlite3"}).sqlite_path == Path.home() / "x.sqlite3"
     )
+
+
+def test_secrets_are_read_from_files_and_variables_win(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "MPI_HMAC_KEY").write_text("k" * 32 + "\n")
+    (tmp_path / "MPI_PORT").write_text("8123")
+    monkeypatch.setenv("MPI_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("MPI_PORT", "8124")
+    settings = read_settings()
+    assert settings.hmac_key is not None
+    assert settings.hmac_key.get_secret_value() == "k" * 32
+    assert settings.port == 8124
+
+
+def test_a_wrong_value_in_a_file_is_named_and_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "MPI_HMAC_KEY").write_text("sekret")
+    monkeypatch.setenv("MPI_SECRETS_DIR", str(tmp_path))
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings()
+    assert caught.value.detail.startswith("MPI_HMAC_KEY must be ")
+    assert "sekret" not in caught.value.detail
+
+
+@pytest.mark.parametrize("what", ["nothing", "a file", "a folder for a secret"])
+def test_secrets_that_cannot_be_read_stop_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    folder = tmp_path / "secrets"
+    if what == "a file":
+        folder.write_text("")
+    elif what == "a folder for a secret":
+        (folder / "MPI_HMAC_KEY").mkdir(parents=True)
+    monkeypatch.setenv("MPI_SECRETS_DIR", str(folder))
+    with pytest.raises(ConfigurationError, match="MPI_SECRETS_DIR must be a folder of files"):
+        read_settings()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -48,11 +50,21 @@ def serve(
     os.environ.update(chosen)
     for sentence in limits.raised():
         note(sentence)
-    with _bound(settings) as listener:
+    with _heeding_sigterm(), _bound(settings) as listener:
         run(_prepare(settings))
         where = f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
         note(f"Serving on {where} – documentation at {where}/docs, stop with Ctrl-C")
         _run(settings, listener)
+
+
+@contextmanager
+def _heeding_sigterm() -> Iterator[None]:
+    """Stop on SIGTERM also while starting: for process 1 of a container it counts only when it is handled."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _prepare(settings: Settings) -> None:
