@@ -59,7 +59,8 @@ class ComparedPairs:
         rarities = self.rarities(model).sum(axis=1)
         agreements: Weights = model.match[_COLUMNS, self.levels].sum(axis=1)
         penalties = model.penalties(self.levels, rarities, index_size)
-        return agreements + rarities + penalties + model.prior(index_size)
+        total: Weights = agreements + rarities + penalties + model.prior(index_size)
+        return total
 
     def vetoed(self) -> NDArray[np.bool_]:
         """Which pairs may not be linked automatically. Shape (N,)."""
