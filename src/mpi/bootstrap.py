@@ -70,7 +70,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     Raises:
         ConfigurationError: one sentence about what is wrong and how to mend it.
     """
-    model, placeholders = _model(settings), _placeholders(settings)
+    model, placeholders = model_of(settings), _placeholders(settings)
     key = hmac_key(settings, create=create)
     store = open_store(settings.sqlite_path, fingerprint(key), create=create)
     metrics = Metrics()
@@ -188,7 +188,12 @@ def _generate_key(path: Path) -> None:
         draft.unlink()
 
 
-def _model(settings: Settings) -> Model:
+def model_of(settings: Settings) -> Model:
+    """The model that ``MPI_MODEL`` names, or the shipped one.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
     if settings.model is None:
         return load_default_model()
     try:
