@@ -62,10 +62,11 @@ def load_file(
     async def work() -> ResumableLoad:
         async with opened(chosen, create=True) as index:
             checkpoints = CheckpointFile(chosen.sqlite_path, path)
-            state = await ResumableLoad.begin(
-                index.store, checkpoints, origin, rejects or _default_rejects(path), note
-            )
-            await _load(index, path, state)
+            with checkpoints.held():
+                state = await ResumableLoad.begin(
+                    index.store, checkpoints, origin, rejects or _default_rejects(path), note
+                )
+                await _load(index, path, state)
             return state
 
     started = perf_counter()
