@@ -64,8 +64,12 @@ def test_a_rolling_restart_fails_no_request(tmp_path: Path, effort: Effort) -> N
     assert verified(tmp_path) == []
 
 
-@pytest.mark.parametrize("count", ["1", "2"])
-def test_stopping_answers_every_request_on_open_connections(tmp_path: Path, count: str) -> None:
+@pytest.mark.parametrize(
+    ("count", "how"), [("1", signal.SIGTERM), ("1", signal.SIGHUP), ("2", signal.SIGTERM)]
+)
+def test_stopping_answers_every_request_on_open_connections(
+    tmp_path: Path, count: str, how: signal.Signals
+) -> None:
     """A client that is told to go elsewhere does; until then, all it asks is answered."""
     body = json.dumps({"patient_data": {"last_name": "Byron", "dob": "1915-12-10"}})
     answered: list[int] = []
@@ -83,7 +87,7 @@ def test_stopping_answers_every_request_on_open_connections(tmp_path: Path, coun
     with running(tmp_path, "--workers", count) as service, ThreadPoolExecutor(20) as pool:
         clients = [pool.submit(ask_until_told) for _ in range(20)]
         until(lambda: len(answered) > 400, "traffic")
-        service.process.send_signal(signal.SIGTERM)
+        service.process.send_signal(how)
         for client in clients:
             client.result(30)
         service.process.wait(30)
