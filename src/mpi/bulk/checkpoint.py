@@ -77,7 +77,14 @@ class CheckpointFile:
 
         Raises ``ConfigurationError`` when one does already: both would write this checkpoint.
         """
-        lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{self._lock.parent} cannot be written ({error.strerror}); name a file in a "
+                "writable folder in MPI_SQLITE_PATH"
+            ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
