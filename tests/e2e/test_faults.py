@@ -50,7 +50,7 @@ def test_a_stopped_worker_holds_up_its_own_clients_only(tmp_path: Path, effort: 
             stopped = seen.answered
             time.sleep(seconds)
             os.kill(min(before), signal.SIGCONT)
-            assert seen.answered > stopped, "nobody was answered"
+            assert seen.answered > stopped + 20, "nobody was answered"
             flowing(seen, 400)
         assert seen.broken == []
         assert set(seen.statuses) == {200}

@@ -9,6 +9,7 @@ from mpi.settings import (
     EMBEDDED,
     Settings,
     check_released,
+    cores,
     data_directory,
     is_loopback,
     read_settings,
@@ -196,3 +197,23 @@ def test_secrets_that_cannot_be_read_stop_the_start(
     monkeypatch.setenv("MPI_SECRETS_DIR", str(folder))
     with pytest.raises(ConfigurationError, match="MPI_SECRETS_DIR must be a folder of files"):
         read_settings()
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [("max 100000", 4), ("150000 100000", 2), ("50000 100000", 1), ("900000 100000", 4), ("", 4)],
+)
+def test_cores_are_those_that_a_container_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, expected: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3})
+    (tmp_path / "cpu.max").write_text(quota)
+    assert cores(tmp_path / "cpu.max") == expected
+    assert cores(tmp_path / "missing") == 4
+
+
+def test_one_worker_per_core_serves_but_only_one_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mpi.settings.cores", lambda: 8)
+    assert read_settings({"MPI_STORE": "mongodb"}).worker_count == 8
+    assert read_settings(EMBEDDED).worker_count == 1
+    assert read_settings({**EMBEDDED, "MPI_WORKERS": "3"}).worker_count == 3

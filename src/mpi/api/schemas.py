@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from mpi.domain.intake import MAX_SOURCE, MAX_SOURCE_ID
+
 JOHN_SMITH: dict[str, Any] = {
     "ssn": "123-45-6789",
     "first_name": "John",
@@ -31,8 +33,8 @@ class Command(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
-SourceName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-SourceId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+SourceName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SOURCE)]
+SourceId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SOURCE_ID)]
 MpiId = Annotated[str, StringConstraints(min_length=1, max_length=32)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 KeyPair = Annotated[list[str], Field(min_length=2, max_length=2, examples=[["HOSP-A", "0042"]])]

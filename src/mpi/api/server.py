@@ -76,13 +76,17 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """See uvicorn; here also for ``LEAVE``."""
-        before = signal.signal(LEAVE, self._leave)
+        """See uvicorn; here also for ``LEAVE``, and for a terminal that is closed."""
+        before = {
+            LEAVE: signal.signal(LEAVE, self._leave),
+            signal.SIGHUP: signal.signal(signal.SIGHUP, self.handle_exit),
+        }
         try:
             with super().capture_signals():
                 yield
         finally:
-            signal.signal(LEAVE, before)
+            for name, handler in before.items():
+                signal.signal(name, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """See uvicorn."""

@@ -60,13 +60,14 @@ def load_file(
     origin = origin_of(path, source, renames, rejects)
 
     async def work() -> ResumableLoad:
-        async with opened(chosen, create=True) as index:
-            checkpoints = CheckpointFile(chosen.sqlite_path, path)
-            state = await ResumableLoad.begin(
-                index.store, checkpoints, origin, rejects or _default_rejects(path), note
-            )
-            await _load(index, path, state)
-            return state
+        checkpoints = CheckpointFile(chosen.sqlite_path, path)
+        with checkpoints.held():
+            async with opened(chosen, create=True) as index:
+                state = await ResumableLoad.begin(
+                    index.store, checkpoints, origin, rejects or _default_rejects(path), note
+                )
+                await _load(index, path, state)
+                return state
 
     started = perf_counter()
     with _rare_collections():

@@ -47,6 +47,7 @@ from mpi.matching.numbers import (
 )
 from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.matching.record import StandardAddress, StandardRecord
+from mpi.matching.remembering import remembered
 
 MAX_TEXT = 1_000
 """Longer text is no trait of a person; it is kept raw and not read."""
@@ -354,7 +355,7 @@ def _plural_columns(plural: str, index: int) -> Mapping[str, str]:
 
 
 # Cities and states come again with every patient, and with other records of one patient the street too.
-@lru_cache(maxsize=32_768)
+@remembered(32_768)
 def _phrase(text: str) -> str:
     return " ".join(words(text))
 
