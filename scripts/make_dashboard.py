@@ -63,7 +63,10 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Active connections",
             "none",
-            ((f"sum by (instance) (mpi_active_connections{{{_JOB}}})", "{{instance}}"),),
+            (
+                (f"sum by (instance) (mpi_active_connections{{{_JOB}}})", "{{instance}}"),
+                (f"sum(mpi_requests_in_progress{{{_JOB}}})", "being answered"),
+            ),
             danger=1000,
         ),
         Panel(

@@ -54,7 +54,7 @@ PURPOSES: Mapping[str, Mapping[str, str]] = {
     "How it serves": {
         "MPI_HOST": "The address to listen on; one that others can reach needs an API key first.",
         "MPI_PORT": "The port to listen on.",
-        "MPI_WORKERS": "How many processes serve.",
+        "MPI_WORKERS": "How many processes serve; one per core without it, and one on a SQLite file.",
         "CONNECTION_POOL_SIZE": "Most connections of one process to the provider.",
         "BATCH_SIZE": "Rows of a batch that are scored and committed together.",
         "MPI_BATCH_LIMIT": "Most rows in one batch; more are refused (413).",

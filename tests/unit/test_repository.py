@@ -76,6 +76,8 @@ def _unpinned(requirement: Requirement) -> Requirement:
         "requirements-dev.txt",
         "requirements-bench.txt",
         "Makefile",
+        "Dockerfile",
+        "docker-compose.yml",
     ],
 )
 def test_what_installs_the_service_names_no_registry(checkout: Path, name: str) -> None:

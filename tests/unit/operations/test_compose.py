@@ -109,7 +109,7 @@ def test_the_service_is_given_settings_that_it_takes(services: dict[str, Service
     assert settings.workers == 2
     assert settings.redis_host in services
     grace = int(services["mpi"]["stop_grace_period"].removesuffix("s"))
-    assert grace > settings.shutdown_timeout
+    assert grace >= settings.shutdown_timeout + 15
 
 
 def test_every_file_that_is_mounted_is_in_the_repository(

@@ -98,7 +98,7 @@ def test_a_pod_is_given_the_time_that_the_service_takes_to_stop(manifests: list[
     pod = deployment["spec"]["template"]["spec"]
     leaving = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     stopping = read_settings(configuration["data"]).shutdown_timeout
-    assert pod["terminationGracePeriodSeconds"] > leaving + stopping
+    assert pod["terminationGracePeriodSeconds"] >= leaving + stopping + 15
 
 
 def test_selectors_meet_the_pods_they_mean(manifests: list[Manifest]) -> None:
