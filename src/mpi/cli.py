@@ -15,6 +15,7 @@ from mpi import __version__
 from mpi.commands import asking, demo, keys, population, upkeep
 from mpi.commands.evaluation import evaluate
 from mpi.commands.serving import serve
+from mpi.commands.training import train_model
 from mpi.errors import ConfigurationError, MpiError
 from mpi.telemetry import place_of
 
@@ -36,6 +37,7 @@ app.command()(upkeep.backup)
 app.command()(upkeep.restore)
 app.command()(upkeep.verify)
 app.command()(evaluate)
+app.command("train")(train_model)
 app.add_typer(keys.app, name="key")
 app.add_typer(demo.app, name="demo")
 

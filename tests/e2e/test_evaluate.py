@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import stat
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -117,3 +120,36 @@ def test_a_person_reads_the_same_figures_as_a_table(demo: Path, tmp_path: Path) 
 def test_nothing_is_left_behind(demo: Path, tmp_path: Path) -> None:
     evaluated(tmp_path, demo / "rows.csv", "--truth", demo / "truth.csv")
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def written(demo: Path, folder: Path, *options: str) -> str:
+    report = folder / "report.html"
+    files = ("--truth", demo / "truth.csv", "--related", demo / "related.csv")
+    evaluated(folder, demo / "rows.csv", *files, "--report", report, *options)
+    assert stat.S_IMODE(report.stat().st_mode) == 0o600
+    return report.read_text("utf-8")
+
+
+def patients(demo: Path) -> set[str]:
+    with (demo / "rows.csv").open() as rows:
+        return {
+            row["last_name"].upper() for row in csv.DictReader(rows) if len(row["last_name"]) > 5
+        }
+
+
+def test_the_report_is_whole_in_itself_and_names_no_patient(demo: Path, tmp_path: Path) -> None:
+    text = written(demo, tmp_path)
+    assert "://" not in text
+    assert "{{" not in text
+    drawings = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+    assert len(drawings) > 20
+    for drawing in drawings:
+        ElementTree.fromstring(drawing)
+    names = patients(demo)
+    assert len(names) > 100
+    assert [name for name in names if name in text.upper()] == []
+
+
+def test_the_report_shows_patients_when_asked_to(demo: Path, tmp_path: Path) -> None:
+    text = written(demo, tmp_path, "--with-records").upper()
+    assert [name for name in patients(demo) if name in text] != []

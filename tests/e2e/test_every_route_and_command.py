@@ -166,6 +166,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "backup": ("COPY",),
     "verify": (),
     "export crosswalk": ("COPY",),
+    "train": ("--out", "COPY"),
     "key add": ("somebody", "--scope", "read"),
     "key list": (),
     "key revoke": ("KEY",),

@@ -7,11 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from mpi.bulk.files import private_file
 from mpi.commands.population import renames_of
 from mpi.commands.session import AsJson, run
-from mpi.commands.terminal import show_json, show_pairs, show_table, steps
+from mpi.commands.terminal import note, show_json, show_pairs, show_table, steps
 from mpi.evaluation.facts import facts_of
 from mpi.evaluation.labelled import ENTITY, LabelledFile
+from mpi.evaluation.page import page_of
 from mpi.evaluation.trial import judge
 
 
@@ -33,7 +35,14 @@ def evaluate(
         str, typer.Option(help="Their columns as ours: rec_id=source_id,given=first_name")
     ] = "",
     entity: Annotated[str, typer.Option(help="The column that tells the person.")] = ENTITY,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a report with plots here (HTML).")
+    ] = None,
     *,
+    with_records: Annotated[
+        bool,
+        typer.Option("--with-records", help="Show the values of the worst errors in the report."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Put a labelled file through an index that is thrown away, and say how right it was.
@@ -43,6 +52,14 @@ def evaluate(
     file = LabelledFile(path, source, renames_of(rename), entity, truth, related)
     with steps("Evaluating:") as step:
         trial = run(judge(file, step))
+    if report is not None:
+        with private_file(report) as out:
+            out.write(page_of(trial, path.name, with_records=with_records))
+        note(
+            "The report is written."
+            if not with_records
+            else "The report is written; it holds patient data."
+        )
     facts = facts_of(trial)
     show_json(facts) if as_json else _show(facts)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from mpi.bulk.load import ReadRow, read_rows
 from mpi.bulk.rows import Rename, Row, open_rows
+from mpi.domain.identity import StoredRecord
 from mpi.domain.record import Guarded, RecordKey, Submission
 from mpi.errors import InvalidInput, MpiError
-from mpi.matching.record import StandardRecord
 from mpi.service.preparation import Preparation, Prepared
 
 ENTITY = "entity_id"
@@ -34,10 +34,15 @@ class LabelledSet(Guarded):
     """
 
     rows: list[ReadRow] = field(default_factory=list)
-    records: dict[str, StandardRecord] = field(default_factory=dict)
+    records: dict[str, StoredRecord] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
     related: Relations = ()
     rejected: int = 0
+
+    def judged(self) -> tuple[list[StoredRecord], list[str]]:
+        """The records whose person is told, and these persons, in the order of the file."""
+        names = [name for name in self.records if name in self.people]
+        return [self.records[name] for name in names], [self.people[name] for name in names]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class LabelledFile:
             found.rejected += 1
             return
         found.rows.append(ReadRow(read.line, b"null", Prepared(record, keys), read.unknown))
-        found.records[name] = record.standard
+        found.records[name] = record
         if person:
             found.people[name] = str(person)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mpi.bootstrap import Container, build, model_of, preparation
 from mpi.bulk.load import Report, load
+from mpi.domain.identity import StoredRecord
 from mpi.errors import InvalidInput
 from mpi.evaluation.labelled import LabelledFile, LabelledSet, record_name
 from mpi.matching.decision import confidence_of
@@ -34,21 +35,21 @@ class JudgedPairs:
     """Pairs of records that were compared: their weights, who is one person, and what follows.
 
     ``ranked`` is ``weights``, but for pairs with a veto at most the review threshold: they are never linked
-    automatically. ``records`` are all that are judged.
+    automatically. ``records`` are all that are judged; pairs name them by their places.
     """
 
+    records: tuple[StoredRecord, ...]
     compared: ComparedPairs
     weights: NDArray[np.float64]
     ranked: NDArray[np.float64]
     same: NDArray[np.bool_]
     scores: PairScores
     calibration: Calibration
-    records: int
 
     @property
     def mean_candidates(self) -> float:
         """Records that an average record is compared with, of those before it."""
-        return len(self.weights) / self.records
+        return len(self.weights) / len(self.records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,26 +121,28 @@ async def _registered(
 
 def judge_pairs(found: LabelledSet, model: Model, step: Step) -> JudgedPairs:
     """Weigh every pair of records that share a blocking key."""
-    names = [name for name in found.records if name in found.people]
-    people = np.unique([found.people[name] for name in names], return_inverse=True)[1]
+    records, people = found.judged()
+    numbers = np.unique(people, return_inverse=True)[1]
     compared = compare_all(
-        [found.records[name] for name in names],
-        lambda done: step("comparing", done, len(names)),
+        [record.standard for record in records],
+        lambda done: step("comparing", done, len(records)),
     )
-    same = people[compared.left] == people[compared.right]
-    weights = compared.weights(model, len(names))
-    review = model.thresholds.review
-    ranked = np.where(compared.vetoed(), np.minimum(weights, review), weights)
-    sizes = np.bincount(people)
-    total = int((sizes * (sizes - 1) // 2).sum())
+    same = numbers[compared.left] == numbers[compared.right]
+    weights = compared.weights(model, len(records))
+    ranked = np.where(compared.vetoed(), np.minimum(weights, model.thresholds.review), weights)
+    confidences = np.array([confidence_of(weight) for weight in weights.tolist()])
     return JudgedPairs(
+        records=tuple(records),
         compared=compared,
         weights=weights,
         ranked=ranked,
         same=same,
-        scores=PairScores(ranked, same, total),
-        calibration=calibration(
-            np.array([confidence_of(weight) for weight in weights.tolist()]), same
-        ),
-        records=len(names),
+        scores=PairScores(ranked, same, true_pairs(numbers)),
+        calibration=calibration(confidences, same),
     )
+
+
+def true_pairs(numbers: NDArray[np.int64]) -> int:
+    """How many pairs of records are of one person, given the number of each record's person."""
+    sizes = np.bincount(numbers)
+    return int((sizes * (sizes - 1) // 2).sum())
