@@ -16,9 +16,9 @@ MISSING = "missing"
 
 FullName = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
-LOOSE = 0.78
-"""The least Jaro–Winkler similarity of two spellings of a name."""
-_SIMILAR, _CLOSE = 0.94, 0.88
+CLOSE, LOOSE = 0.88, 0.78
+"""The least Jaro–Winkler similarities of two spellings of a name, and of names at all like each other."""
+_SIMILAR = 0.94
 _NAMES_IN_USE = frozenset(census_frequencies()["given"])
 _EDITS_NEED_LENGTH = 4  # one edit in a shorter name changes the name
 _PREFIX = 3
@@ -31,7 +31,7 @@ def _similarity_level(left: str, right: str) -> str | None:
     is_long = len(left) >= _EDITS_NEED_LENGTH <= len(right)
     if score >= _SIMILAR or (is_long and OSA.distance(left, right) == 1):
         return "similar"
-    if score >= _CLOSE or (is_long and phonetic_code(left) == phonetic_code(right)):
+    if score >= CLOSE or (is_long and phonetic_code(left) == phonetic_code(right)):
         return "close"
     return "loose" if score >= LOOSE else None
 
@@ -39,6 +39,8 @@ def _similarity_level(left: str, right: str) -> str | None:
 def _crossed(left: FullName, right: FullName) -> bool:
     """Given and family name exchanged on one side, each recognisable, one of them perhaps misspelt."""
     (left_given, _, left_family), (right_given, _, right_family) = left, right
+    if not (left_given and left_family and right_given and right_family):
+        return False
     if set(left_given).isdisjoint(right_family) and set(left_family).isdisjoint(right_given):
         return False
     there = _recognisable(left_given, right_family)
@@ -51,7 +53,7 @@ def _recognisable(names: tuple[str, ...], others: tuple[str, ...]) -> str | None
     if not set(names).isdisjoint(others):
         return "exact"
     near = any(
-        JaroWinkler.similarity(a, b, score_cutoff=_CLOSE) for a in names[:2] for b in others[:2]
+        JaroWinkler.similarity(a, b, score_cutoff=CLOSE) for a in names[:2] for b in others[:2]
     )
     return "close" if near else None
 
@@ -130,7 +132,7 @@ def compare_middle(left: tuple[str, ...], right: tuple[str, ...]) -> str:
         return "exact" if len(first) > 1 else "initial"
     if first[0] == second[0] and (len(first) == 1 or len(second) == 1):
         return "initial"
-    if set(left) & set(right) or JaroWinkler.similarity(first, second) >= _CLOSE:
+    if set(left) & set(right) or JaroWinkler.similarity(first, second) >= CLOSE:
         return "similar"
     return "different"
 
@@ -232,7 +234,7 @@ def _street_level(one: StandardAddress, other: StandardAddress) -> str:
     if (
         one.house
         and one.house == other.house
-        and JaroWinkler.similarity(one.core, other.core) >= _CLOSE
+        and JaroWinkler.similarity(one.core, other.core) >= CLOSE
     ):
         return "street_spelling"
     return "different"
@@ -323,7 +325,7 @@ def compare_mothers_maiden(left: str, right: str) -> str:
         return MISSING
     if left == right:
         return "exact"
-    return "similar" if JaroWinkler.similarity(left, right) >= _CLOSE else "different"
+    return "similar" if JaroWinkler.similarity(left, right) >= CLOSE else "different"
 
 
 def compare_deceased(left: str, right: str) -> str:

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from mpi.matching.comparators import (
+    CLOSE,
     LOOSE,
     MISSING,
     FullName,
     compare_family,
     compare_given,
+    compare_locality,
     compare_systems,
     systems_of,
 )
@@ -25,10 +27,12 @@ from mpi.matching.phonetics import phonetic_code
 from mpi.matching.record import StandardAddress
 
 _ALL = (1 << 64) - 1
-_DIGITS, _LETTERS = (
-    10,
-    32,
-)  # kinds of characters that are told apart: those of numbers, those of names
+WINKLER = 4
+"""Characters at the start of two texts that count in Winkler's addition to Jaro's similarity."""
+_LONGEST = (
+    24  # characters; a short form of a longer name may be too unlike it to be seen by letters
+)
+_DIGITS, _LETTERS = 10, 32  # kinds of characters that are told apart in numbers and in names
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,14 @@ class Marks:
     """Sets of bits. Two values share a mark when one's ``offered`` meets the other's ``sought``.
 
     ``letters`` tells how often each kind of character occurs in ``text``, in unary and only up to a few: texts whose
-    counts differ by n characters have at most n different bits.
+    counts differ by n characters have at most n different bits. ``start`` are its first characters, a byte each.
     """
 
     offered: int = 0
     sought: int = 0
     letters: int = 0
     length: int = 0
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Outline:
     """``draw`` makes the outline of a value, ``comparator`` compares outlines.
 
     Texts share a mark also when they are at most ``edits`` apart (an edit takes one character away and adds another),
-    or when their Jaro similarity is ``alike`` at least. ``beneath`` is the outline of the outline.
+    or when their Jaro–Winkler similarity may be ``alike``. ``beneath`` is the outline of the outline.
     """
 
     draw: Callable[[Any], Any]
@@ -71,9 +76,9 @@ def _bits(words: Iterable[object]) -> int:
     return bits
 
 
-def _marks(words: Iterable[object], text: str = "", kinds: int = _DIGITS) -> Marks:
+def _marks(words: Iterable[object], text: str = "") -> Marks:
     bits = _bits(words)
-    return Marks(bits, bits, _letters(text, kinds), len(text))
+    return Marks(bits, bits, _letters(text, _DIGITS), len(text))
 
 
 def _letters(text: str, kinds: int) -> int:
@@ -103,27 +108,36 @@ def _family_crossing(name: FullName) -> Marks:
 
 
 def _given_marks(name: FullName) -> Marks:
-    given = name[0]
-    return _name_marks(given[0], (*given, *nickname_class(given[0]))) if given else _NOTHING
+    return _name_marks(name[0], nickname_class)
 
 
 def _family_marks(name: FullName) -> Marks:
-    family = name[2]
-    if len(family) > 1:
-        return _ANYTHING
-    return _name_marks(family[0], family) if family else _NOTHING
+    return _name_marks(name[2])
 
 
-def _name_marks(name: str, words: tuple[object, ...]) -> Marks:
-    """The first letter is a mark: Winkler's addition to Jaro's similarity needs it."""
-    return _marks((*words, (name[0],), (phonetic_code(name),)), name, _LETTERS)
+def _name_marks(
+    names: tuple[str, ...], classes: Callable[[str], Iterable[int]] = lambda _: ()
+) -> Marks:
+    """Marks of a single name. A lone letter is offered to every name that it begins."""
+    if len(names) != 1 or len(names[0]) > _LONGEST:
+        return _ANYTHING if names else _NOTHING
+    (name,) = names
+    words = _bits((*classes(name), phonetic_code(name)))
+    initial = _bits(((name[0], "initial"),))
+    offered = words | initial if len(name) == 1 else words
+    start = int.from_bytes(name[:WINKLER].ljust(WINKLER).encode("utf-32-be")[3::4])
+    return Marks(offered, words | initial, _letters(name, _LETTERS), len(name), start)
 
 
 def _dob_marks(date: tuple[str, str]) -> Marks:
+    """Digits of year, month and day are kinds of their own: an edit keeps to its part, or there would be no date."""
     day = date[0]
-    if len(day) == len("YYYY-MM-DD"):
-        return _marks((day[:4], day[5:]), day)
-    return _ANYTHING if any(date) else _NOTHING
+    if len(day) < len("YYYY-MM-DD"):
+        return _ANYTHING if any(date) else _NOTHING
+    parts = enumerate(day.split("-"))
+    kinds = "".join(chr(10 * number + int(digit)) for number, part in parts for digit in part)
+    words = _bits((day[:4], day[5:]))
+    return Marks(words, words, _letters(kinds, _LETTERS), len(kinds))
 
 
 def _ssn_marks(number: tuple[str, str]) -> Marks:
@@ -159,6 +173,10 @@ def _place_marks(addresses: tuple[StandardAddress, ...]) -> Marks:
     return _marks((word for word in words if word[1]), home.zip)
 
 
+def _places(addresses: tuple[StandardAddress, ...]) -> tuple[StandardAddress, ...]:
+    return tuple(StandardAddress(city=a.city, state=a.state, zip=a.zip) for a in addresses)
+
+
 def _known_places(addresses: tuple[StandardAddress, ...]) -> frozenset[tuple[bool, bool]]:
     return frozenset((bool(a.zip), bool(a.city)) for a in addresses)
 
@@ -191,13 +209,17 @@ OUTLINES: dict[str, Outline] = {
         lambda name: ((), (), name[2]), compare_family, _family_crossing,
         beneath=Outline(lambda name: bool(name[2]), _differ, _family_marks, alike=LOOSE),
     ),
+    "middle": Outline(bool, _differ, _name_marks, alike=CLOSE),
     "dob": Outline(any, _differ, _dob_marks, edits=2),
     "ssn": Outline(
         lambda number: (bool(number[0]), bool(number[1])), _compare_ssn_parts, _ssn_marks, edits=2
     ),
     "national_id": Outline(bool, _differ, _national_id_marks, edits=2),
     "address": Outline(lambda homes: any(home.core for home in homes), _differ, _address_marks),
-    "locality": Outline(_known_places, _compare_known_places, _place_marks, edits=1),
+    "locality": Outline(
+        _places, compare_locality, lambda _: _NOTHING,
+        beneath=Outline(_known_places, _compare_known_places, _place_marks, edits=1),
+    ),
     "phone": Outline(bool, _differ, _phone_marks, edits=1),
     "email": Outline(bool, _differ, _email_marks, edits=2),
     "identifier": Outline(systems_of, compare_systems, _marks),

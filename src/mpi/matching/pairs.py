@@ -14,18 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi.matching.comparison import TRAITS, level_numbers
-from mpi.matching.outlines import OUTLINES, Outline
+from mpi.matching.outlines import OUTLINES, WINKLER, Outline
 from mpi.matching.record import StandardRecord
 
 Places = NDArray[np.intp]
 Levels = NDArray[np.int8]
 _Codes = NDArray[np.int32]
-_Lengths = NDArray[np.float32]
 _Comparator = Callable[[Any, Any], str]
 
 _CHUNK = 1 << 16  # pairs that are worked on together: their columns stay in the processor's cache
+_WINKLER_FROM = 0.7
+_ROUNDING = 0.001  # more than two ways of calculating can differ by
 _DENSE = (
-    16  # entries per pair that a table of all pairs of values may have; it is quicker than sorting
+    16  # entries per pair that a table of all pairs of values may have: it is quicker than sorting
 )
 
 
@@ -43,13 +44,13 @@ class Columns:
 
         The same as :func:`mpi.matching.comparison.compare` answers for each pair alone.
         """
-        matrix = np.empty((len(left), len(TRAITS)), dtype=np.int8)
+        matrix = np.empty((len(TRAITS), len(left)), dtype=np.int8)
         for number, column in enumerate(self._columns):
             comparison = _Comparison(column, len(left))
             for start in range(0, len(left), _CHUNK):
                 part = slice(start, start + _CHUNK)
-                matrix[part, number] = comparison.levels(left[part], right[part])
-        return matrix
+                matrix[number, part] = comparison.levels(left[part], right[part])
+        return matrix.T
 
 
 class _Coded:
@@ -86,40 +87,68 @@ class _Beneath:
         drawn.spread(coded.codes)
         self.column = _Column(trait, outline.comparator, drawn, outline.beneath)
         marks = [outline.marks(value) for value in coded.values]
-        self._offered = _bits(mark.offered for mark in marks)[coded.codes]
-        self._sought = _bits(mark.sought for mark in marks)[coded.codes]
-        self._letters = _bits(mark.letters for mark in marks)[coded.codes]
-        lengths = np.fromiter((mark.length for mark in marks), np.float32)
-        self._lengths = lengths[coded.codes]
-        self._edits, self._alike = outline.edits, outline.alike
+        self._edits = outline.edits
+        self._factors = None if outline.alike is None else _least_in_common(outline.alike)
+        self._offered = _spread((m.offered for m in marks), coded.codes, np.uint64)
+        self._sought = _spread((m.sought for m in marks), coded.codes, np.uint64)
+        self._letters = _spread((m.letters for m in marks), coded.codes, np.uint64)
+        self._lengths = _spread((m.length for m in marks), coded.codes, np.float32)
+        self._starts = _spread((m.start for m in marks), coded.codes, np.uint32)
 
     def near(self, left: Places, right: Places) -> Places:
         """Which of the pairs may have more in common than their outlines tell."""
-        shared = (self._offered[left] & self._sought[right]) != 0
-        shared |= (self._sought[left] & self._offered[right]) != 0
-        if self._edits or self._alike is not None:
-            alone = np.bitwise_count(self._letters[left] ^ self._letters[right])
-            shared |= alone <= (
-                2 * self._edits
-                if self._alike is None
-                else _most_alone(self._lengths[left], self._lengths[right], self._alike)
-            )
-        return np.flatnonzero(shared)
+        shared = self._offered.take(left) & self._sought.take(right)
+        shared |= self._sought.take(left) & self._offered.take(right)
+        near = shared != 0
+        if self._factors is not None:
+            near |= self._alone(left, right) <= self._most_alone(left, right, self._factors)
+        elif self._edits:
+            near |= self._alone(left, right) <= 2 * self._edits
+        return np.flatnonzero(near)
+
+    def _alone(self, left: Places, right: Places) -> NDArray[np.uint8]:
+        """At least so many characters are in one of two texts only."""
+        alone: NDArray[np.uint8] = np.bitwise_count(
+            self._letters.take(left) ^ self._letters.take(right)
+        )
+        return alone
+
+    def _most_alone(
+        self, left: Places, right: Places, factors: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """How many may be in one only, if the similarity of the texts is to be what the outline asks.
+
+        Jaro's similarity of texts of a and b characters, m of them in both, is (m/a + m/b + s)/3 with s ≤ 1. It is j at
+        least only if m(a + b)/ab ≥ 3j − 1, and a + b − 2m are in one only.
+        """
+        a, b = self._lengths.take(left), self._lengths.take(right)
+        equal = _equal_bytes(self._starts.take(left) ^ self._starts.take(right))
+        size = np.maximum(a + b, 1)
+        most: NDArray[np.float32] = size - factors[equal] * (a * b / size)
+        return most
 
 
-def _most_alone(a: _Lengths, b: _Lengths, alike: float) -> _Lengths:
-    """How many characters may be in one of two texts only, whose Jaro similarity is at least ``alike``.
+def _spread(numbers: Iterable[int], codes: _Codes, kind: type[Any]) -> NDArray[Any]:
+    """From a number for each distinct value to one for every record."""
+    return np.fromiter(numbers, dtype=kind)[codes]
 
-    The similarity is (m/a + m/b + s)/3, with m of a and b characters in both and s ≤ 1, so m(a + b)/ab ≥ 3·alike − 1,
-    and a + b − 2m are in one only. The thousandth makes up for rounding.
+
+def _equal_bytes(different: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """How many of four bytes are equal from the start, of the exclusive or of two words."""
+    equal = np.zeros(len(different), np.uint8)
+    for bits in (24, 16, 8, 0):
+        equal += different < 1 << bits
+    return equal
+
+
+def _least_in_common(alike: float) -> NDArray[np.float32]:
+    """2(3j − 1) for the least Jaro similarity j that can reach ``alike``, by how many characters begin both texts.
+
+    Winkler adds, to what is above .7, a tenth of what is missing for each of them.
     """
-    size = np.maximum(a + b, 1)
-    most: _Lengths = size - np.float32(6 * alike - 2.001) * (a * b / size)
-    return most
-
-
-def _bits(sets: Iterable[int]) -> NDArray[np.uint64]:
-    return np.fromiter(sets, dtype=np.uint64)
+    added = np.arange(WINKLER + 1) / 10
+    least = np.maximum(min(alike, _WINKLER_FROM), (alike - added) / (1 - added))
+    return (6 * least - 2 - _ROUNDING).astype(np.float32)
 
 
 class _Comparison:
@@ -142,7 +171,7 @@ class _Comparison:
 
     def _asked(self, left: Places, right: Places) -> Levels:
         codes, values = self._column.coded.codes, self._column.coded.values
-        keys = codes[left].astype(np.int64) * len(values) + codes[right]
+        keys = codes.take(left).astype(np.int64) * len(values) + codes.take(right)
         if self._table is None:
             distinct, places = np.unique(keys, return_inverse=True)
             return self._ask(distinct)[places]
@@ -157,7 +186,5 @@ class _Comparison:
     def _ask(self, keys: NDArray[np.int64]) -> Levels:
         values, comparator = self._column.coded.values, self._column.comparator
         numbers = level_numbers(self._column.trait)
-        lefts, rights = np.divmod(keys, len(values))
-        pairs = zip(lefts.tolist(), rights.tolist(), strict=True)
-        levels = (numbers[comparator(values[a], values[b])] for a, b in pairs)
-        return np.fromiter(levels, np.int8, len(keys))
+        lefts, rights = (map(values.__getitem__, n.tolist()) for n in np.divmod(keys, len(values)))
+        return np.array([*map(numbers.__getitem__, map(comparator, lefts, rights))], np.int8)
