@@ -29,32 +29,38 @@ from mpi.matching.record import StandardAddress
 _ALL = (1 << 64) - 1
 WINKLER = 4
 """Characters at the start of two texts that count in Winkler's addition to Jaro's similarity."""
-_LONGEST = (
-    24  # characters; a short form of a longer name may be too unlike it to be seen by letters
-)
-_DIGITS, _LETTERS = 10, 32  # kinds of characters that are told apart in numbers and in names
+MOST_TEXTS = 2  # of a value; one with more is compared with every other
+_LONGEST = 24  # short forms of longer names may be too unlike them to be seen by letters
+_DIGITS, _LETTERS = 10, 32  # kinds of characters told apart in numbers and in names
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """``letters`` tells how often each kind of character occurs, in unary and only up to a few.
+
+    Texts whose counts differ by n characters have at most n different bits. ``start`` are the first characters, a byte
+    each.
+    """
+
+    letters: int
+    length: int
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Sets of bits. Two values share a mark when one's ``offered`` meets the other's ``sought``.
-
-    ``letters`` tells how often each kind of character occurs in ``text``, in unary and only up to a few: texts whose
-    counts differ by n characters have at most n different bits. ``start`` are its first characters, a byte each.
-    """
+    """Two values share a mark when a bit that one has ``offered`` is ``sought`` by the other, or by two near texts."""
 
     offered: int = 0
     sought: int = 0
-    letters: int = 0
-    length: int = 0
-    start: int = 0
+    texts: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
     """``draw`` makes the outline of a value, ``comparator`` compares outlines.
 
-    Texts share a mark also when they are at most ``edits`` apart (an edit takes one character away and adds another),
+    Texts are near when they are at most ``edits`` apart (an edit takes one character away and adds another),
     or when their Jaro–Winkler similarity may be ``alike``. ``beneath`` is the outline of the outline.
     """
 
@@ -76,9 +82,11 @@ def _bits(words: Iterable[object]) -> int:
     return bits
 
 
-def _marks(words: Iterable[object], text: str = "") -> Marks:
+def _marks(words: Iterable[object], texts: tuple[str, ...] = ()) -> Marks:
+    if len(texts) > MOST_TEXTS:
+        return _ANYTHING
     bits = _bits(words)
-    return Marks(bits, bits, _letters(text, _DIGITS), len(text))
+    return Marks(bits, bits, tuple(Text(_letters(text, _DIGITS), len(text)) for text in texts))
 
 
 def _letters(text: str, kinds: int) -> int:
@@ -108,25 +116,36 @@ def _family_crossing(name: FullName) -> Marks:
 
 
 def _given_marks(name: FullName) -> Marks:
-    return _name_marks(name[0], nickname_class)
+    given = name[0]
+    return _name_marks(given, given[:1], nickname_class(given[0])) if given else _NOTHING
 
 
 def _family_marks(name: FullName) -> Marks:
-    return _name_marks(name[2])
+    return _name_marks(name[2], name[2])
+
+
+def _middle_marks(names: tuple[str, ...]) -> Marks:
+    return _name_marks(names, names[:1])
 
 
 def _name_marks(
-    names: tuple[str, ...], classes: Callable[[str], Iterable[int]] = lambda _: ()
+    names: tuple[str, ...], compared: tuple[str, ...], classes: Iterable[object] = ()
 ) -> Marks:
-    """Marks of a single name. A lone letter is offered to every name that it begins."""
-    if len(names) != 1 or len(names[0]) > _LONGEST:
-        return _ANYTHING if names else _NOTHING
-    (name,) = names
-    words = _bits((*classes(name), phonetic_code(name)))
-    initial = _bits(((name[0], "initial"),))
-    offered = words | initial if len(name) == 1 else words
-    start = int.from_bytes(name[:WINKLER].ljust(WINKLER).encode("utf-32-be")[3::4])
-    return Marks(offered, words | initial, _letters(name, _LETTERS), len(name), start)
+    """Equal words sound alike, together and alone. A lone letter is offered to every name that it begins."""
+    if not names:
+        return _NOTHING
+    if len(compared) > MOST_TEXTS or max(map(len, compared)) > _LONGEST:
+        return _ANYTHING
+    spoken = (*names, "".join(names)) if len(names) > 1 else names
+    words = _bits((*classes, *map(phonetic_code, spoken)))
+    initial = _bits(((names[0][0], "initial"),))
+    offered = words | initial if len(names[0]) == 1 else words
+    return Marks(offered, words | initial, tuple(map(_name_text, compared)))
+
+
+def _name_text(name: str) -> Text:
+    start = name[:WINKLER].ljust(WINKLER).encode("utf-32-be")[3::4]
+    return Text(_letters(name, _LETTERS), len(name), int.from_bytes(start))
 
 
 def _dob_marks(date: tuple[str, str]) -> Marks:
@@ -137,7 +156,7 @@ def _dob_marks(date: tuple[str, str]) -> Marks:
     parts = enumerate(day.split("-"))
     kinds = "".join(chr(10 * number + int(digit)) for number, part in parts for digit in part)
     words = _bits((day[:4], day[5:]))
-    return Marks(words, words, _letters(kinds, _LETTERS), len(kinds))
+    return Marks(words, words, (Text(_letters(kinds, _LETTERS), len(kinds)),))
 
 
 def _ssn_marks(number: tuple[str, str]) -> Marks:
@@ -146,7 +165,7 @@ def _ssn_marks(number: tuple[str, str]) -> Marks:
     if not ssn:
         return _marks((last_four,)) if last_four else _NOTHING
     quarter = int(ssn) // 4
-    return _marks((quarter, quarter + 1, last_four), ssn)
+    return _marks((quarter, quarter + 1, last_four), (ssn,))
 
 
 def _compare_ssn_parts(left: tuple[bool, bool], right: tuple[bool, bool]) -> str:
@@ -156,7 +175,7 @@ def _compare_ssn_parts(left: tuple[bool, bool], right: tuple[bool, bool]) -> str
 
 
 def _national_id_marks(text: str) -> Marks:
-    return _marks((text,), text) if text else _NOTHING
+    return _marks((text,), (text,)) if text else _NOTHING
 
 
 def _address_marks(addresses: tuple[StandardAddress, ...]) -> Marks:
@@ -166,11 +185,9 @@ def _address_marks(addresses: tuple[StandardAddress, ...]) -> Marks:
 
 
 def _place_marks(addresses: tuple[StandardAddress, ...]) -> Marks:
-    if len(addresses) != 1:
-        return _ANYTHING if addresses else _NOTHING
-    (home,) = addresses
-    words = (("city", home.city), ("state", home.state), ("zip", home.zip))
-    return _marks((word for word in words if word[1]), home.zip)
+    named = ((("city", a.city), ("state", a.state), ("zip", a.zip)) for a in addresses)
+    words = [word for address in named for word in address if word[1]]
+    return _marks(words, tuple(a.zip for a in addresses if a.zip))
 
 
 def _places(addresses: tuple[StandardAddress, ...]) -> tuple[StandardAddress, ...]:
@@ -189,15 +206,11 @@ def _compare_known_places(
 
 
 def _phone_marks(numbers: tuple[str, ...]) -> Marks:
-    if len(numbers) != 1:
-        return _ANYTHING if numbers else _NOTHING
-    return _marks(numbers, numbers[0])
+    return _marks(numbers, numbers)
 
 
 def _email_marks(emails: tuple[str, ...]) -> Marks:
-    if len(emails) != 1:
-        return _ANYTHING if emails else _NOTHING
-    return _marks((emails[0].partition("@")[0],), emails[0])
+    return _marks((email.partition("@")[0] for email in emails), emails)
 
 
 OUTLINES: dict[str, Outline] = {
@@ -209,7 +222,7 @@ OUTLINES: dict[str, Outline] = {
         lambda name: ((), (), name[2]), compare_family, _family_crossing,
         beneath=Outline(lambda name: bool(name[2]), _differ, _family_marks, alike=LOOSE),
     ),
-    "middle": Outline(bool, _differ, _name_marks, alike=CLOSE),
+    "middle": Outline(bool, _differ, _middle_marks, alike=CLOSE),
     "dob": Outline(any, _differ, _dob_marks, edits=2),
     "ssn": Outline(
         lambda number: (bool(number[0]), bool(number[1])), _compare_ssn_parts, _ssn_marks, edits=2

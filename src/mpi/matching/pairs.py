@@ -8,13 +8,14 @@ each other as their outlines do (:mod:`mpi.matching.outlines`), of which there a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpi.matching.comparison import TRAITS, level_numbers
-from mpi.matching.outlines import OUTLINES, WINKLER, Outline
+from mpi.matching.outlines import OUTLINES, WINKLER, Marks, Outline, Text
 from mpi.matching.record import StandardRecord
 
 Places = NDArray[np.intp]
@@ -23,6 +24,7 @@ _Codes = NDArray[np.int32]
 _Comparator = Callable[[Any, Any], str]
 
 _CHUNK = 1 << 16  # pairs that are worked on together: their columns stay in the processor's cache
+_NO_TEXT = Text(0, 0)
 _WINKLER_FROM = 0.7
 _ROUNDING = 0.001  # more than two ways of calculating can differ by
 _DENSE = (
@@ -87,45 +89,52 @@ class _Beneath:
         drawn.spread(coded.codes)
         self.column = _Column(trait, outline.comparator, drawn, outline.beneath)
         marks = [outline.marks(value) for value in coded.values]
-        self._edits = outline.edits
-        self._factors = None if outline.alike is None else _least_in_common(outline.alike)
         self._offered = _spread((m.offered for m in marks), coded.codes, np.uint64)
         self._sought = _spread((m.sought for m in marks), coded.codes, np.uint64)
-        self._letters = _spread((m.letters for m in marks), coded.codes, np.uint64)
-        self._lengths = _spread((m.length for m in marks), coded.codes, np.float32)
-        self._starts = _spread((m.start for m in marks), coded.codes, np.uint32)
+        most = max((len(m.texts) for m in marks), default=0)
+        self._texts = [_Texts(marks, place, coded.codes) for place in range(most)]
+        self._edits = outline.edits
+        self._factors = None if outline.alike is None else _least_in_common(outline.alike)
 
     def near(self, left: Places, right: Places) -> Places:
         """Which of the pairs may have more in common than their outlines tell."""
         shared = self._offered.take(left) & self._sought.take(right)
         shared |= self._sought.take(left) & self._offered.take(right)
         near = shared != 0
-        if self._factors is not None:
-            near |= self._alone(left, right) <= self._most_alone(left, right, self._factors)
-        elif self._edits:
-            near |= self._alone(left, right) <= 2 * self._edits
+        for one, other in product(self._texts, repeat=2):
+            both = np.flatnonzero(one.known.take(left) & other.known.take(right))
+            lefts, rights = left.take(both), right.take(both)
+            alone = np.bitwise_count(one.letters.take(lefts) ^ other.letters.take(rights))
+            if self._factors is None:
+                near[both] |= alone <= 2 * self._edits
+            else:
+                near[both] |= alone <= _most_alone(one, lefts, other, rights, self._factors)
         return np.flatnonzero(near)
 
-    def _alone(self, left: Places, right: Places) -> NDArray[np.uint8]:
-        """At least so many characters are in one of two texts only."""
-        alone: NDArray[np.uint8] = np.bitwise_count(
-            self._letters.take(left) ^ self._letters.take(right)
-        )
-        return alone
 
-    def _most_alone(
-        self, left: Places, right: Places, factors: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """How many may be in one only, if the similarity of the texts is to be what the outline asks.
+class _Texts:
+    """The first, or the second, text of every record."""
 
-        Jaro's similarity of texts of a and b characters, m of them in both, is (m/a + m/b + s)/3 with s ≤ 1. It is j at
-        least only if m(a + b)/ab ≥ 3j − 1, and a + b − 2m are in one only.
-        """
-        a, b = self._lengths.take(left), self._lengths.take(right)
-        equal = _equal_bytes(self._starts.take(left) ^ self._starts.take(right))
-        size = np.maximum(a + b, 1)
-        most: NDArray[np.float32] = size - factors[equal] * (a * b / size)
-        return most
+    def __init__(self, marks: Sequence[Marks], place: int, codes: _Codes) -> None:
+        texts = [m.texts[place] if place < len(m.texts) else _NO_TEXT for m in marks]
+        self.letters = _spread((text.letters for text in texts), codes, np.uint64)
+        self.lengths = _spread((text.length for text in texts), codes, np.float32)
+        self.starts = _spread((text.start for text in texts), codes, np.uint32)
+        self.known = self.lengths > 0
+
+
+def _most_alone(
+    one: _Texts, left: Places, other: _Texts, right: Places, factors: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """How many characters may be in one of two texts only, if they are to be as similar as the outline asks.
+
+    Jaro's similarity of texts of a and b characters, m of them in both, is (m/a + m/b + s)/3 with s ≤ 1. It is j at
+    least only if m(a + b)/ab ≥ 3j − 1, and a + b − 2m are in one only.
+    """
+    a, b = one.lengths.take(left), other.lengths.take(right)
+    equal = _equal_bytes(one.starts.take(left) ^ other.starts.take(right))
+    most: NDArray[np.float32] = a + b - factors[equal] * (a * b / (a + b))
+    return most
 
 
 def _spread(numbers: Iterable[int], codes: _Codes, kind: type[Any]) -> NDArray[Any]:
