@@ -67,7 +67,10 @@ class Transactions:
         self._check_open()
         if self._in_group:
             return _translated(lambda: self._writer.execute(statement, values).fetchone())
-        return await _patiently(lambda: self._reader.execute(statement, values).fetchone())
+        try:
+            return self._reader.execute(statement, values).fetchone()
+        except sqlite3.Error:
+            return await _patiently(lambda: self._reader.execute(statement, values).fetchone())
 
     async def stream(self, statement: str, rows: int) -> AsyncIterator[list[tuple[Any, ...]]]:
         """The rows of a long read in batches: one snapshot, on a connection of its own."""
