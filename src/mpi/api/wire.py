@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.events import TimerHandle
+from time import monotonic
 from typing import Any
 
 from prometheus_client import Gauge
@@ -23,6 +24,8 @@ LINGER_SECONDS = 2.0
 """How long the rest of a body is thrown away after its answer, so that the client gets to read that."""
 SEND_SECONDS = 30.0
 """How long an answer waits for a client that reads nothing of it."""
+_CLOCK_TICK = 0.002
+"""Timers of the loop count in milliseconds: one may come so much too early."""
 
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -37,7 +40,9 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*args, **named)
         self._is_asked = False
         self._unfinished = 0
+        self._due: float | None = None
         self._timer: TimerHandle | None = None
+        self._timer_at = 0.0
         self._unread: TimerHandle | None = None
         self._is_parting = False
         self._open: Gauge = self.app_state[CONNECTIONS]
@@ -73,7 +78,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._unfinished = 0
-        self._stop_timer()
+        self._call_off()
         super().on_headers_complete()
         self._is_asked = True
         if self._is_parting:
@@ -136,8 +141,31 @@ class BoundedHttp(HttpToolsProtocol):
         return self._is_asked and not self.cycle.response_complete
 
     def _close_in(self, seconds: float) -> None:
-        self._stop_timer()
-        self._timer = self.loop.call_later(seconds, self.transport.close)
+        """Close the connection then, unless this is called again, or called off, before."""
+        self._due = monotonic() + seconds
+        if self._timer is not None and self._timer_at > self._due:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._look_in(seconds)
+
+    def _look_in(self, seconds: float) -> None:
+        self._timer_at = monotonic() + seconds
+        self._timer = self.loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """A connection has one timer, as renewing it with every request costs more than looking now and then."""
+        self._timer = None
+        if self._due is None:
+            return
+        left = self._due - monotonic()
+        if left > _CLOCK_TICK:
+            self._look_in(left)
+        else:
+            self.transport.close()
+
+    def _call_off(self) -> None:
+        self._due = None
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

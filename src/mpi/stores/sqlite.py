@@ -146,7 +146,7 @@ class SqliteStore:
 
     async def position(self) -> int:
         """See :class:`mpi.ports.IdentityHistory`."""
-        row = await self._transactions.look(sqlite_history.POSITION)
+        row = await self._transactions.glance(sqlite_history.POSITION)
         return int(row[0])
 
     async def statistics(self) -> dict[str, int]:

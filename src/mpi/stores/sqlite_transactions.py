@@ -43,6 +43,7 @@ class Transactions:
         self._group: object | None = None
         # Tells the tasks inside the group, who must see its commits, from all others, who must not.
         self._my_group: ContextVar[object | None] = ContextVar("group", default=None)
+        self._glances: dict[str, Any] = {}
         self._closed = False
 
     @property
@@ -69,7 +70,23 @@ class Transactions:
         self._check_open()
         if self._in_group:
             return _translated(lambda: self._writer.execute(statement, values).fetchone())
-        return await _patiently(lambda: self._reader.execute(statement, values).fetchone())
+        try:
+            return self._reader.execute(statement, values).fetchone()
+        except sqlite3.Error:
+            return await _patiently(lambda: self._reader.execute(statement, values).fetchone())
+
+    async def glance(self, statement: str) -> Any:
+        """As :meth:`look`, once for all who ask in the same turn of the loop.
+
+        What they ask for had arrived when the turn began, so none of them gets to see less than was committed then.
+        What this process commits itself is seen at once.
+        """
+        if self._in_group:
+            return await self.look(statement)
+        if statement not in self._glances:
+            self._glances[statement] = await self.look(statement)
+            asyncio.get_running_loop().call_soon(self._glances.clear)
+        return self._glances[statement]
 
     async def stream(self, statement: str, rows: int) -> AsyncIterator[list[tuple[Any, ...]]]:
         """The rows of a long read in batches: one snapshot, on a connection of its own."""
@@ -89,7 +106,7 @@ class Transactions:
             await self._begin()
             try:
                 result = _translated(lambda: body(self._writer))
-                _translated(lambda: self._writer.execute("COMMIT"))
+                self._commit()
             except BaseException:
                 self._rollback()
                 raise
@@ -123,7 +140,7 @@ class Transactions:
             try:
                 yield
                 self._check_group()
-                _translated(lambda: self._writer.execute("COMMIT"))
+                self._commit()
             except BaseException:
                 self._rollback()
                 raise
@@ -149,6 +166,10 @@ class Transactions:
     async def _begin(self) -> None:
         self.check_file()
         await _patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
+
+    def _commit(self) -> None:
+        self._glances.clear()
+        _translated(lambda: self._writer.execute("COMMIT"))
 
     def _rollback(self) -> None:
         if self._writer.in_transaction:
