@@ -21,7 +21,7 @@ def remembered(count: int) -> Callable[[Callable[[*Texts], T]], Callable[[*Texts
 
         @wraps(read)
         def reading(*texts: *Texts) -> T:
-            if sum(map(len, texts)) > LONGEST:  # type: ignore[arg-type] -- all of them are texts
+            if sum(map(len, map(str, texts))) > LONGEST:
                 return read(*texts)
             return kept(*texts)
 
