@@ -23,7 +23,6 @@ from packaging.utils import canonicalize_name
 from tests.support.dockerfile import Step, build, stages
 from tests.support.service import command, environment, free_port
 
-pytestmark = pytest.mark.xdist_group("image")
 NOBODY = 10001
 # What Debian's smallest image and Python's own slim one bring.
 IN_THE_BASE = re.compile(
@@ -31,10 +30,9 @@ IN_THE_BASE = re.compile(
 )
 
 
-@pytest.fixture(scope="module")
-def image() -> Iterator[Path]:
+@pytest.fixture
+def image(checkout: Path) -> Iterator[Path]:
     """A folder that holds what the runtime stage copies from the builder; nobody may write into it."""
-    checkout = Path(__file__).resolve().parents[2]
     # Not below pytest's own folder, which only its user may enter.
     root = Path(tempfile.mkdtemp(prefix="mpi-image-"))
     try:
@@ -51,10 +49,20 @@ def image() -> Iterator[Path]:
         shutil.rmtree(root)
 
 
-@pytest.fixture(scope="module")
-def runtime() -> list[Step]:
+@pytest.fixture
+def runtime(checkout: Path) -> list[Step]:
     """The steps of the stage that is shipped."""
-    return stages(Path(__file__).resolve().parents[2] / "Dockerfile")["runtime"]
+    return stages(checkout / "Dockerfile")["runtime"]
+
+
+def test_the_dockerfile_builds_a_service_that_serves_as_nobody_and_nothing_else(
+    image: Path, runtime: list[Step], checkout: Path, tmp_path: Path
+) -> None:
+    """One test, because building takes longer than everything that is looked at in what was built."""
+    _assert_nothing_builds_or_tests(image, checkout)
+    _assert_tested_versions(image, checkout)
+    _assert_libraries_of_the_base(image)
+    _assert_serves_as_nobody(image, runtime, tmp_path / "log")
 
 
 def _inside(image: Path, *command: str) -> str:
@@ -71,9 +79,7 @@ def _value(steps: list[Step], instruction: str) -> str:
     return next(step.text for step in steps if step.instruction == instruction)
 
 
-def test_the_image_holds_what_the_service_needs_and_nothing_that_builds_or_tests(
-    image: Path, checkout: Path
-) -> None:
+def _assert_nothing_builds_or_tests(image: Path, checkout: Path) -> None:
     listing = "import importlib.metadata as m, json; print(json.dumps([d.name for d in m.distributions()]))"
     installed = {canonicalize_name(name) for name in json.loads(_inside(image, "-c", listing))}
     project = tomllib.loads((checkout / "pyproject.toml").read_text("utf-8"))["project"]
@@ -86,7 +92,7 @@ def test_the_image_holds_what_the_service_needs_and_nothing_that_builds_or_tests
     assert not list(image.rglob("mongod"))
 
 
-def test_the_image_holds_the_tested_versions(image: Path, checkout: Path) -> None:
+def _assert_tested_versions(image: Path, checkout: Path) -> None:
     listing = (
         "import importlib.metadata as m, json;"
         "print(json.dumps([f'{d.name}=={d.version}' for d in m.distributions() if d.name != 'mpi-service']))"
@@ -101,10 +107,8 @@ def test_the_image_holds_the_tested_versions(image: Path, checkout: Path) -> Non
         assert str(requirement.specifier) == pins[canonicalize_name(requirement.name)], line
 
 
-def test_the_image_serves_as_nobody_from_a_tree_that_cannot_be_written(
-    image: Path, runtime: list[Step], tmp_path: Path
-) -> None:
-    port, data, log = free_port(), Path(tempfile.mkdtemp(prefix="mpi-data-")), tmp_path / "log"
+def _assert_serves_as_nobody(image: Path, runtime: list[Step], log: Path) -> None:
+    port, data = free_port(), Path(tempfile.mkdtemp(prefix="mpi-data-"))
     if os.geteuid() == 0:
         os.chown(data, NOBODY, NOBODY)
     given = dict(re.findall(r'(\w+)=("[^"]*"|\S+)', _value(runtime, "ENV")))
@@ -157,7 +161,7 @@ def _healthy_within(seconds: float, check: list[str], environment: dict[str, str
             return done.returncode == 0
 
 
-def test_no_library_is_needed_that_the_base_image_lacks(image: Path) -> None:
+def _assert_libraries_of_the_base(image: Path) -> None:
     needed = set()
     for library in (image / "venv").rglob("*.so*"):
         listed = subprocess.run(["ldd", str(library)], capture_output=True, text=True, check=True)
