@@ -36,7 +36,8 @@ _ASSERTIONS = """SELECT a.id, a.kind, l.source, l.source_id, r.source, r.source_
             WHERE x.lifted_seq IS NULL)
     ORDER BY a.id"""
 _STATUS = {status.value: status for status in RecordStatus}
-_CACHE_ENTRIES = 20_000
+_CACHE_ENTRIES = 1_000
+"""What was just written is asked for next. More of them make loads no faster, but collections of garbage longer."""
 
 
 class RecordCache:
