@@ -104,7 +104,7 @@ class Interleaved(RuleBasedStateMachine):
     ) -> None:
         gate = self._gates[instance]
         # Nothing is known of it, so that it has to be asked for.
-        await self._caches[instance].forget(await self._true.store.position(), None)
+        self._caches[instance]._answers.clear()
         gate.close()
         asking = asyncio.create_task(self._cached[instance].ask(fields))
         await asyncio.sleep(0)
