@@ -80,9 +80,9 @@ def redis_cache(valkey: Valkey, prefix: bytes, *, lease: float = 5.0) -> RedisCa
     return RedisCache(client, prefix, Seal(SECRET), now=time, lease=lease)
 
 
-def mongo_cache(mongod: Mongod, prefix: bytes, database: str = "cache") -> MongoCache:
+def mongo_cache(mongod: Mongod, prefix: bytes, *, uri: str | None = None) -> MongoCache:
     """A tier in a real MongoDB."""
-    return MongoCache(connect(mongod.uri, 10), database, prefix, Seal(SECRET), now=time)
+    return MongoCache(connect(uri or mongod.uri, 10), "cache", prefix, Seal(SECRET), now=time)
 
 
 @asynccontextmanager
@@ -130,6 +130,14 @@ class Gate:
         before, self._open = self._open, asyncio.Event()
         self._open.set()
         return before
+
+    async def called(self, times: int) -> None:
+        """Wait until it was asked so often in all."""
+        for _ in range(5000):
+            if self.calls >= times:
+                return
+            await asyncio.sleep(0.001)
+        raise AssertionError("nobody asked")
 
     async def reached(self) -> None:
         """Wait until one more has come to the gate."""

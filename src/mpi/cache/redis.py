@@ -161,5 +161,6 @@ def _problem(error: BaseException) -> MpiError:
     if isinstance(error, ResponseError) and "DB index" in str(error):
         return ConfigurationError("Redis has no database of the number in MPI_REDIS_DB; correct it")
     return CacheUnavailable(
-        "Redis does not answer at REDIS_HOST and REDIS_PORT; start it, correct them, or take redis out of MPI_CACHE"
+        "Redis does not answer at REDIS_HOST and REDIS_PORT as MPI_REDIS_TLS says; start it, correct them, or take "
+        "redis out of MPI_CACHE"
     )

@@ -314,6 +314,7 @@ class MasterPatientIndex:
             if if_match not in seen:
                 raise PreconditionFailed("the person has another version than If-Match names")
             gone = ((person.mpi_id, None),) if person and len(person.records) == 1 else ()
+            holder = ((person.mpi_id, person.version),) if person else ()
             change = IdentityChange(
                 kind=EventKind.DELETED,
                 at=self._clock(),
@@ -323,7 +324,7 @@ class MasterPatientIndex:
                 moves=(RecordMove(key, record.mpi_id, None),),
                 retire=gone,
                 task_updates=await withdrawn(self._store, record),
-                expected_versions=((person.mpi_id, person.version),) if person and if_match else (),
+                expected_versions=() if if_match is None else holder,
             )
             committed = await self._store.commit(change)
         return ChangeAnswer(
