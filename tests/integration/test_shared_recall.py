@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +15,8 @@ import pytest
 from mpi.domain.identity import PersonState, StoredRecord
 from mpi.errors import StoreUnavailable
 from mpi.matching.blocking import BlockingKeys
-from mpi.ports import Provider, Resolution
-from tests.support.cache import Counted, Gate, mongo_cache, redis_cache, tiers
+from mpi.ports import KeptAnswer, Provider, Resolution, SharedAnswers, Turn
+from tests.support.cache import Counted, Gate, memory, mongo_cache, redis_cache, tiers
 from tests.support.index import MARGA, OTTO, Index, indexing
 from tests.support.servers import Mongod, Valkey
 
@@ -127,6 +127,48 @@ async def test_an_answer_that_a_slow_instance_keeps_late_is_never_given(
     assert (await fast.ask(MARGA)).mpi_id == made.mpi_id
     assert counted.told["miss redis"] >= 1
     assert counted.told["miss mongodb"] >= 1
+
+
+class _Slow:
+    """Tiers that take their time after they have found an answer that holds."""
+
+    def __init__(self, shared: SharedAnswers) -> None:
+        self._shared = shared
+        self.found = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def find(
+        self, key: bytes, holds: Callable[[KeptAnswer], bool]
+    ) -> tuple[str, KeptAnswer] | None:
+        answer = await self._shared.find(key, holds)
+        self.found.set()
+        await self.go_on.wait()
+        return answer
+
+    async def keep(self, key: bytes, answer: KeptAnswer) -> None:
+        await self._shared.keep(key, answer)
+
+    async def take_turn(self, key: bytes) -> Turn | None:
+        return await self._shared.take_turn(key)
+
+
+async def test_an_answer_that_ended_while_it_was_fetched_is_not_given_again(
+    instances: Instances,
+) -> None:
+    there, _, _ = await instances.add()
+    await there.ask(MARGA)
+    async with tiers(redis_cache(instances.valkey, instances.prefix), deadline=5) as row:
+        slow = _Slow(row)
+        async with indexing(instances.folder, cache=memory(), shared=slow, lookback=50) as here:
+            early = asyncio.create_task(here.ask(MARGA))
+            await slow.found.wait()
+            made = await there.add(MARGA, "1")
+            other = asyncio.create_task(here.ask(OTTO))  # this is how the change gets noticed
+            await asyncio.sleep(0.05)
+            slow.go_on.set()
+            assert (await early).status == "no_match"
+            await other
+            assert (await here.ask(MARGA)).mpi_id == made.mpi_id
 
 
 async def test_a_new_instance_uses_what_was_kept_before_it_started(instances: Instances) -> None:

@@ -158,8 +158,12 @@ class TieredCache:
         return {tier.cache.tier: tier.cache.check for tier in self._tiers}
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Let go of all connections, and of what is still waiting on them."""
         for tier in self._tiers:
+            left = tuple(tier.left)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
             with suppress(MpiError):
                 await tier.cache.close()
 

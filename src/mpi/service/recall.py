@@ -111,6 +111,7 @@ class Recall:
         kept = await self._near.get(key)
         if kept is None or not self._changes.holds(kept):
             return None
+        # At once: after waiting for anything it might hold no longer.
         renewed = self._changes.renewed(kept)
         if renewed is not kept:
             await self._near.put(key, renewed)
@@ -159,7 +160,7 @@ class Recall:
                 if turn is not None:
                     await turn.end()
         tier, kept = found
-        return restored(kept, tier), self._changes.renewed(kept)
+        return restored(kept, tier), kept
 
     async def _await(
         self, shared: SharedAnswers, key: bytes
