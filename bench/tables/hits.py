@@ -29,8 +29,9 @@ from mpi.settings import read_settings
 from tests.support.servers import Valkey
 
 _ZIPF = 1.1
-_PER_PATIENT = 10
-"""Queries for each patient: a million over 100,000."""
+_PER_PATIENT, _PATIENTS_A_ROUND = 10, 4_000
+"""Queries for each patient, and how many patients a round stands for: 25 rounds are a million queries over 100,000."""
+_PER_SECOND = 2_000
 _CHANGES, _MERGES = 0.01, 0.2
 _CHECKED = 20
 """Of so many answers one is compared with an uncached one; after a change both services are checked."""
@@ -45,11 +46,11 @@ def table(run: Run) -> Table:
         shutil.copy2(file, folder)
     valkey = Valkey(run.folder / "valkey-hits")
     valkey.start()
-    patients = list(islice(_patients(index.population), index.records))
+    patients = list(islice(_patients(index.population), run.sizes.rounds * _PATIENTS_A_ROUND))
     queries = len(patients) * _PER_PATIENT
     try:
         with (
-            run.share(f"hits: {queries:,} queries", queries / 5_000),
+            run.share(f"hits: {queries:,} queries", queries / _PER_SECOND),
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             found = runner.run(_asked(folder / "index.sqlite3", valkey, patients, queries))
