@@ -45,7 +45,8 @@ PURPOSES: Mapping[str, Mapping[str, str]] = {
     "What is remembered": {
         "MPI_CACHE": "The tiers of the cache, the nearest first.",
         "MPI_CACHE_REMOTE_FOR": (
-            "The providers whose answers are kept in Redis and MongoDB too; our own matching is quicker than asking them."
+            "The providers whose answers are kept in Redis and MongoDB too; our own matching is quicker than "
+            "asking them."
         ),
         "MPI_CACHE_TIMEOUT": "How long Redis or MongoDB may take before an answer is given without them.",
         "CACHE_TTL": "How long an answer may be remembered.",
@@ -84,8 +85,8 @@ def settings_page() -> str:
     lines = [
         "# Settings\n",
         "Read once at the start; a wrong one stops it with one sentence that names the setting and the remedy. "
-        "Each is an environment\nvariable. An empty variable counts as unset, except `MPI_CACHE` and\n`MPI_CACHE_REMOTE_FOR`, "
-        "where it means none.\n",
+        "Each is an environment\nvariable. An empty variable counts as unset, except `MPI_CACHE` and "
+        "`MPI_CACHE_REMOTE_FOR`, where it means none.\n",
         f"`{SECRETS}` names a folder in which each file is one setting, called as the variable: how containers get "
         "secrets without\nputting them into the environment. A variable wins over a file.\n",
     ]
