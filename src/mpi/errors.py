@@ -78,6 +78,12 @@ class KeyMismatch(StoreUnavailable):
     code, title = "key_mismatch", "The store was made with another HMAC key"
 
 
+class CacheUnavailable(MpiError):
+    """A tier of the cache does not answer. Never reaches a client: it is only slower without it."""
+
+    code, status, title, retryable = "cache_unavailable", 503, "The cache does not answer", True
+
+
 class DeadlineExceeded(MpiError):
     code, status, title, retryable = "deadline_exceeded", 504, "The request took too long", True
 

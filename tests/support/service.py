@@ -130,12 +130,15 @@ def running(
     *arguments: str,
     settings: Mapping[str, str] | None = None,
     prelude: str = "",
+    embedded: bool = True,
 ) -> Iterator[Service]:
-    """``mpi serve --embedded`` on a free port; all it prints goes to ``output``."""
-    port, output = free_port(), folder / "service.log"
+    """``mpi serve`` on a free port, by default ``--embedded``; all it prints goes to ``output``."""
+    port = free_port()
+    output = folder / f"service-{port}.log"
+    profile = ("--embedded",) if embedded else ()
     with output.open("ab") as log:
         process = subprocess.Popen(
-            command("serve", "--embedded", "--port", str(port), *arguments, prelude=prelude),
+            command("serve", *profile, "--port", str(port), *arguments, prelude=prelude),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

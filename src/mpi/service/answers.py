@@ -10,8 +10,8 @@ import orjson
 
 from mpi.domain.identity import StoredRecord
 from mpi.domain.record import Demographics, Guarded, RecordStatus, TraitWarning
-from mpi.matching.decision import Explanation, ScoredPerson
-from mpi.ports import KeptAnswer
+from mpi.matching.decision import Decision, Explanation, ScoredPerson
+from mpi.ports import KeptAnswer, Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,29 @@ def record_view(
         warnings=tuple(TraitWarning(*warning) for warning in record.warnings),
         pending=pending or record.status is RecordStatus.PENDING,
         person_version=person_version,
+    )
+
+
+def match_answer(
+    provider: Provider,
+    record: StoredRecord,
+    decision: Decision | None,
+    status: str,
+    mpi_id: str | None,
+) -> MatchAnswer:
+    """What is answered to a submission; without ``decision`` nobody was asked."""
+    best = decision.best if decision else None
+    return MatchAnswer(
+        mpi_id=mpi_id,
+        status=status,
+        confidence=best.confidence if best else None,
+        match_weight=best.weight if best else None,
+        grade=best.grade if best else None,
+        provider=provider.name,
+        model_version=provider.version,
+        reason=decision.reason if decision else None,
+        warnings=tuple(TraitWarning(*warning) for warning in record.warnings),
+        candidates=tuple(candidate_view(c) for c in decision.candidates) if decision else (),
     )
 
 

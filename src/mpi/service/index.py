@@ -23,7 +23,8 @@ from mpi.domain.mpi_id import parse_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus, Submission, TraitWarning
 from mpi.domain.survivorship import golden_record
 from mpi.errors import Gone, MpiError, NotFound, PreconditionFailed
-from mpi.matching.decision import Decision, Explanation, Outcome, explain_person, self_weight
+from mpi.matching.blocking import BlockingKeys
+from mpi.matching.decision import Explanation, Outcome, explain_person, self_weight
 from mpi.matching.model import Model
 from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.ports import IndexStore, Provider, Resolution
@@ -34,15 +35,17 @@ from mpi.service.answers import (
     PersonView,
     RecordView,
     candidate_view,
+    match_answer,
     record_view,
 )
 from mpi.service.enrollment import Enrolled, Enrollment
 from mpi.service.past import history_of, person_at
 from mpi.service.preparation import Preparation, Prepared
-from mpi.service.recall import Recall
+from mpi.service.recall import Question, Recall
 from mpi.service.settlements import withdrawn
 
 INSUFFICIENT = "insufficient_demographics"
+_STATUS = {Outcome.LINK: "matched", Outcome.REVIEW: "review", Outcome.NEW: "no_match"}
 
 
 class _RowAnswer(Protocol):
@@ -141,7 +144,7 @@ class MasterPatientIndex:
             if self.enrolls(named=row.key is not None, wish=enroll):
                 return await self._register(row, actor, explain=explain)
             # Inside the group it sees what nobody else may be told yet.
-            return (await self._ask(row, (), explain=explain))[0]
+            return (await self._question(row, (), explain=explain).ask())[0]
 
         async with self._enrolling, self._store.group():
             return [await self._row(row, answer, explain=explain) for row in rows]
@@ -178,28 +181,40 @@ class MasterPatientIndex:
     ) -> MatchAnswer:
         started = perf_counter()
         if self._recall is None or explain:
-            found, _ = await self._ask(submission, warnings, explain=explain)
+            found, _ = await self._question(submission, warnings, explain=explain).ask()
         else:
             found = await self._recall.answer(
                 form or self._prepare.form(submission, warnings),
-                lambda: self._ask(submission, warnings, explain=False),
+                lambda: self._question(submission, warnings, explain=False),
             )
         return replace(found, processing_time_ms=_milliseconds_since(started))
 
-    async def _ask(
+    def _question(
         self,
         submission: Submission | Prepared,
         warnings: Sequence[TraitWarning],
         *,
         explain: bool,
-    ) -> tuple[MatchAnswer, Resolution]:
+    ) -> Question:
         record, keys = self._prepare.record(submission)
+        return Question(
+            lambda: self._prepare.meaning(record, warnings),
+            lambda: self._ask(record, keys, warnings, explain=explain),
+        )
+
+    async def _ask(
+        self,
+        record: StoredRecord,
+        keys: BlockingKeys,
+        warnings: Sequence[TraitWarning],
+        *,
+        explain: bool,
+    ) -> tuple[MatchAnswer, Resolution]:
         found = await self._provider.resolve(record, keys)
         decision = found.decision
-        status = {Outcome.LINK: "matched", Outcome.REVIEW: "review", Outcome.NEW: "no_match"}[
-            decision.outcome
-        ]
-        answer = self._answer(record, decision, status, decision.mpi_id)
+        answer = match_answer(
+            self._provider, record, decision, _STATUS[decision.outcome], decision.mpi_id
+        )
         return (
             replace(
                 answer,
@@ -222,7 +237,10 @@ class MasterPatientIndex:
         record, keys = self._prepare.record(submission)
         if submission.key is None:
             if self_weight(record.standard, self._model, 0) < self._model.thresholds.link:
-                return replace(self._answer(record, None, "no_match", None), reason=INSUFFICIENT)
+                return replace(
+                    match_answer(self._provider, record, None, "no_match", None),
+                    reason=INSUFFICIENT,
+                )
             record = replace(record, key=self._prepare.anonymous_key(record))
         enrolled = await self._enrollment.register(
             record, keys, actor=actor, if_match=if_match, create_only=create_only
@@ -232,7 +250,7 @@ class MasterPatientIndex:
         if explain and found is None:  # a replay decides nothing
             found = await self._provider.resolve(record, keys, home=await self._home(enrolled))
         return replace(
-            self._answer(record, decision, enrolled.status, enrolled.mpi_id),
+            match_answer(self._provider, record, decision, enrolled.status, enrolled.mpi_id),
             event_id=enrolled.committed.event.event_id if enrolled.committed else None,
             task_id=enrolled.task_id,
             source=record.key.source,
@@ -244,23 +262,6 @@ class MasterPatientIndex:
 
     async def _home(self, enrolled: Enrolled) -> PersonState | None:
         return None if enrolled.mpi_id is None else await self._store.person(enrolled.mpi_id)
-
-    def _answer(
-        self, record: StoredRecord, decision: Decision | None, status: str, mpi_id: str | None
-    ) -> MatchAnswer:
-        best = decision.best if decision else None
-        return MatchAnswer(
-            mpi_id=mpi_id,
-            status=status,
-            confidence=best.confidence if best else None,
-            match_weight=best.weight if best else None,
-            grade=best.grade if best else None,
-            provider=self._provider.name,
-            model_version=self._provider.version,
-            reason=decision.reason if decision else None,
-            warnings=tuple(TraitWarning(*warning) for warning in record.warnings),
-            candidates=tuple(candidate_view(c) for c in decision.candidates) if decision else (),
-        )
 
     async def search(self, submission: Submission, limit: int = 10) -> tuple[CandidateView, ...]:
         """Ranked candidates; never enrolls."""
@@ -313,6 +314,7 @@ class MasterPatientIndex:
             if if_match not in seen:
                 raise PreconditionFailed("the person has another version than If-Match names")
             gone = ((person.mpi_id, None),) if person and len(person.records) == 1 else ()
+            holder = ((person.mpi_id, person.version),) if person else ()
             change = IdentityChange(
                 kind=EventKind.DELETED,
                 at=self._clock(),
@@ -322,7 +324,7 @@ class MasterPatientIndex:
                 moves=(RecordMove(key, record.mpi_id, None),),
                 retire=gone,
                 task_updates=await withdrawn(self._store, record),
-                expected_versions=_expected(person, if_match),
+                expected_versions=() if if_match is None else holder,
             )
             committed = await self._store.commit(change)
         return ChangeAnswer(
@@ -394,7 +396,3 @@ def _canonical(mpi_id: str) -> str:
     if found is None:
         raise NotFound("this is no mpi_id: its form or its check character is wrong")
     return found
-
-
-def _expected(person: PersonState | None, if_match: int | None) -> tuple[tuple[str, int], ...]:
-    return () if person is None or if_match is None else ((person.mpi_id, person.version),)
