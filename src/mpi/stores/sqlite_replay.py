@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from mpi.domain.identity import Event
 from mpi.domain.record import RecordKey
+from mpi.stores.history_codec import decode_event
 from mpi.stores.numbering import event_id
-from mpi.stores.sqlite_history import decode_event
 
 
 class _Past:
