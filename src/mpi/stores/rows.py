@@ -12,6 +12,12 @@ from mpi.domain.record import RecordKey, RecordStatus
 VERSION_BITS = 20
 """A version of a record is numbered by the record's number shifted by this, plus the version."""
 
+BLOCK_LIMIT = 500
+"""Records of a block that is read whole."""
+
+NARROWED_FACTOR = 4
+"""A narrowed block is read up to this many times the limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
