@@ -12,8 +12,9 @@ import pytest
 from pymongo import MongoClient
 
 from mpi.ports import IdentityHistory, IdentityStore, KeyStore
-from mpi.stores import mongodb, sqlite
 from mpi.stores.mongo_opening import Address
+from mpi.stores.mongodb import MongoStore
+from mpi.stores.sqlite import open_store
 from tests.support.servers import Mongod
 
 
@@ -33,7 +34,7 @@ class SqliteIndex:
         self._opened = opened
 
     async def open(self, *, block_limit: int = 500) -> Store:
-        store = sqlite.open_store(self._path, b"fingerprint", block_limit=block_limit)
+        store = open_store(self._path, b"fingerprint", block_limit=block_limit)
         self._opened.callback(store.close)
         return store
 
@@ -44,8 +45,9 @@ class MongoIndex:
         self._opened = opened
 
     async def open(self, *, block_limit: int = 500) -> Store:
-        store = await mongodb.open_store(self._address, b"fingerprint", block_limit=block_limit)
+        store = MongoStore(self._address, block_limit=block_limit)
         self._opened.push_async_callback(store.close)
+        await store.open(b"fingerprint")
         return store
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -56,7 +57,7 @@ def routes(every: Iterable[Any]) -> Iterator[Any]:
 def test_every_route_is_published(tmp_path: Path) -> None:
     parts = build(read_settings({**EMBEDDED, "MPI_SQLITE_PATH": str(tmp_path / "index.sqlite3")}))
     application = create_app(parts)
-    parts.store.close()
+    asyncio.run(parts.close())
     served = {route.path_format for route in routes(application.routes)}
     published = set(application.openapi()["paths"])
     assert served - published == UNDOCUMENTED

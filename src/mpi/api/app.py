@@ -95,6 +95,7 @@ def from_environment() -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await container.open()
         _collect_rarely()
         log.info("started", version=__version__, model_version=container.model_version)
         _end_with_parent()

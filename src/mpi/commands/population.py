@@ -61,7 +61,7 @@ def load_file(
 
     async def work() -> ResumableLoad:
         async with opened(chosen, create=True) as index:
-            checkpoints = CheckpointFile(chosen.sqlite_path, path)
+            checkpoints = CheckpointFile(chosen.beside_index, path)
             state = await ResumableLoad.begin(
                 index.store, checkpoints, origin, rejects or _default_rejects(path), note
             )

@@ -42,34 +42,8 @@ class Address:
     timeout: float = 10.0
 
 
-async def connect(
-    address: Address, fingerprint: bytes, *, create: bool
-) -> tuple[AsyncMongoClient[Document], Database]:
-    """A client and its database, made or migrated. Raises ``ConfigurationError``."""
-    client = _client(address)
-    try:
-        database = client.get_database(
-            address.database,
-            read_concern=ReadConcern("majority"),
-            write_concern=WriteConcern("majority", j=True),
-        )
-        _check_server(await client.admin.command("hello"))
-        await prepare(database, fingerprint, create=create)
-    except InvalidName:
-        await client.close()
-        raise ConfigurationError(
-            "MPI_DB is no name that MongoDB takes; use letters, digits, - and _ only"
-        ) from None
-    except PyMongoError as error:
-        await client.close()
-        raise ConfigurationError(_sentence(error)) from None
-    except BaseException:
-        await client.close()
-        raise
-    return client, database
-
-
-def _client(address: Address) -> AsyncMongoClient[Document]:
+def client_for(address: Address) -> AsyncMongoClient[Document]:
+    """A client that has not connected yet. Raises ``ConfigurationError`` when the address cannot be one."""
     milliseconds = round(address.timeout * 1000)
     ours: dict[str, Any] = {
         "maxPoolSize": address.pool_size,
@@ -81,12 +55,37 @@ def _client(address: Address) -> AsyncMongoClient[Document]:
     given = address.uri.partition("?")[2].lower()
     options = {name: value for name, value in ours.items() if f"{name.lower()}=" not in given}
     try:
-        return AsyncMongoClient(address.uri, tz_aware=True, retryWrites=True, **options)
+        return AsyncMongoClient(address.uri, retryWrites=True, **options)
     except (InvalidURI, DriverConfigurationError, ValueError, TypeError):
         raise ConfigurationError(
             "MONGODB_URI is no address that MongoDB's driver takes; write it like "
             "mongodb://user:password@host:27017/?replicaSet=rs0, with special characters percent-encoded"
         ) from None
+
+
+def database_of(client: AsyncMongoClient[Document], name: str) -> Database:
+    """The database, in which what is read is durable, and what is written too. Raises ``ConfigurationError``."""
+    try:
+        return client.get_database(
+            name,
+            read_concern=ReadConcern("majority"),
+            write_concern=WriteConcern("majority", j=True),
+        )
+    except InvalidName:
+        raise ConfigurationError(
+            "MPI_DB is no name that MongoDB takes; use letters, digits, - and _ only"
+        ) from None
+
+
+async def prepare_database(
+    client: AsyncMongoClient[Document], database: Database, fingerprint: bytes, *, create: bool
+) -> None:
+    """Check that the server can be used, make or migrate the database. Raises ``ConfigurationError``."""
+    try:
+        _check_server(await client.admin.command("hello"))
+        await prepare(database, fingerprint, create=create)
+    except PyMongoError as error:
+        raise ConfigurationError(_sentence(error)) from None
 
 
 def _check_server(hello: Document) -> None:
@@ -136,7 +135,7 @@ def _sentence(error: PyMongoError) -> str:
                 "tls=true and tlsCAFile= to the URI"
             )
         return (
-            "no MongoDB answers at the address in MONGODB_URI; start it, correct the address, or wait "
-            "longer with MPI_MONGO_TIMEOUT"
+            "no MongoDB answers at the address in MONGODB_URI; start it, correct the address, or run "
+            "without it by `--embedded`"
         )
     return f"the database that MPI_DB names cannot be used ({name_of(error)}); see MongoDB's log"

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
-from pymongo import AsyncMongoClient
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from mpi.domain.identity import (
@@ -31,47 +30,43 @@ from mpi.ports import ApiKey
 from mpi.stores import mongo_history, mongo_reads
 from mpi.stores.codec import decode_time, encode_time
 from mpi.stores.mongo_errors import unavailable
-from mpi.stores.mongo_opening import Address, connect
-from mpi.stores.mongo_schema import API_KEY, HEAD, META, RECORD, Database, Document
+from mpi.stores.mongo_opening import Address, client_for, database_of, prepare_database
+from mpi.stores.mongo_schema import API_KEY, HEAD, META, RECORD, Document
 from mpi.stores.mongo_transactions import Transactions, View
+from mpi.stores.mongo_verify import verify
 from mpi.stores.rows import BLOCK_LIMIT
+from mpi.stores.verification import Progress, Violation
 
 _CROSSWALK_ROWS = 1_000
 
 
-async def open_store(
-    address: Address,
-    hmac_fingerprint: bytes,
-    *,
-    create: bool = True,
-    block_limit: int = BLOCK_LIMIT,
-) -> MongoStore:
-    """Open the database, creating or migrating it first.
-
-    Raises:
-        ConfigurationError: it cannot be reached or used, is newer than this version, or was made with another
-            HMAC key; the message names the setting and says how to mend it.
-    """
-    client, database = await connect(address, hmac_fingerprint, create=create)
-    return MongoStore(client, database, block_limit=block_limit)
-
-
 class MongoStore:
-    """Persons, records and their history in one database. ``block_limit``: records of a block that is read whole."""
+    """Persons, records and their history in one database. ``block_limit``: records of a block that is read whole.
+
+    Nothing is connected before :meth:`open`. Raises ``ConfigurationError`` when the address cannot be one.
+    """
 
     def __init__(
         self,
-        client: AsyncMongoClient[Document],
-        database: Database,
+        address: Address,
         *,
         block_limit: int = BLOCK_LIMIT,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._client = client
-        self._database = database
+        self._client = client_for(address)
+        self._database = database_of(self._client, address.database)
         self._block_limit = block_limit
         self._clock = clock
-        self._transactions = Transactions(client, database)
+        self._transactions = Transactions(self._client, self._database)
+
+    async def open(self, hmac_fingerprint: bytes, *, create: bool = True) -> None:
+        """Connect; make or migrate the database.
+
+        Raises:
+            ConfigurationError: it cannot be reached or used, is newer than this version, or was made with
+                another HMAC key; the message names the setting and says how to mend it.
+        """
+        await prepare_database(self._client, self._database, hmac_fingerprint, create=create)
 
     async def close(self) -> None:
         """Close every connection; everything acknowledged is durable already."""
@@ -205,6 +200,12 @@ class MongoStore:
         except PyMongoError as error:
             raise unavailable(error) from None
         return done.modified_count == 1
+
+    async def verify(
+        self, progress: Progress = lambda _name, _done, _all: None, *, most: int = 100
+    ) -> list[Violation]:
+        """Check every invariant of the index; at most ``most`` findings of each collection."""
+        return await self._transactions.read(lambda view: verify(view, progress, most))
 
     async def is_demo(self) -> bool:
         """Whether the database holds made-up patients."""
