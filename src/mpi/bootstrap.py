@@ -35,6 +35,8 @@ from mpi.stores.sqlite_backup import key_file
 from mpi.telemetry import Metrics
 
 _KEY_BYTES = 32
+_SIDE_BY_SIDE = {"sqlite": 1, "mongodb": 32}
+"""Enrollments under way at a time: MongoDB needs milliseconds to commit, however many changes at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         placeholders=placeholders,
         enroll=settings.enroll,
         batch_size=settings.batch_size,
+        side_by_side=_SIDE_BY_SIDE[settings.store],
         conflict=partial(metrics.count, "mpi_conflicts_total"),
     )
     return Container(

@@ -52,8 +52,9 @@ class MasterPatientIndex:
     """Says who a patient is, and registers patients.
 
     Who it is says the ``provider``; the ``model`` explains pairs and tells whether a record is recognisable at all.
-    Without ``recall`` every query reaches the provider. Enrollments of one process wait for each other, so that
-    only other processes can cause conflicts, of which ``conflict`` is told.
+    Without ``recall`` every query reaches the provider. ``side_by_side`` enrollments of one process are under
+    way at a time: one where writing takes no time, so that only other processes cause conflicts, of which
+    ``conflict`` is told; more where the store writes together what waits for it.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class MasterPatientIndex:
         placeholders: Placeholders = DEFAULT,
         enroll: str = "identified",
         batch_size: int = 100,
+        side_by_side: int = 1,
         conflict: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
@@ -79,7 +81,7 @@ class MasterPatientIndex:
         self._clock = clock
         self._policy = enroll
         self._batch_size = batch_size
-        self._enrolling = asyncio.Lock()
+        self._enrolling = asyncio.Semaphore(side_by_side)
 
     async def resolve(
         self,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from mpi.domain.identity import Committed, Event, IdentityChange
 from mpi.domain.record import RecordStatus
@@ -29,12 +28,10 @@ from mpi.stores.mongo_schema import (
     Document,
 )
 from mpi.stores.mongo_tail import Touched
-from mpi.stores.mongo_unit import NotLoaded, Unit
+from mpi.stores.mongo_unit import Unit
 from mpi.stores.numbering import event_seq, person_number, task_number
 from mpi.stores.plan import Plan, make_plan, named_persons
 from mpi.stores.rows import VERSION_BITS, RecordRow
-
-T = TypeVar("T")
 
 
 async def apply(unit: Unit, changes: Sequence[IdentityChange]) -> Committed:
@@ -43,7 +40,7 @@ async def apply(unit: Unit, changes: Sequence[IdentityChange]) -> Committed:
     See :meth:`mpi.ports.IdentityStore.commit` for the errors.
     """
     await unit.prefetch(changes)
-    await _loading(unit, lambda: _check_guards(unit, changes))
+    await unit.loading(lambda: _check_guards(unit, changes))
     if len(changes) == 1:
         return await _apply(unit, changes[0])
     before = unit.savepoint()
@@ -55,7 +52,7 @@ async def apply(unit: Unit, changes: Sequence[IdentityChange]) -> Committed:
 
 
 async def _apply(unit: Unit, change: IdentityChange) -> Committed:
-    plan = await _loading(unit, lambda: _work_out(unit, change))
+    plan = await unit.loading(lambda: _work_out(unit, change))
     event = plan.event()
     _change_event(unit, plan, event)
     _change_persons(unit, plan)
@@ -63,15 +60,6 @@ async def _apply(unit: Unit, change: IdentityChange) -> Committed:
     _change_stewardship(unit, plan, event)
     _change_head(unit, plan)
     return Committed(event=event, mpi_id=plan.subject(), task_ids=tuple(plan.tasks.ids))
-
-
-async def _loading(unit: Unit, body: Callable[[], T]) -> T:
-    """The result of ``body``, which is made again after each loading: it has no effects."""
-    while True:
-        try:
-            return body()
-        except NotLoaded as missing:
-            await unit.load(missing.want)
 
 
 def _check_guards(unit: Unit, changes: Sequence[IdentityChange]) -> None:

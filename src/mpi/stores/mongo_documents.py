@@ -101,6 +101,11 @@ def _content(content: StoredRecord, version: int, seq: int) -> Document:
     return fields
 
 
+def number_of(document: Document) -> int:
+    """What orders documents of one collection by their age."""
+    return int(document["_id"])
+
+
 def keys_of(document: Document) -> tuple[int, ...]:
     """The blocking keys of a version, whether it lies under them or not."""
     if "keys" in document:

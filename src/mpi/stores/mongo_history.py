@@ -107,8 +107,7 @@ async def task(view: View, identifier: str) -> Task | None:
     return None if document is None else task_from(document)
 
 
-async def statistics(view: View) -> dict[str, int]:
+def statistics(head: Document) -> dict[str, int]:
     """See :meth:`mpi.ports.IdentityHistory.statistics`."""
-    head = await view.head()
     counts = {name: head[name] for name in COUNTERS if name != "minted"}
     return counts | {"events": head["position"]}

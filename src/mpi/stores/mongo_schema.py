@@ -54,7 +54,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = {
     PERSON: (),
     RECORD: (
         _index("source", "source_id", unique=True),
-        _index("person", sparse=True),
+        _index("person"),  # not sparse: $lookup would not use it
         _index("keys", sparse=True),
     ),
     VERSION: (),

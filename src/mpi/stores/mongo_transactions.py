@@ -98,20 +98,35 @@ class Transactions:
         mine = self._my_group.get()
         return mine if mine is self._open_group else None
 
-    async def read(self, body: Callable[[View], Awaitable[T]]) -> T:
-        """Run ``body`` on one snapshot; inside a group it sees what the group has committed."""
+    async def read(
+        self,
+        body: Callable[[View], Awaitable[T]],
+        inside: Callable[[View, Unit], Awaitable[T]] | None = None,
+    ) -> T:
+        """Run ``body`` on one snapshot. Inside a group it sees what the group has committed.
+
+        ``inside`` does the same within a group from what is known there, which spares writing it before.
+        """
         group = self._group
-        if group is not None:
-            return await self._inside(group, lambda unit: self._seen(unit, body))
-        return await self._patiently(lambda: self._snapshot(body))
+        if group is None:
+            return await self._patiently(lambda: self._snapshot(body))
+        return await self._inside(group, lambda unit: self._seen(unit, body, inside))
 
     async def _snapshot(self, body: Callable[[View], Awaitable[T]]) -> T:
         async with self._client.start_session(snapshot=True) as session:
             return await body(View(self._database, session))
 
-    async def _seen(self, unit: Unit, body: Callable[[View], Awaitable[T]]) -> T:
+    async def _seen(
+        self,
+        unit: Unit,
+        body: Callable[[View], Awaitable[T]],
+        inside: Callable[[View, Unit], Awaitable[T]] | None,
+    ) -> T:
+        view = View(self._database, unit.session, unit.head)
+        if inside is not None:
+            return await inside(view, unit)
         await unit.write()
-        return await body(View(self._database, unit.session, unit.head))
+        return await body(view)
 
     async def head(self) -> Document:
         """The head: of the open group inside one, else the durable one. One read without a session is the cheapest."""

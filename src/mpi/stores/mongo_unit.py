@@ -8,8 +8,9 @@ head is held by this transaction alone from its first statement, therefore nothi
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pymongo import ReplaceOne
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -35,6 +36,8 @@ from mpi.stores.mongo_tail import LONGEST_TAIL, Tail, Touched
 from mpi.stores.numbering import person_number
 from mpi.stores.plan import named_persons
 from mpi.stores.rows import VERSION_BITS, AssertionRow, Head, PersonRow, RecordRow
+
+T = TypeVar("T")
 
 
 class NotLoaded(Exception):
@@ -85,6 +88,8 @@ class Unit:
         self._documents: dict[str, dict[int, Document | None]] = defaultdict(dict)
         self._numbers: dict[RecordKey, int | None] = {}
         self._searched: dict[tuple[str, str], set[int]] = defaultdict(set)
+        self._held: dict[int, set[int]] = defaultdict(set)
+        self._under: dict[int, set[int]] = defaultdict(set)
         self._new: dict[str, dict[int, None]] = defaultdict(dict)
         self._changed: dict[str, dict[int, None]] = defaultdict(dict)
 
@@ -136,11 +141,28 @@ class Unit:
 
     def held(self, person: int) -> Collection[int]:
         """See :class:`mpi.stores.rows.Rows`."""
-        return [document["_id"] for document in self._found(RECORD, "person", (person,))]
+        return [document["_id"] for document in self.records_of(person)]
+
+    def records_of(self, person: int) -> list[Document]:
+        """The records that a person holds, oldest first."""
+        if person not in self._searched[RECORD, "person"]:
+            raise NotLoaded(Want(RECORD, "person", (person,)))
+        documents = [self._documents[RECORD][number] for number in sorted(self._held[person])]
+        return [document for document in documents if document is not None]
+
+    def under(self, keys: Iterable[int]) -> list[Document]:
+        """All known records under the keys."""
+        numbers = {number for key in keys for number in self._under.get(key, ())}
+        documents = [self._documents[RECORD][number] for number in numbers]
+        return [document for document in documents if document is not None]
 
     def asserted(self, records: Collection[int]) -> Sequence[AssertionRow]:
         """See :class:`mpi.stores.rows.Rows`."""
-        return [assertion_row(d) for d in self._found(ASSERTION, "records", tuple(records))]
+        return [assertion_row(document) for document in self.assertions_about(records)]
+
+    def assertions_about(self, records: Collection[int]) -> list[Document]:
+        """Assertions in force that name any of the records, oldest first."""
+        return self._found(ASSERTION, "records", tuple(records))
 
     def last_task(self) -> int:
         """See :class:`mpi.stores.rows.Rows`."""
@@ -193,6 +215,21 @@ class Unit:
 
     # Loading
 
+    async def loading(self, body: Callable[[], T]) -> T:
+        """The result of ``body``, which has no effects, for it is made again after each loading."""
+        while True:
+            try:
+                return body()
+            except NotLoaded as missing:
+                await self.load(missing.want)
+
+    def learn(self, persons: Iterable[Document], records: Iterable[Document]) -> None:
+        """Keep persons that were read with all their records."""
+        self._keep(RECORD, records)
+        for person in persons:
+            self._keep(PERSON, (person,))
+            self._searched[RECORD, "person"].add(person["_id"])
+
     async def prefetch(self, changes: Iterable[IdentityChange]) -> None:
         """Read what the changes name, in few round trips."""
         keys: set[RecordKey] = set()
@@ -243,23 +280,36 @@ class Unit:
         known = self._documents[collection]
         for document in found:
             if known.get(document["_id"]) is None:
-                known[document["_id"]] = document
-                if collection == RECORD:
-                    key = RecordKey(document["source"], document["source_id"])
-                    self._numbers[key] = document["_id"]
+                self._put(collection, document)
+
+    def _put(self, collection: str, document: Document) -> None:
+        number = document["_id"]
+        before = self._documents[collection].get(number)
+        self._documents[collection][number] = document
+        if collection != RECORD:
+            return
+        self._numbers[RecordKey(document["source"], document["source_id"])] = number
+        if before is not None:
+            self._held[before.get("person", 0)].discard(number)
+            for key in before.get("keys", ()):
+                self._under[key].discard(number)
+        if "person" in document:
+            self._held[document["person"]].add(number)
+            for key in document["keys"]:
+                self._under[key].add(number)
 
     # Changing
 
     def insert(self, collection: str, document: Document) -> None:
         """Add a document. Its number is new."""
-        self._documents[collection][document["_id"]] = document
+        self._put(collection, document)
         self._new[collection][document["_id"]] = None
-        if collection == RECORD:
-            self._numbers[RecordKey(document["source"], document["source_id"])] = document["_id"]
+        if collection == PERSON:
+            self._searched[RECORD, "person"].add(document["_id"])
 
     def replace(self, collection: str, document: Document) -> None:
         """Put a document, never changed in place, where one of its number was."""
-        self._documents[collection][document["_id"]] = document
+        self._put(collection, document)
         if document["_id"] not in self._new[collection]:
             self._changed[collection][document["_id"]] = None
 
@@ -281,6 +331,11 @@ class Unit:
         self._new = defaultdict(dict, state.new)
         self._changed = defaultdict(dict, state.changed)
         self._searched.clear()
+        self._held.clear()
+        self._under.clear()
+        for document in list(self._documents[RECORD].values()):
+            if document is not None:
+                self._put(RECORD, document)
 
     async def write(self) -> None:
         """Write what changed since the last time."""

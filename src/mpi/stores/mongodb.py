@@ -29,6 +29,7 @@ from mpi.errors import Conflict
 from mpi.ports import ApiKey
 from mpi.stores import mongo_history, mongo_reads
 from mpi.stores.codec import decode_time, encode_time
+from mpi.stores.mongo_candidates import candidates, candidates_inside
 from mpi.stores.mongo_errors import unavailable
 from mpi.stores.mongo_opening import Address, client_for, database_of, prepare_database
 from mpi.stores.mongo_schema import API_KEY, HEAD, META, RECORD, Document
@@ -77,12 +78,16 @@ class MongoStore:
     ) -> Neighbourhood:
         """See :class:`mpi.ports.IdentityStore`."""
         return await self._transactions.read(
-            lambda view: mongo_reads.candidates(view, blocking_keys, self._block_limit)
+            lambda view: candidates(view, blocking_keys, self._block_limit),
+            lambda view, unit: candidates_inside(view, unit, blocking_keys, self._block_limit),
         )
 
     async def record(self, key: RecordKey) -> StoredRecord | None:
         """See :class:`mpi.ports.IdentityStore`."""
-        return await self._transactions.read(lambda view: mongo_reads.record(view, key))
+        return await self._transactions.read(
+            lambda view: mongo_reads.record(view, key),
+            lambda _, unit: mongo_reads.record_inside(unit, key),
+        )
 
     async def versions(self, key: RecordKey) -> tuple[StoredRecord, ...]:
         """See :class:`mpi.ports.IdentityStore`."""
@@ -90,7 +95,10 @@ class MongoStore:
 
     async def person(self, mpi_id: str) -> PersonState | None:
         """See :class:`mpi.ports.IdentityStore`."""
-        return await self._transactions.read(lambda view: mongo_reads.person(view, mpi_id))
+        return await self._transactions.read(
+            lambda view: mongo_reads.person(view, mpi_id),
+            lambda _, unit: mongo_reads.person_inside(unit, mpi_id),
+        )
 
     async def assertions(self, keys: Sequence[RecordKey]) -> tuple[Assertion, ...]:
         """See :class:`mpi.ports.IdentityStore`."""
@@ -147,7 +155,7 @@ class MongoStore:
 
     async def statistics(self) -> dict[str, int]:
         """See :class:`mpi.ports.IdentityHistory`."""
-        return await self._transactions.read(mongo_history.statistics)
+        return mongo_history.statistics(await self._transactions.head())
 
     async def crosswalk(self) -> AsyncIterator[tuple[RecordKey, str]]:
         """See :class:`mpi.ports.IdentityHistory`. One snapshot of what is durable."""
