@@ -12,7 +12,7 @@ import typer
 from typer.main import get_command
 
 from mpi import __version__
-from mpi.commands import asking, demo, keys, population, upkeep
+from mpi.commands import asking, demo, keys, migration, population, upkeep
 from mpi.commands.serving import serve
 from mpi.errors import ConfigurationError, MpiError
 from mpi.telemetry import place_of
@@ -34,6 +34,7 @@ app.command()(asking.stats)
 app.command()(upkeep.backup)
 app.command()(upkeep.restore)
 app.command()(upkeep.verify)
+app.command()(migration.migrate)
 app.add_typer(keys.app, name="key")
 app.add_typer(demo.app, name="demo")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,18 +13,9 @@ from pymongo import MongoClient
 
 from tests.support.refusals import SECRET, assert_refused
 from tests.support.servers import Mongod, free_port
-from tests.support.service import Done, run_mpi
+from tests.support.service import Done, on_mongodb, run_mpi
 
 USER, PASSWORD = "keeper", "the-right-one"
-
-
-@pytest.fixture
-def database(mongod: Mongod) -> Iterator[str]:
-    """The name of a database of the test's own."""
-    name = f"test-{uuid.uuid4()}"
-    yield name
-    with MongoClient[dict[str, Any]](mongod.uri) as client:
-        client.drop_database(name)
 
 
 def started(folder: Path, uri: str, command: str = "serve", **settings: str) -> Done:
@@ -34,7 +24,7 @@ def started(folder: Path, uri: str, command: str = "serve", **settings: str) -> 
         "MPI_PROVIDER": "internal",
         "MPI_STORE": "mongodb",
         "MPI_CACHE": "memory",
-        "MPI_HMAC_KEY": SECRET,
+        "MPI_HMAC_KEY": on_mongodb("", "").settings["MPI_HMAC_KEY"],
         "MPI_MONGO_TIMEOUT": "1",
         "MONGODB_URI": uri,
     }
@@ -185,23 +175,12 @@ def test_commands_make_no_index_by_asking(tmp_path: Path, mongod: Mongod, databa
 def test_backups_are_left_to_tools_of_mongodb(
     tmp_path: Path, mongod: Mongod, database: str, command: str
 ) -> None:
-    given = settings_of(mongod, database)
-    done = run_mpi(tmp_path, command, str(tmp_path / "file"), settings=given)
+    done = on_mongodb(mongod.uri, database).run(tmp_path, command, str(tmp_path / "file"))
     assert_refused(done, "mongodump" if command == "backup" else "mongorestore")
-
-
-def settings_of(mongod: Mongod, database: str) -> dict[str, str]:
-    return {
-        "MPI_PROVIDER": "internal",
-        "MPI_STORE": "mongodb",
-        "MPI_HMAC_KEY": SECRET,
-        "MONGODB_URI": mongod.uri,
-        "MPI_DB": database,
-    }
 
 
 def made(folder: Path, mongod: Mongod, database: str) -> Done:
     """An index with one record."""
     (folder / "one.ndjson").write_text('{"source": "A", "source_id": "1", "last_name": "Real"}\n')
     rows = str(folder / "one.ndjson")
-    return run_mpi(folder, "load", rows, settings=settings_of(mongod, database))
+    return on_mongodb(mongod.uri, database).run(folder, "load", rows)

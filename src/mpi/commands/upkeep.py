@@ -65,16 +65,15 @@ def restore(
 def verify(*, embedded: Embedded = False, demo: Demo = False, as_json: AsJson = False) -> int:
     """Check every invariant of the index, which may be in use. Exit code 1 when one is broken."""
     chosen = settings(embedded=embedded, demo=demo)
+    # A file is checked as it is; a database is opened first, which takes the key.
+    known = fingerprint(hmac_key(chosen, create=False)) if chosen.store == "mongodb" else b""
     with progress_bar("Checking", counts_rows=True) as bar:
         task = bar.add_task("", total=None)
 
         def progress(_: str, number: int, total: int) -> None:
             bar.update(task, completed=number, total=total)
 
-        if chosen.store == "mongodb":
-            found = run(_verify_mongodb(chosen, progress))
-        else:
-            found = verify_store(chosen.sqlite_path, progress)
+        found = run(violations(chosen, known, progress))
     if as_json:
         show_json({"violations": found})
     elif found:
@@ -84,10 +83,15 @@ def verify(*, embedded: Embedded = False, demo: Demo = False, as_json: AsJson = 
     return 1 if found else 0
 
 
-async def _verify_mongodb(chosen: Settings, progress: Progress) -> list[Violation]:
+async def violations(
+    chosen: Settings, hmac_fingerprint: bytes, progress: Progress
+) -> list[Violation]:
+    """The broken invariants of the index that the settings name."""
+    if chosen.store == "sqlite":
+        return verify_store(chosen.sqlite_path, progress)
     store = MongoStore(mongo_address(chosen))
     try:
-        await store.open(fingerprint(hmac_key(chosen, create=False)), create=False)
+        await store.open(hmac_fingerprint, create=False)
         return await store.verify(progress)
     finally:
         await store.close()

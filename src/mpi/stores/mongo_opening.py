@@ -82,13 +82,14 @@ async def prepare_database(
 ) -> None:
     """Check that the server can be used, make or migrate the database. Raises ``ConfigurationError``."""
     try:
-        _check_server(await client.admin.command("hello"))
+        check_server(await client.admin.command("hello"))
         await prepare(database, fingerprint, create=create)
     except PyMongoError as error:
-        raise ConfigurationError(_sentence(error)) from None
+        raise ConfigurationError(sentence(error)) from None
 
 
-def _check_server(hello: Document) -> None:
+def check_server(hello: Document) -> None:
+    """Raise ``ConfigurationError`` unless the server has what the store needs."""
     if hello.get("isreplicaset"):
         raise ConfigurationError(
             "MONGODB_URI names a replica set that is not initiated; run rs.initiate() on it once"
@@ -109,7 +110,8 @@ def _check_server(hello: Document) -> None:
         )
 
 
-def _sentence(error: PyMongoError) -> str:
+def sentence(error: PyMongoError) -> str:
+    """What to tell about a server that cannot be used."""
     code = error.code if isinstance(error, OperationFailure) else None
     if code == _AUTHENTICATION_FAILED:
         return (

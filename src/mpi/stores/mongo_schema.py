@@ -4,6 +4,7 @@
 collection ``_id``                    what it holds
 ========== ========================== =====================================================================
 meta       ``head``                   schema, fingerprint of the HMAC key, last event, counters
+           ``transfer``               instead, while the index is being copied from elsewhere
 event      its sequence number        what happened; the moves inside are the links of records to persons
 person     the number of its mpi_id   version, active, ``into`` (whom it was merged into)
 record     a number                   the current version with its content; ``person`` and ``keys`` while active
@@ -35,7 +36,7 @@ Database = AsyncDatabase[Document]
 
 META, EVENT, PERSON, RECORD = "meta", "event", "person", "record"
 VERSION, TASK, ASSERTION, API_KEY = "version", "task", "assertion", "api_key"
-HEAD = "head"
+HEAD, TRANSFER = "head", "transfer"
 
 COUNTERS = ("minted", "records", "persons", "retired", "tasks_open", "assertions")
 """What every commit keeps in the head, so that counting never scans."""
@@ -64,7 +65,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = {
 }
 
 
-async def _first(database: Database) -> None:
+async def make_collections(database: Database) -> None:
     """Collections exist before the first transaction: making one inside would conflict with others."""
     await asyncio.gather(*(_make(database, name, indexes) for name, indexes in INDEXES.items()))
 
@@ -79,7 +80,7 @@ async def _make(database: Database, name: str, indexes: Sequence[IndexModel]) ->
 
 Migration = Callable[[Database], Awaitable[None]]
 
-MIGRATIONS: tuple[Migration, ...] = (_first,)
+MIGRATIONS: tuple[Migration, ...] = (make_collections,)
 """Migration n leads from schema n to n + 1, and may be repeated: MongoDB makes no collection in a transaction."""
 
 SCHEMA_VERSION = len(MIGRATIONS)
@@ -88,6 +89,10 @@ SCHEMA_VERSION = len(MIGRATIONS)
 async def prepare(database: Database, fingerprint: bytes, *, create: bool) -> None:
     """Make or migrate the database, and check that it is ours. Raises ``ConfigurationError``, ``PyMongoError``."""
     head = await database[META].find_one({"_id": HEAD})
+    if await database[META].find_one({"_id": TRANSFER}):
+        raise ConfigurationError(
+            "the database that MPI_DB names is being filled by `mpi migrate`; let it finish, or repeat it"
+        )
     if head is None:
         await _check_vacant(database, create=create)
     else:
