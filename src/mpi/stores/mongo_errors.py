@@ -6,6 +6,7 @@ from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError
 
 from mpi.errors import StoreUnavailable
 
+_WRITE_CONFLICT = 112
 SNAPSHOT_GONE = 239
 _UNREADABLE_YET = 246
 """The snapshot is older than a collection or index that has just been made; a moment later it is not."""
@@ -17,6 +18,11 @@ def is_transient(error: PyMongoError) -> bool:
     """Whether the same transaction or read may well succeed in a moment."""
     code = error.code if isinstance(error, OperationFailure) else None
     return error.has_error_label(TRANSIENT) or code == _UNREADABLE_YET
+
+
+def is_conflict(error: PyMongoError) -> bool:
+    """Whether another transaction holds what this one wants to write."""
+    return isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT
 
 
 def unavailable(error: PyMongoError) -> StoreUnavailable:

@@ -19,6 +19,7 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 
 from mpi.errors import ConfigurationError
+from mpi.stores.mongo_abandoned import APP_NAME
 from mpi.stores.mongo_errors import name_of
 from mpi.stores.mongo_schema import Database, Document, prepare
 
@@ -50,12 +51,11 @@ def client_for(address: Address) -> AsyncMongoClient[Document]:
         "serverSelectionTimeoutMS": milliseconds,
         "connectTimeoutMS": milliseconds,
         "socketTimeoutMS": milliseconds,
-        "appName": "mpi",
     }
     given = address.uri.partition("?")[2].lower()
     options = {name: value for name, value in ours.items() if f"{name.lower()}=" not in given}
     try:
-        return AsyncMongoClient(address.uri, retryWrites=True, **options)
+        return AsyncMongoClient(address.uri, retryWrites=True, appName=APP_NAME, **options)
     except (InvalidURI, DriverConfigurationError, ValueError, TypeError):
         raise ConfigurationError(
             "MONGODB_URI is no address that MongoDB's driver takes; write it like "

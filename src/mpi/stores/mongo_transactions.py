@@ -25,7 +25,8 @@ from pymongo.read_concern import ReadConcern
 from mpi.domain.identity import Committed, IdentityChange
 from mpi.errors import MpiError, StoreUnavailable
 from mpi.stores import mongo_commit
-from mpi.stores.mongo_errors import UNKNOWN_COMMIT, is_transient, unavailable
+from mpi.stores.mongo_abandoned import end_abandoned
+from mpi.stores.mongo_errors import UNKNOWN_COMMIT, is_conflict, is_transient, unavailable
 from mpi.stores.mongo_schema import HEAD, META, Database, Document
 from mpi.stores.mongo_tail import Tail
 from mpi.stores.mongo_unit import Unit
@@ -37,6 +38,8 @@ DEADLINE = 10.0
 
 _TOGETHER = 100
 _FIRST_PAUSE, _LAST_PAUSE = 0.002, 0.050
+_LOOK_AROUND = 0.5
+"""Seconds of waiting for another writer after which its transaction may be an abandoned one."""
 _SNAPSHOT = ReadConcern("snapshot")
 _DURABLE = WriteConcern("majority", j=True)
 
@@ -267,13 +270,19 @@ class Transactions:
 
     async def _patiently(self, body: Callable[[], Awaitable[T]]) -> T:
         """Run ``body``, again while others write or the primary changes, until the deadline."""
-        pause, deadline = _FIRST_PAUSE, time.monotonic() + DEADLINE
+        pause, begun = _FIRST_PAUSE, time.monotonic()
+        looked = begun
         while True:
             try:
                 return await body()
             except PyMongoError as error:
-                if not is_transient(error) or time.monotonic() >= deadline:
+                now = time.monotonic()
+                if not is_transient(error) or now >= begun + DEADLINE:
                     raise unavailable(error) from None
+                in_the_way = is_conflict(error) and now >= looked + _LOOK_AROUND
+            if in_the_way:
+                await end_abandoned(self._client)
+                looked = now
             # Unequal pauses keep processes that met once from meeting again.
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
             pause = min(pause * 2, _LAST_PAUSE)
