@@ -73,6 +73,11 @@ memprofile: install ## Record memory with mprof until the service is stopped, th
 constraints: ## Resolve constraints.txt anew; pins that fit are kept, unless UPGRADE=1
 	@sh scripts/renew_constraints.sh $(if $(UPGRADE),--upgrade)
 
+.PHONY: generate
+generate: install ## Write docs/reference and the Grafana dashboard anew from the code
+	@$(BIN)/python scripts/make_reference.py
+	@$(BIN)/python scripts/make_dashboard.py
+
 .PHONY: clean
 clean: ## Remove the environment and every cache; no data is touched
 	rm -rf .venv $(PEERS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

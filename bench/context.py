@@ -13,7 +13,7 @@ from bench.datasets import Dataset, by_record, truth_of
 from bench.indexes import Index, crosswalk
 from bench.processes import mpi
 from bench.progress import part
-from bench.scoring import Score, score
+from mpi.matching.evaluation import Score, score
 
 
 @dataclass(frozen=True, slots=True)

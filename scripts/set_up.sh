@@ -46,6 +46,7 @@ with: apt-get install python3 python3-venv (then: PYTHON=/usr/bin/python3 make i
 
 make_venv() {
     python=$(find_python)
+    # shellcheck disable=SC2016 # the quotes are part of the sentence
     [ -n "$python" ] || fail "Python 3.11 or newer is needed and none was found\
 ${PYTHON:+ at '$PYTHON'}; install it, for instance with: apt-get install python3 python3-venv"
     check_python "$python"

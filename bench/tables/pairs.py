@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
+
+import numpy as np
 
 from bench.context import Run
 from bench.peer import MISSING, Peer, peer
@@ -13,35 +16,43 @@ from bench.statistics import Spread
 from mpi.demo.population import Population
 from mpi.domain.registration import read_flat
 from mpi.matching.comparison import TRAITS, compare
+from mpi.matching.pairs import Columns, Places
 from mpi.matching.record import StandardRecord
 from mpi.matching.standardize import standardize
 
 _GOAL = 4.0
 _SEED = 11
-_RECORDS = 2_000
+_PAIRS = 400_000
 _WINDOWS = (20, 200)
+_ALONE = 2_000  # records that are compared with their window one after the other, as queries are
 _COLUMNS = "given family middle street city dob sex ssn zip phone".split()
 
 
 def table(run: Run) -> Table:
-    """Records sorted by name; each is compared with those that follow it, as a query with its candidates."""
-    records = _records(_RECORDS // 2 if run.sizes.quick else _RECORDS)
-    file = run.folder / "pairs.csv"
-    _write(file, records)
+    """Records sorted by name; each makes a pair with each of those that follow it, up to a window."""
+    pairs = _PAIRS // 10 if run.sizes.quick else _PAIRS
+    run.step("pairs: standardising records")
+    records = _records(pairs // min(_WINDOWS))
     figures = []
     for window in _WINDOWS:
-        with run.share(f"pairs: {window} candidates", 4 * run.sizes.rounds):
-            if run.peers is None:
-                ours = [_compare(records, window) for _ in range(run.sizes.rounds)]
-                figures.append(_figure(window, ours, []))
-            else:
-                with peer(run.peers, "recordlinkage_peer.py") as rival:
-                    rival.ask({"file": str(file), "window": window})
-                    figures.append(_figure(window, *_rounds(run, records, window, rival)))
+        some = records[:: window // min(_WINDOWS)]
+        with run.share(f"pairs: {window} neighbours", 4 * run.sizes.rounds):
+            figures += _beside(run, some, window)
+    few = records[:: max(1, len(records) // _ALONE)]
+    alone = [_rate(lambda: _queries(few, min(_WINDOWS))) for _ in range(run.sizes.rounds)]
+    coded = [len(records) / _seconds(lambda: Columns(records)) for _ in range(run.sizes.rounds)]
+    figures += [
+        Figure(
+            f"one record with {min(_WINDOWS)} candidates, as in a query",
+            "pairs/s",
+            Spread.of(alone),
+        ),
+        Figure("records made ready to be compared in bulk", "records/s", Spread.of(coded)),
+    ]
     notes = [
-        f"Ours compares all {len(TRAITS)} traits in graded levels; recordlinkage 0.16 compares ten: Jaro–Winkler on "
-        f"{', '.join(_COLUMNS[:5])}, equality on {', '.join(_COLUMNS[5:])}. Reading and cleaning stay outside on "
-        "both sides.",
+        f"Ours compares all {len(TRAITS)} traits in graded levels; recordlinkage compares ten: Jaro–Winkler on "
+        f"{', '.join(_COLUMNS[:5])}, equality on {', '.join(_COLUMNS[5:])}. Both are given the same pairs; reading, "
+        "cleaning and putting in columns stay outside on both sides.",
         "" if run.peers else MISSING,
     ]
     return Table(
@@ -53,30 +64,64 @@ def table(run: Run) -> Table:
     )
 
 
-def _rounds(
-    run: Run, records: list[StandardRecord], window: int, rival: Peer
-) -> tuple[list[float], list[float]]:
+def _beside(run: Run, records: list[StandardRecord], window: int) -> list[Figure]:
+    """Rounds of ours and of the rival in turn."""
+    file = run.folder / f"pairs-{window}.csv"
+    _write(file, records)
+    columns = Columns(records)
+    left, right = _window(len(records), window)
+
+    def bulk() -> int:
+        return len(columns.compare(left, right))
+
+    if run.peers is None:
+        return [_figure(window, len(left), [_rate(bulk) for _ in range(run.sizes.rounds)], [])]
     ours, theirs = [], []
-    for _ in range(run.sizes.rounds):
-        ours.append(_compare(records, window))
-        answer = rival.ask({})
-        theirs.append(answer["pairs"] / answer["seconds"])
-    return ours, theirs
+    with peer(run.peers, "recordlinkage_peer.py") as rival:
+        if rival.ask({"file": str(file), "window": window})["pairs"] != len(left):
+            raise RuntimeError("the rival was given other pairs")
+        for _ in range(run.sizes.rounds):
+            ours.append(_rate(bulk))
+            theirs.append(_rival_rate(rival))
+    return [_figure(window, len(left), ours, theirs)]
 
 
-def _compare(records: list[StandardRecord], window: int) -> float:
-    """Pairs per second of one round."""
+def _rival_rate(rival: Peer) -> float:
+    answer = rival.ask({})
+    rate: float = answer["pairs"] / answer["seconds"]
+    return rate
+
+
+def _window(records: int, window: int) -> tuple[Places, Places]:
+    """Every record with the ``window`` records that follow it."""
+    left = np.repeat(np.arange(records), window)
+    right = left + np.tile(np.arange(1, window + 1), records)
+    inside = right < records
+    return left[inside], right[inside]
+
+
+def _queries(records: Sequence[StandardRecord], window: int) -> int:
     pairs = 0
-    started = perf_counter()
     for place, record in enumerate(records):
-        others = records[place + 1 : place + 1 + window]
-        compare(record, others)
-        pairs += len(others)
+        pairs += len(compare(record, records[place + 1 : place + 1 + window]))
+    return pairs
+
+
+def _rate(work: Callable[[], int]) -> float:
+    """Pairs per second of work that answers how many it compared."""
+    started = perf_counter()
+    pairs = work()
     return pairs / (perf_counter() - started)
 
 
-def _figure(window: int, ours: list[float], theirs: list[float]) -> Figure:
-    what, mine = f"one record with {window} candidates", Spread.of(ours)
+def _seconds(work: Callable[[], object]) -> float:
+    started = perf_counter()
+    work()
+    return perf_counter() - started
+
+
+def _figure(window: int, pairs: int, ours: list[float], theirs: list[float]) -> Figure:
+    what, mine = f"{pairs:,} pairs, {window} neighbours each", Spread.of(ours)
     if not theirs:
         return Figure(what, "pairs/s", mine)
     rival = Spread.of(theirs)

@@ -20,9 +20,10 @@ from mpi.cache.memory import MemoryCache
 from mpi.errors import ConfigurationError
 from mpi.matching.model import Model, load_default_model, load_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
-from mpi.ports import Store
+from mpi.ports import Monitored, Store
 from mpi.providers.internal import InternalProvider
 from mpi.service.access import Access
+from mpi.service.health import Check
 from mpi.service.index import MasterPatientIndex
 from mpi.service.preparation import Preparation
 from mpi.service.recall import Recall
@@ -51,6 +52,7 @@ class Container:
     metrics: Metrics
     store: Store
     model_version: str
+    checks: tuple[Check, ...]
     opening: Callable[[], Awaitable[None]]
     closing: Callable[[], Awaitable[None]]
 
@@ -81,7 +83,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     Raises:
         ConfigurationError: one sentence about what is wrong and how to mend it.
     """
-    model, placeholders = _model(settings), _placeholders(settings)
+    model, placeholders = model_of(settings), _placeholders(settings)
     key = hmac_key(settings, create=create)
     store, opening, closing = _store(settings, fingerprint(key), create=create)
     metrics = Metrics()
@@ -112,6 +114,16 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         model_version=model.version,
         opening=opening,
         closing=closing,
+        checks=_checks(store, key),
+    )
+
+
+def _checks(store: Monitored, key: bytes) -> tuple[Check, ...]:
+    """What ``/health/ready`` looks at. Caches and remote providers are never critical: without them it is slower."""
+    return (
+        Check("store", is_critical=True, probe=store.check_reachable),
+        Check("schema", is_critical=True, probe=store.check_schema),
+        Check("key", is_critical=True, probe=partial(store.check_key, fingerprint(key))),
     )
 
 
@@ -225,7 +237,12 @@ def _generate_key(path: Path) -> None:
         draft.unlink()
 
 
-def _model(settings: Settings) -> Model:
+def model_of(settings: Settings) -> Model:
+    """The model that ``MPI_MODEL`` names, or the shipped one.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
     if settings.model is None:
         return load_default_model()
     try:
@@ -246,7 +263,10 @@ def _placeholders(settings: Settings) -> Placeholders:
         return DEFAULT
     try:
         text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
-        return DEFAULT.extended(orjson.loads(text))
+        more = orjson.loads(text)
+        if not all(isinstance(values, list) for values in more.values()):
+            raise TypeError  # a text is letters to go through: each would become a placeholder
+        return DEFAULT.extended(more)
     except (OSError, ValueError, TypeError, AttributeError):
         traits = ", ".join(sorted(DEFAULT.values))
         raise ConfigurationError(

@@ -13,7 +13,9 @@ from typer.main import get_command
 
 from mpi import __version__
 from mpi.commands import asking, demo, keys, migration, population, upkeep
+from mpi.commands.evaluation import evaluate
 from mpi.commands.serving import serve
+from mpi.commands.training import train_model
 from mpi.errors import ConfigurationError, MpiError
 from mpi.telemetry import place_of
 
@@ -35,6 +37,8 @@ app.command()(upkeep.backup)
 app.command()(upkeep.restore)
 app.command()(upkeep.verify)
 app.command()(migration.migrate)
+app.command()(evaluate)
+app.command("train")(train_model)
 app.add_typer(keys.app, name="key")
 app.add_typer(demo.app, name="demo")
 

@@ -70,6 +70,14 @@ class StoreUnavailable(MpiError):
     code, status, title, retryable = "store_unavailable", 503, "The store does not answer", True
 
 
+class SchemaMismatch(StoreUnavailable):
+    code, title = "schema_mismatch", "The store has another schema than this version needs"
+
+
+class KeyMismatch(StoreUnavailable):
+    code, title = "key_mismatch", "The store was made with another HMAC key"
+
+
 class DeadlineExceeded(MpiError):
     code, status, title, retryable = "deadline_exceeded", 504, "The request took too long", True
 

@@ -157,11 +157,27 @@ class KeyStore(Protocol):
     async def revoke_key(self, key_id: str) -> bool: ...
 
 
+class Monitored(Protocol):
+    """What readiness asks of a store. Cheap, never waits long, changes nothing."""
+
+    async def check_reachable(self) -> None:
+        """Raises ``StoreUnavailable`` unless the store answers and is the one that was opened."""
+        ...
+
+    async def check_schema(self) -> None:
+        """Raises ``SchemaMismatch`` when another version of the service has changed the store's form."""
+        ...
+
+    async def check_key(self, fingerprint: bytes) -> None:
+        """Raises ``KeyMismatch`` unless the store was made with the HMAC key of this fingerprint."""
+        ...
+
+
 class IndexStore(IdentityStore, IdentityHistory, Protocol):
     """What the service needs of one store: who is who, and what happened."""
 
 
-class Store(IndexStore, KeyStore, Protocol):
+class Store(IndexStore, KeyStore, Monitored, Protocol):
     """One database with everything in it."""
 
     async def is_demo(self) -> bool:

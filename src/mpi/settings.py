@@ -1,4 +1,4 @@
-"""Every setting, read once from the environment; a wrong one stops the start with one sentence.
+"""Every setting, read once from the environment or from files; a wrong one stops the start with one sentence.
 
 Names of the original README stay exactly as they were; everything newer starts with ``MPI_``.
 No message repeats a value: it may be a secret.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +29,9 @@ RUN_EMBEDDED = (
     "to run embedded, use `mpi serve --embedded` (or `--embedded` with any other command), "
     "or set MPI_PROVIDER=internal MPI_STORE=sqlite MPI_CACHE=memory"
 )
+
+SECRETS = "MPI_SECRETS_DIR"
+"""Names a folder whose files are settings: one file for each, called as the variable. Variables win."""
 
 DATABASE = "mpi.sqlite3"
 DEMO = "mpi-demo.sqlite3"
@@ -77,7 +81,7 @@ class Settings(BaseSettings):
 
     host: str = _named("MPI_HOST", "127.0.0.1", "the address to listen on")
     port: int = _named("MPI_PORT", 8000, "a port number, 1 to 65535", ge=1, le=65535)
-    workers: int = _named("MPI_WORKERS", 1, "a whole number from 1 to 256", ge=1, le=256)
+    workers: int | None = _named("MPI_WORKERS", None, "a whole number from 1 to 256", ge=1, le=256)
     demo: bool = _named("MPI_DEMO", default=False, allowed="true or false")
     database: str = Field(
         default_factory=lambda data: "mpi_demo" if data.get("demo") else "mpi_service",
@@ -127,6 +131,15 @@ class Settings(BaseSettings):
             return value
         return [tier.strip() for tier in value.split(",") if tier.strip()]
 
+    @field_validator("sqlite_path", mode="after")
+    @classmethod
+    def _of_a_file(cls, path: Path) -> Path:
+        # Not every caller is a shell: a folder named ~ would hold patient data in the working directory.
+        path = path.expanduser()
+        if not path.name:
+            raise ValueError("a folder")
+        return path
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _upper(cls, value: object) -> object:
@@ -140,9 +153,30 @@ class Settings(BaseSettings):
         return self.sqlite_path
 
     @property
+    def worker_count(self) -> int:
+        """How many processes serve: one per core unless ``MPI_WORKERS`` says otherwise, one on a SQLite file.
+
+        Such a file has one writer at a time, and every process would keep records of its own in memory.
+        """
+        return self.workers or (1 if self.store == "sqlite" else cores())
+
+    @property
     def is_loopback(self) -> bool:
         """Whether the address to listen on reaches this machine only."""
         return is_loopback(self.host)
+
+
+def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """The cores that this process may use, rounded up where a container's ``quota`` is a part of one."""
+    usable = len(os.sched_getaffinity(0))
+    try:
+        limit, period = quota.read_text().split()
+        return min(usable, max(1, ceil(int(limit) / int(period))))
+    except (OSError, ValueError):  # no container, or one without a limit ("max")
+        return usable
+
+
+_NAMES = frozenset(str(field.validation_alias) for field in Settings.model_fields.values())
 
 
 def is_loopback(host: str) -> bool:
@@ -156,7 +190,7 @@ def is_loopback(host: str) -> bool:
 
 
 def read_settings(overrides: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the environment, with ``overrides`` (the same names) on top.
+    """Settings from the files of ``MPI_SECRETS_DIR``, then the environment, then ``overrides`` (the same names).
 
     Raises:
         ConfigurationError: one sentence that names the first wrong setting and what it may be.
@@ -165,10 +199,28 @@ def read_settings(overrides: Mapping[str, str] | None = None) -> Settings:
     if os.environ.get("MPI_CACHE") == "":  # a list may be empty; other empty variables are unset
         given.setdefault("MPI_CACHE", "")
     try:
-        return Settings(**given)
+        return Settings(_secrets_dir=_secrets_directory(), **given)
     except ValidationError as error:
         name = str(error.errors(include_input=False, include_context=False)[0]["loc"][0])
         raise ConfigurationError(_sentence(name)) from None
+
+
+def _secrets_directory() -> Path | None:
+    """Where secrets are mounted as files: unlike variables, child processes and crash reports do not get them."""
+    named = os.environ.get(SECRETS)
+    if not named:
+        return None
+    folder = Path(named)
+    try:
+        for file in folder.iterdir():
+            if file.name in _NAMES:
+                file.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{SECRETS} must be a folder of files that this user may read ({error.strerror}); "
+            "correct it, or unset it to use variables alone"
+        ) from None
+    return folder
 
 
 def _sentence(name: str) -> str:

@@ -16,17 +16,25 @@ from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""Names the directory in which the workers of one service add up their metrics."""
+from mpi import shared_metrics
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 ALLOWED = frozenset(
     {"event", "level", "timestamp", "logger"}
     | {"request_id", "method", "route", "status", "duration_ms", "bytes", "code", "scope", "key_id"}
-    | {"error", "where", "setting", "version", "model_version", "provider", "store", "cache"}
+    | {
+        "error",
+        "where",
+        "problem",
+        "setting",
+        "version",
+        "model_version",
+        "provider",
+        "store",
+        "cache",
+    }
     | {
         "host",
         "port",
@@ -77,11 +85,12 @@ class Metrics:
         self._decisions = Counter(
             "mpi_decisions_total", "Answers to submissions.", ("status",), registry=self.registry
         )
-        self.active = Gauge(
-            "mpi_active_connections",
-            "Requests being answered.",
-            registry=self.registry,
-            multiprocess_mode="livesum",
+        self.connections, self.in_progress = (
+            Gauge(name, text, registry=self.registry, multiprocess_mode="livesum")
+            for name, text in (
+                ("mpi_active_connections", "Connections that clients hold open."),
+                ("mpi_requests_in_progress", "Requests being answered."),
+            )
         )
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._labels: dict[tuple[Counter, str], Counter] = {}
@@ -123,24 +132,9 @@ class Metrics:
 
     def render(self) -> bytes:
         """The text format of Prometheus, over all workers where there are several."""
-        if folder := os.environ.get(MULTIPROCESS):
-            _forget_dead(Path(folder))
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-            return generate_latest(registry)
+        if folder := os.environ.get(shared_metrics.VARIABLE):
+            return shared_metrics.rendered(Path(folder))
         return generate_latest(self.registry)
-
-
-def _forget_dead(folder: Path) -> None:
-    """Drop the gauges of workers that were killed: what they were doing, nobody does any more."""
-    for file in folder.glob("gauge_live*_*.db"):
-        pid = int(file.stem.rpartition("_")[2])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            file.unlink(missing_ok=True)
-        except PermissionError:
-            continue
 
 
 _COUNTERS = {

@@ -11,14 +11,17 @@ from typing import Protocol
 import pytest
 from pymongo import MongoClient
 
-from mpi.ports import IdentityHistory, IdentityStore, KeyStore
+from mpi.ports import IdentityHistory, IdentityStore, KeyStore, Monitored
 from mpi.stores.mongo_opening import Address
 from mpi.stores.mongodb import MongoStore
 from mpi.stores.sqlite import open_store
 from tests.support.servers import Mongod
 
+FINGERPRINT = b"fingerprint"
+"""Of the HMAC key with which every index is made."""
 
-class Store(IdentityStore, IdentityHistory, KeyStore, Protocol):
+
+class Store(IdentityStore, IdentityHistory, KeyStore, Monitored, Protocol):
     """Everything that a store of identities can do."""
 
 
@@ -34,7 +37,7 @@ class SqliteIndex:
         self._opened = opened
 
     async def open(self, *, block_limit: int = 500) -> Store:
-        store = open_store(self._path, b"fingerprint", block_limit=block_limit)
+        store = open_store(self._path, FINGERPRINT, block_limit=block_limit)
         self._opened.callback(store.close)
         return store
 
@@ -47,7 +50,7 @@ class MongoIndex:
     async def open(self, *, block_limit: int = 500) -> Store:
         store = MongoStore(self._address, block_limit=block_limit)
         self._opened.push_async_callback(store.close)
-        await store.open(b"fingerprint")
+        await store.open(FINGERPRINT)
         return store
 
 

@@ -244,6 +244,16 @@ def test_keys(tmp_path: Path) -> None:
     mpi(tmp_path, "key", "revoke", issued["key_id"], code=1)
 
 
+def test_a_first_key_is_issued_only_while_there_is_none(tmp_path: Path) -> None:
+    wanted = ("key", "add", "first", "--scope", "admin", "--first")
+    first = mpi_json(tmp_path, *wanted)
+    assert first["secret"].startswith("mpi_")
+    assert mpi_json(tmp_path, *wanted) == {"key_id": None}
+    assert len(mpi_json(tmp_path, "key", "list")) == 1
+    mpi_json(tmp_path, "key", "revoke", first["key_id"])
+    assert mpi_json(tmp_path, *wanted)["key_id"] != first["key_id"]
+
+
 def test_demo_population_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
         done = run_mpi(tmp_path, "demo", "population", str(tmp_path / name), "--rows", "50")

@@ -16,6 +16,7 @@ import pytest
 
 from mpi.demo.population import Population
 from tests.support.service import command, environment, run_mpi
+from tests.support.workers import until
 
 ROWS = 900
 BROKEN = (3, 250, 620)
@@ -48,14 +49,18 @@ def checkpoints(folder: Path) -> list[Path]:
     return list((folder / "data" / "mpi").glob("mpi.sqlite3.load-*"))
 
 
-def killed(folder: Path, path: Path, rows_done: int = 300) -> None:
-    """Start a load and kill it -9 once it has noted that many rows."""
-    process = subprocess.Popen(
+def start(folder: Path, path: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         command("load", str(path), "--embedded", "--json"),
         env=environment(folder, SETTINGS),
         cwd=folder,
         stdout=subprocess.DEVNULL,
     )
+
+
+def killed(folder: Path, path: Path, rows_done: int = 300) -> None:
+    """Start a load and kill it -9 once it has noted that many rows."""
+    process = start(folder, path)
     try:
         deadline = time.monotonic() + 120
         while _noted_rows(folder) < rows_done:
@@ -194,3 +199,19 @@ def test_an_interrupt_stops_both_processes_and_the_load_goes_on_later(
     report, _ = load(tmp_path, path)
     assert report["resumed_after"] >= 100
     assert report["rows"] == ROWS
+
+
+def test_a_file_is_loaded_by_one_process_at_a_time(tmp_path: Path, path: Path) -> None:
+    process = start(tmp_path, path)
+    try:
+        until(lambda: _noted_rows(tmp_path) > 0, "the first checkpoint")
+        process.send_signal(signal.SIGSTOP)
+        done = run_mpi(tmp_path, "load", str(path), "--embedded", settings=SETTINGS)
+        assert done.returncode == 2
+        assert "is being loaded by another" in done.stderr
+    finally:
+        process.send_signal(signal.SIGCONT)
+    assert process.wait(120) == 0
+    report, _ = load(tmp_path, path)
+    assert report["unchanged"] == ROWS - len(BROKEN)
+    assert not list((tmp_path / "data" / "mpi").glob(".*loading*"))

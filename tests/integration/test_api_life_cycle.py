@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mpi.domain.intake import MAX_SOURCE, MAX_SOURCE_ID
 from tests.support.api import Api, serving
 from tests.support.index import MARGA, MARGA_IN_DOUBT, OTTO
 
@@ -53,6 +54,13 @@ async def test_the_etag_of_a_record_is_that_of_its_person(api: Api) -> None:
     etags = {answer.headers["etag"] for answer in (record, looked_up, person, history)}
     assert etags == {f'"{person.json()["version"]}"'}
     assert record.json()["person_version"] == person.json()["version"]
+
+
+async def test_the_longest_ids_that_are_taken_can_be_looked_up(api: Api) -> None:
+    ids = {"source": "s" * MAX_SOURCE, "source_id": "9" * MAX_SOURCE_ID}
+    body = {"patient_data": MARGA, **ids}
+    assert (await api.client.post("/mpi/match", json=body)).status_code == 200
+    assert (await api.client.post("/mpi/records/lookup", json=ids)).status_code == 200
 
 
 async def test_every_change_honours_if_match(api: Api) -> None:

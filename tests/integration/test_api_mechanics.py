@@ -244,7 +244,7 @@ async def test_metrics_count_by_method_and_status_and_know_no_paths(api: Api) ->
     assert 'mpi_requests_total{method="POST",status="200"} 1.0' in text
     assert 'mpi_requests_total{method="GET",status="404"} 1.0' in text
     assert 'method="GET",route="/mpi/records/{source}/{source_id}"' in text
-    assert "mpi_active_connections 1.0" in text
+    assert "mpi_requests_in_progress 1.0" in text
     assert "mpi_cache_hits_total" in text
     assert "mpi_cache_misses_total" in text
     assert "mpi_request_duration_seconds_bucket" in text

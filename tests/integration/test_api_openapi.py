@@ -126,7 +126,7 @@ async def answers(api: Api) -> AsyncIterator[tuple[type[Any], Any]]:
     many = {"decisions": [decision, decision | {"task_id": "T-1"}], "reason": "test"}
     yield schemas.DecideManyAnswer, await ask("POST", "/mpi/tasks/decide", many | {"preview": True})
     yield schemas.DecideManyAnswer, await ask("POST", "/mpi/tasks/decide", many)
-    yield schemas.Health, await ask("GET", "/health/ready")
+    yield schemas.Ready, await ask("GET", "/health/ready")
 
 
 async def test_answers_are_as_published(api: Api) -> None:

@@ -219,6 +219,18 @@ async def test_a_revoked_key_ends_within_a_second_in_every_process(
         await here.revoke(key_id)
 
 
+async def test_revoking_the_last_key_opens_nothing(
+    open_access: Callable[[Ticks], Access],
+) -> None:
+    access = open_access(Ticks())
+    assert await access.is_keyless()
+    key_id, _ = await access.issue("tester", ["read"])
+    await access.revoke(key_id)
+    assert await access.is_keyless()
+    with pytest.raises(Unauthorized):
+        await access.authenticate(None, local=True)
+
+
 async def test_only_a_keyed_digest_of_a_secret_is_stored(tmp_path: Path) -> None:
     path = tmp_path / "i.sqlite3"
     store = open_store(path, b"f" * 16)

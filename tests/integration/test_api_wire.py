@@ -9,9 +9,10 @@ from contextlib import suppress
 
 import pytest
 import uvicorn
+from prometheus_client import Gauge
 from starlette.types import Receive, Scope, Send
 
-from mpi.api.wire import BoundedHttp
+from mpi.api.wire import CONNECTIONS, BoundedHttp
 from tests.support.wire import Answer, answers, exchange, receive
 
 SECONDS = 10
@@ -23,6 +24,11 @@ LEFT = asyncio.Event()
 
 async def application(scope: Scope, read: Receive, send: Send) -> None:
     """Answers with the path after a moment; ``/0`` without reading the body, others after it."""
+    if scope["type"] == "lifespan":
+        await read()
+        scope["state"][CONNECTIONS] = Gauge("open", "Open connections.", registry=None)
+        await send({"type": "lifespan.startup.complete"})
+        return
     if scope["path"] != "/0":
         while (message := await read())["type"] == "http.request" and message["more_body"]:
             pass
@@ -49,7 +55,7 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr("mpi.api.wire.LINGER_SECONDS", 0.3)
     monkeypatch.setattr("mpi.api.wire.SEND_SECONDS", 0.3)
     config = uvicorn.Config(
-        application, http=BoundedHttp, ws="none", lifespan="off", log_config=None
+        application, http=BoundedHttp, ws="none", lifespan="on", log_config=None
     )
     server = uvicorn.Server(config)
     with socket.socket() as listener:

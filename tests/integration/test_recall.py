@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -246,9 +247,11 @@ async def test_a_commit_of_another_process_ends_the_answers_that_rest_on_it(
         await kept(here, MARGA)
         await kept(here, OTTO)
         made = await there.add(MARGA, "1")
+        await asyncio.sleep(0)  # what another process is told, it is told between two turns of ours
         assert (await here.ask(MARGA)).mpi_id == made.mpi_id
         assert (await here.ask(OTTO)).served_from == "memory"
         other = await there.add(OTTO, "2")
+        await asyncio.sleep(0)
         assert (await here.ask(OTTO)).mpi_id == other.mpi_id
 
 
@@ -284,3 +287,14 @@ async def test_keys_and_tags_of_the_cache_tell_nothing_about_patients(tmp_path: 
     assert len(seen) > 10
     assert not any(value.lower().encode() in text for value in MARGA.values() if len(value) > 2)
     assert not any(number.to_bytes(8) in seen for number, _ in asked)
+
+
+async def test_queries_that_came_together_look_once_where_the_index_stands(index: Index) -> None:
+    await kept(index, MARGA)
+    looks: list[str] = []
+    index.store._transactions._reader.set_trace_callback(looks.append)
+    await asyncio.gather(*(index.ask(MARGA) for _ in range(9)))
+    assert len(looks) == 1
+    await asyncio.sleep(0)
+    await index.ask(MARGA)
+    assert len(looks) == 2

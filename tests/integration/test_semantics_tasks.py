@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from random import Random
 
 import pytest
 
-from mpi.domain.identity import AssertionKind, EventKind, TaskKind, TaskStatus
+from mpi.domain.identity import AssertionKind, EventKind, NewTask, TaskKind, TaskStatus
 from mpi.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
 from mpi.service.answers import ChangeAnswer
 from mpi.service.stewardship import TaskDecision
+from tests.contract.changes import change
 from tests.support.index import (
     MARGA,
     MARGA_BY_BIRTH,
@@ -18,7 +20,9 @@ from tests.support.index import (
     OTTO,
     Index,
     key,
+    submission,
 )
+from tests.support.people import made_up
 from tests.support.stewards import BECAUSE, doubtful, kinds
 
 
@@ -39,6 +43,22 @@ async def test_replaying_a_review_answers_the_same_person_and_task(index: Index)
     assert (again.status, again.mpi_id, again.task_id) == ("review", doubt.mpi_id, doubt.task_id)
     assert again.event_id is None
     assert len(await index.stewards.tasks(None, None, 10)) == 1
+
+
+async def test_replaying_an_overlay_finds_its_task_behind_a_hundred_others(index: Index) -> None:
+    home = await index.add(MARGA, "1")
+    await index.add(MARGA_BY_NUMBER, "2")
+    chance = Random(1)
+    await index.batch(*(submission(made_up(chance), f"other {n}") for n in range(101)))
+    others = [
+        NewTask(TaskKind.REVIEW, key(f"other {n}"), (home.mpi_id or "",), None, "alike")
+        for n in range(101)
+    ]
+    await index.store.commit(change(tasks=tuple(others)))
+    asked = await index.add(OTTO, "2")
+    assert (asked.status, asked.provisional) == ("review", True)
+    again = await index.add(OTTO, "2")
+    assert (again.status, again.task_id) == ("review", asked.task_id)
 
 
 async def test_a_query_in_the_grey_names_candidates_and_no_person(index: Index) -> None:
@@ -312,3 +332,16 @@ async def test_a_candidate_that_is_gone_is_no_candidate(index: Index) -> None:
     await index.stewards.decide(task, "not-same", **BECAUSE)
     assert await index.partition() == {"2": other}
     assert (await index.stewards.task(task)).status is TaskStatus.DECIDED
+
+
+async def test_what_was_asked_about_a_deleted_record_leaves_the_queue(index: Index) -> None:
+    *_, task = await doubtful(index)
+    overlay = await index.add(OTTO, "1")
+    assert overlay.task_id is not None
+    await index.mpi.delete_record(key("1"), actor="ada")
+    await index.mpi.delete_record(key("2"), actor="ada")
+    for asked in (task, overlay.task_id):
+        settled = await index.stewards.task(asked)
+        assert (settled.status, settled.outcome) == (TaskStatus.DECIDED, "deleted")
+    assert (await index.mpi.statistics())["tasks_open"] == 0
+    assert (await index.add(MARGA_IN_DOUBT, "2")).status == "created"

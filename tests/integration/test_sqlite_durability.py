@@ -18,6 +18,7 @@ import pytest
 from mpi.domain.identity import EventKind
 from mpi.errors import StoreUnavailable
 from mpi.stores.sqlite import SqliteStore, open_store
+from mpi.stores.sqlite_schema import connect
 from mpi.stores.sqlite_verify import verify_store
 from tests.contract.changes import change, create, created, key, merge, move, plain
 
@@ -218,3 +219,17 @@ async def test_a_snapshot_is_not_disturbed_by_commits(store: SqliteStore) -> Non
     )
     await created(store, "3")
     assert [k.source_id async for k, _ in rows] == ["1", "2"]
+
+
+def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    """Without it, the tests of power cuts would prove nothing: they tear what was never synced."""
+    with closing(connect(made_index(tmp_path))) as connection:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        (level,) = connection.execute("PRAGMA synchronous").fetchone()
+    assert (mode, level) == ("wal", 2)
+
+
+def made_index(folder: Path) -> Path:
+    path = folder / "index.sqlite3"
+    open_store(path, FINGERPRINT).close()
+    return path

@@ -31,7 +31,7 @@ START_SECONDS = 170
 
 
 def environment(folder: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """An environment in which data lies below ``folder`` and nothing else is set."""
+    """An environment in which data lies below ``folder``; beside that only a free port is set."""
     kept = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "COVERAGE_PROCESS_START")
     own = {name: os.environ[name] for name in kept if name in os.environ}
     source = Path(__file__).resolve().parents[2] / "src"
@@ -40,16 +40,18 @@ def environment(folder: Path, settings: Mapping[str, str] | None = None) -> dict
         "XDG_DATA_HOME": str(folder / "data"),
         "PYTHONPATH": str(source),
         "COLUMNS": "200",
+        # A service that somebody runs on this machine must fail no test.
+        "MPI_PORT": str(free_port()),
         **(settings or {}),
     }
 
 
-def command(*arguments: str) -> list[str]:
-    """``mpi`` with arguments, run by this Python."""
+def command(*arguments: str, prelude: str = "") -> list[str]:
+    """``mpi`` with arguments, run by this Python, after the statements of ``prelude``."""
     return [
         sys.executable,
         "-c",
-        "import sys; from mpi.cli import main; sys.exit(main())",
+        f"{prelude}\nimport sys; from mpi.cli import main; sys.exit(main())",
         *arguments,
     ]
 
@@ -174,13 +176,14 @@ def running(
     *arguments: str,
     settings: Mapping[str, str] | None = None,
     profile: Profile = EMBEDDED,
+    prelude: str = "",
 ) -> Iterator[Service]:
     """``mpi serve`` on a free port, embedded unless the profile says otherwise; all it prints goes to ``output``."""
     port = free_port()
     output = folder / f"service-{port}.log"
     with output.open("ab") as log:
         process = subprocess.Popen(
-            command("serve", *profile.options, "--port", str(port), *arguments),
+            command("serve", *profile.options, "--port", str(port), *arguments, prelude=prelude),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -21,7 +21,7 @@ NOTE_TO_SELF = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b")
 
 TARGETS = {
     "help", "install", "run", "test", "proof", "lint", "format", "bench", "profile", "memprofile",
-    "constraints", "clean",
+    "constraints", "generate", "clean",
 }  # fmt: skip
 
 
@@ -76,6 +76,8 @@ def _unpinned(requirement: Requirement) -> Requirement:
         "requirements-dev.txt",
         "requirements-bench.txt",
         "Makefile",
+        "Dockerfile",
+        "docker-compose.yml",
     ],
 )
 def test_what_installs_the_service_names_no_registry(checkout: Path, name: str) -> None:

@@ -9,6 +9,7 @@ from mpi.settings import (
     EMBEDDED,
     Settings,
     check_released,
+    cores,
     data_directory,
     is_loopback,
     read_settings,
@@ -151,3 +152,67 @@ def test_commands_need_no_cache() -> None:
     check_released(
         read_settings({"MPI_PROVIDER": "internal", "MPI_STORE": "sqlite"}), serving=False
     )
+
+
+def test_a_home_folder_in_the_path_of_the_database_is_not_taken_for_a_name() -> None:
+    assert (
+        read_settings({"MPI_SQLITE_PATH": "~/x.sqlite3"}).sqlite_path == Path.home() / "x.sqlite3"
+    )
+
+
+def test_secrets_are_read_from_files_and_variables_win(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "MPI_HMAC_KEY").write_text("k" * 32 + "\n")
+    (tmp_path / "MPI_PORT").write_text("8123")
+    monkeypatch.setenv("MPI_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("MPI_PORT", "8124")
+    settings = read_settings()
+    assert settings.hmac_key is not None
+    assert settings.hmac_key.get_secret_value() == "k" * 32
+    assert settings.port == 8124
+
+
+def test_a_wrong_value_in_a_file_is_named_and_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "MPI_HMAC_KEY").write_text("sekret")
+    monkeypatch.setenv("MPI_SECRETS_DIR", str(tmp_path))
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings()
+    assert caught.value.detail.startswith("MPI_HMAC_KEY must be ")
+    assert "sekret" not in caught.value.detail
+
+
+@pytest.mark.parametrize("what", ["nothing", "a file", "a folder for a secret"])
+def test_secrets_that_cannot_be_read_stop_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    folder = tmp_path / "secrets"
+    if what == "a file":
+        folder.write_text("")
+    elif what == "a folder for a secret":
+        (folder / "MPI_HMAC_KEY").mkdir(parents=True)
+    monkeypatch.setenv("MPI_SECRETS_DIR", str(folder))
+    with pytest.raises(ConfigurationError, match="MPI_SECRETS_DIR must be a folder of files"):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [("max 100000", 4), ("150000 100000", 2), ("50000 100000", 1), ("900000 100000", 4), ("", 4)],
+)
+def test_cores_are_those_that_a_container_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, expected: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3})
+    (tmp_path / "cpu.max").write_text(quota)
+    assert cores(tmp_path / "cpu.max") == expected
+    assert cores(tmp_path / "missing") == 4
+
+
+def test_one_worker_per_core_serves_but_only_one_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mpi.settings.cores", lambda: 8)
+    assert read_settings({"MPI_STORE": "mongodb"}).worker_count == 8
+    assert read_settings(EMBEDDED).worker_count == 1
+    assert read_settings({**EMBEDDED, "MPI_WORKERS": "3"}).worker_count == 3

@@ -15,6 +15,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.types import ASGIApp
 
 from mpi import __version__
 from mpi.api import events, mpi, operations, persons, problems, records, tasks
@@ -23,6 +25,7 @@ from mpi.api.requests import BODIES
 from mpi.api.room import Room
 from mpi.api.schemas import Problem
 from mpi.api.security import Guard
+from mpi.api.wire import CONNECTIONS
 from mpi.bootstrap import Container, build
 from mpi.settings import check_released, read_settings
 from mpi.telemetry import configure_logging
@@ -42,10 +45,10 @@ _REFS = "#/components/schemas/{model}"
 
 def create_app(
     container: Container,
-    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]] | None = None,
 ) -> FastAPI:
     """The ASGI application over a wired service, which its caller opens and closes."""
-    app = FastAPI(
+    app = _Layered(
         title="Master Patient Index",
         version=__version__,
         description=_DESCRIPTION,
@@ -63,27 +66,36 @@ def create_app(
         app.include_router(module.router)
     operations.install(app)
     problems.install(app)
-    _wrap(app, container)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
-def _wrap(app: FastAPI, container: Container) -> None:
-    """Add the layers, the innermost first."""
+class _Layered(FastAPI):
+    """An application inside layers of ours.
+
+    The framework's own outermost layers come after the last of them, so that the busiest route never passes those.
+    """
+
+    def build_middleware_stack(self) -> ASGIApp:
+        outermost = super().build_middleware_stack()
+        # It would answer unexpected errors with plain text; they belong to Edge.
+        inside = outermost.app if isinstance(outermost, ServerErrorMiddleware) else outermost
+        return _layers(inside, self.state.container)
+
+
+def _layers(app: ASGIApp, container: Container) -> ASGIApp:
+    """Put the layers around, the innermost first."""
     settings = container.settings
     place, kept = ("POST", "/mpi/match"), mpi.kept_match(container)
-    app.add_middleware(
-        FastPath, endpoints={place: mpi.match}, kept={} if kept is None else {place: kept}
-    )
-    app.add_middleware(
-        Bounds,
+    app = FastPath(app, {place: mpi.match}, {} if kept is None else {place: kept})
+    app = Bounds(
+        app,
         body_limit=settings.body_limit,
         timeout=settings.request_timeout,
         untimed=frozenset({"/mpi/batch"}),
     )
-    app.add_middleware(Room, size=_LARGE_BODIES * settings.body_limit)
-    app.add_middleware(Guard, access=container.access)
-    app.add_middleware(Edge, metrics=container.metrics)
+    app = Room(app, size=_LARGE_BODIES * settings.body_limit)
+    return Edge(Guard(app, container.access), container.metrics)
 
 
 def from_environment() -> FastAPI:
@@ -91,15 +103,15 @@ def from_environment() -> FastAPI:
     settings = read_settings()
     check_released(settings)
     configure_logging(settings.log_level)
-    container = build(settings)
+    container = build(settings, create=False)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         await container.open()
         _collect_rarely()
         log.info("started", version=__version__, model_version=container.model_version)
         _end_with_parent()
-        yield
+        yield {CONNECTIONS: container.metrics.connections}
         await container.close()
         log.info("stopped")
 

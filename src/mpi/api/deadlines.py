@@ -6,6 +6,7 @@ A timer of its own for each request costs more than finding a cached answer does
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import Any
 
 _TICKS = 10
@@ -24,11 +25,10 @@ class Deadlines:
 
     def start(self, task: asyncio.Task[Any]) -> None:
         """Cancel the task when its time is over; a task that runs already gets its whole time anew."""
-        loop = asyncio.get_running_loop()
         self._ends.pop(task, None)
-        self._ends[task] = loop.time() + self._seconds
+        self._ends[task] = monotonic() + self._seconds
         if self._timer is None:
-            self._timer = loop.call_later(self._seconds / _TICKS, self._look)
+            self._timer = self._next_look()
 
     def release(self, task: asyncio.Task[Any]) -> None:
         """The task may take as long as it likes from now on."""
@@ -40,12 +40,14 @@ class Deadlines:
         return task in self._expired and task.uncancel() == 0
 
     def _look(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = monotonic()
         for task, ends in tuple(self._ends.items()):
             if ends > now:
                 break
             del self._ends[task]
             self._expired.add(task)
             task.cancel()
-        self._timer = loop.call_later(self._seconds / _TICKS, self._look) if self._ends else None
+        self._timer = self._next_look() if self._ends else None
+
+    def _next_look(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(self._seconds / _TICKS, self._look)

@@ -62,11 +62,11 @@ class Edge:
         scope[REQUEST_ID] = _request_id(scope)
         answer = _Answer(send, scope[REQUEST_ID])
         started = perf_counter()
-        self._metrics.active.inc()
+        self._metrics.in_progress.inc()
         try:
             await self._answer(scope, receive, answer)
         finally:
-            self._metrics.active.dec()
+            self._metrics.in_progress.dec()
             self._record(scope, answer, perf_counter() - started)
 
     async def _answer(self, scope: Scope, receive: Receive, answer: _Answer) -> None:

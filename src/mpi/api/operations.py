@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -10,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from mpi.api.problems import RETRY_AFTER_SECONDS
 from mpi.api.rendering import answer, container
-from mpi.api.schemas import Health
-from mpi.errors import MpiError
+from mpi.api.schemas import Alive, Ready, Unready
+from mpi.service.health import Part, examine
 
 router = APIRouter(tags=["operations"])
 _STATIC = Path(__file__).parent / "static"
@@ -37,26 +40,41 @@ _PAGE = """<!doctype html>
 _PAGE_POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'"
 
 
-@router.get("/health/live", summary="Is the process alive?", responses={200: {"model": Health}})
+@router.get("/health/live", summary="Is the process alive?", responses={200: {"model": Alive}})
 async def live() -> Response:
-    """Restart the process when this fails; it looks at nothing outside."""
+    """Restart the process when this fails: its loop no longer turns. It looks at nothing outside."""
     return answer({"status": "ok"})
 
 
 @router.get(
     "/health/ready",
     summary="Can it serve?",
-    responses={200: {"model": Health}, 503: {"model": Health, "description": "Not now"}},
+    responses={200: {"model": Ready}, 503: {"model": Unready, "description": "Not now"}},
 )
 async def ready(request: Request) -> Response:
-    """Send no traffic while this is 503. Says whether the index holds the synthetic demo."""
-    parts = container(request)
-    try:
-        return answer({"status": "ok"} | await parts.facts())
-    except MpiError as error:
-        response = answer({"status": "unavailable", "code": error.code})
-        response.status_code = 503
-        return response
+    """Send no traffic while this is 503: a critical part does not work. `degraded` serves everything.
+
+    Says also whether the index holds the synthetic demo.
+    """
+    service = container(request)
+    health = await examine(service.checks)
+    parts = {part.name: _part(part) for part in health.parts}
+    if health.failure is None:
+        return answer({"status": health.status, "parts": parts} | await service.facts())
+    body = {"status": health.status, "code": health.failure.code, "parts": parts}
+    response = answer(body)
+    response.status_code = 503
+    response.headers["Retry-After"] = RETRY_AFTER_SECONDS
+    return response
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {
+        "status": "ok" if part.code is None else "failing",
+        "critical": part.is_critical,
+        "code": part.code,
+        "latency_ms": round(part.latency_ms, 3),
+    }
 
 
 @router.get(
@@ -67,7 +85,9 @@ async def ready(request: Request) -> Response:
 )
 async def metrics(request: Request) -> Response:
     """Over all workers of this service."""
-    return Response(container(request).metrics.render(), media_type=CONTENT_TYPE_LATEST)
+    # In a thread: it reads files, and may wait for the parent.
+    text = await asyncio.to_thread(container(request).metrics.render)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 async def documentation(_: Request) -> Response:

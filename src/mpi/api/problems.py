@@ -15,7 +15,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mpi.api.room import Overloaded
 from mpi.errors import (
     ConcurrentChange,
     Conflict,
@@ -48,6 +47,12 @@ class RequestTimeout(MpiError):
     """The client did not deliver its body in time."""
 
     code, status, title, retryable = "request_timeout", 408, "The request came too slowly", True
+
+
+class Overloaded(MpiError):
+    """Others use up what the service may take of something; repeat later."""
+
+    code, status, title, retryable = "overloaded", 503, "The service is overloaded", True
 
 
 class UnsupportedMediaType(MpiError):

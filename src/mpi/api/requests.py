@@ -82,7 +82,9 @@ class PatientData(_Submitted):
     email: Text = None
     mrn: Text = None
     birth_order: Text = None
-    multiple_birth: Text = None
+    multiple_birth: Annotated[
+        Text | bool, Field(description="Yes or no, or the order within the birth.")
+    ] = None
     deceased_date: Text = None
     gender: Text = Field(default=None, description="The same as `sex`.")
     birth_date: Text = Field(default=None, description="The same as `dob`.")

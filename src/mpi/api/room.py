@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mpi.errors import MpiError
+from mpi.api.middleware import header
+from mpi.api.problems import Overloaded
 
 SMALL = 64 * 1024
 """Bytes of a body that never have to wait for room."""
-
-
-class Overloaded(MpiError):
-    """Others use up what the service may take of something; repeat later."""
-
-    code, status, title, retryable = "overloaded", 503, "The service is overloaded", True
 
 
 class Room:
@@ -25,6 +20,11 @@ class Room:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Reading its body may raise ``Overloaded``."""
+        declared = header(scope, b"content-length") if scope["type"] == "http" else None
+        if declared is not None and declared.isdigit() and int(declared) <= SMALL:
+            # The server hands on no more than was declared.
+            await self._app(scope, receive, send)
+            return
         read = taken = 0
 
         async def counted() -> Message:

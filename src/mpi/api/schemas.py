@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from mpi.domain.intake import MAX_SOURCE, MAX_SOURCE_ID
+
 JOHN_SMITH: dict[str, Any] = {
     "ssn": "123-45-6789",
     "first_name": "John",
@@ -31,8 +33,8 @@ class Command(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
-SourceName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-SourceId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+SourceName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SOURCE)]
+SourceId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SOURCE_ID)]
 MpiId = Annotated[str, StringConstraints(min_length=1, max_length=32)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 KeyPair = Annotated[list[str], Field(min_length=2, max_length=2, examples=[["HOSP-A", "0042"]])]
@@ -330,8 +332,36 @@ class EventList(_Published):
     next: int
 
 
-class Health(_Published):
-    """Whether the service can work."""
+class Alive(_Published):
+    """The process answers."""
 
-    model_config = ConfigDict(extra="allow")
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok"]
+
+
+class PartHealth(_Published):
+    """One part that the service depends on."""
+
+    status: Literal["ok", "failing"]
+    critical: bool = Field(description="Whether nothing can be served without it.")
+    code: str | None
+    latency_ms: float
+
+
+class Ready(_Published):
+    """Everything is answered; ``degraded`` means more slowly, because a part fails that is not critical."""
+
+    status: Literal["ok", "degraded"]
+    parts: dict[str, PartHealth]
+    provider: str
+    store: str
+    model_version: str
+    demo: bool = Field(description="Whether the index holds made-up patients.")
+    position: int = Field(description="The last event.")
+
+
+class Unready(_Published):
+    """A critical part does not work."""
+
+    status: Literal["unavailable"]
+    code: str = Field(description="That of the first critical part that fails.")
+    parts: dict[str, PartHealth]

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.events import TimerHandle
+from time import monotonic
 from typing import Any
 
+from prometheus_client import Gauge
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+CONNECTIONS = "mpi.connections"
+"""Where the application's state holds the gauge of open connections."""
 HEAD_BYTES = 64 * 1024
 """Bytes that may arrive without completing a head or bringing a body; trailers count as well."""
 HEAD_SECONDS = 10.0
@@ -20,6 +24,8 @@ LINGER_SECONDS = 2.0
 """How long the rest of a body is thrown away after its answer, so that the client gets to read that."""
 SEND_SECONDS = 30.0
 """How long an answer waits for a client that reads nothing of it."""
+_CLOCK_TICK = 0.002
+"""Timers of the loop count in milliseconds: one may come so much too early."""
 
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -34,14 +40,20 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*args, **named)
         self._is_asked = False
         self._unfinished = 0
+        self._due: float | None = None
         self._timer: TimerHandle | None = None
+        self._timer_at = 0.0
         self._unread: TimerHandle | None = None
+        self._is_parting = False
+        self._open: Gauge = self.app_state[CONNECTIONS]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._open.inc()
         self._close_in(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._open.dec()
         self._stop_timer()
         self.resume_writing()
         super().connection_lost(exc)
@@ -66,9 +78,11 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._unfinished = 0
-        self._stop_timer()
+        self._call_off()
         super().on_headers_complete()
         self._is_asked = True
+        if self._is_parting:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._unfinished = 0
@@ -84,6 +98,17 @@ class BoundedHttp(HttpToolsProtocol):
             self.cycle.response_complete
         ):  # and not one of several, of which the last is still to come
             self._close_in(LINGER_SECONDS if self.cycle.more_body else HEAD_SECONDS)
+
+    def shutdown(self) -> None:
+        """Let the answer to the latest request, or to one more, be the last."""
+        self._is_parting = True
+        if self._is_answering:
+            self.cycle.keep_alive = False
+
+    def close_if_idle(self) -> None:
+        """Close now unless something was asked."""
+        if not self._is_answering:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """What cannot be read ends the connection, but not the answers to what was read before it."""
@@ -116,8 +141,31 @@ class BoundedHttp(HttpToolsProtocol):
         return self._is_asked and not self.cycle.response_complete
 
     def _close_in(self, seconds: float) -> None:
-        self._stop_timer()
-        self._timer = self.loop.call_later(seconds, self.transport.close)
+        """Close the connection then, unless this is called again, or called off, before."""
+        self._due = monotonic() + seconds
+        if self._timer is not None and self._timer_at > self._due:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._look_in(seconds)
+
+    def _look_in(self, seconds: float) -> None:
+        self._timer_at = monotonic() + seconds
+        self._timer = self.loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """A connection has one timer, as renewing it with every request costs more than looking now and then."""
+        self._timer = None
+        if self._due is None:
+            return
+        left = self._due - monotonic()
+        if left > _CLOCK_TICK:
+            self._look_in(left)
+        else:
+            self.transport.close()
+
+    def _call_off(self) -> None:
+        self._due = None
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -7,9 +7,12 @@ for: ``mark`` is the last event at that moment, which an older backup or a new d
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +69,32 @@ class CheckpointFile:
     def __init__(self, database: Path, loaded: Path) -> None:
         name = hashlib.sha256(str(loaded.resolve()).encode()).hexdigest()[:16]
         self._path = database.with_name(f"{database.name}.load-{name}.json")
+        self._lock = database.with_name(f".{database.name}.loading-{name}")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other process from loading the same file into the same database.
+
+        Raises ``ConfigurationError`` when one does already: both would write this checkpoint.
+        """
+        try:
+            self._lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{self._lock.parent} cannot be written ({error.strerror}); name a file in a "
+                "writable folder in MPI_SQLITE_PATH"
+            ) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+            self._lock.unlink(missing_ok=True)
+        except BlockingIOError:
+            raise ConfigurationError(
+                "this file is being loaded by another `mpi load`; wait until that has ended"
+            ) from None
+        finally:
+            os.close(lock)
 
     def read(self) -> Checkpoint | None:
         """The last state written; None without one, or when it cannot be used."""

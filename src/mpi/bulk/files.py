@@ -12,13 +12,26 @@ from typing import TextIO
 from mpi.errors import ConfigurationError
 
 
+def check_replaceable(path: Path) -> None:
+    """Raise ``ConfigurationError`` if ``path`` is a folder or a device: a file would take the device's place."""
+    if path.exists() and not path.is_file():
+        raise ConfigurationError(
+            "the file cannot be written: its name is that of a folder or a device"
+        )
+
+
 @contextmanager
 def private_file(path: Path) -> Iterator[TextIO]:
     """A text file that takes its place at ``path`` (mode 0600) when the block ends without error.
 
     Raises:
-        ConfigurationError: the folder cannot be made or written to.
+        ConfigurationError: the folder cannot be made or written to, or ``path`` is a folder or a device.
     """
+    if path.exists() and not path.is_file():
+        # A device would be replaced by a file that everybody takes for the device.
+        raise ConfigurationError(
+            "the file cannot be written: its name is that of a folder or a device"
+        )
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

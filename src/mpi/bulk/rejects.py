@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from mpi.bulk.files import check_replaceable
 from mpi.errors import ConfigurationError
 
 
@@ -47,6 +48,7 @@ class RejectFile:
         return True
 
     def _opened(self, flags: int) -> BinaryIO:
+        check_replaceable(self.path)
         try:
             self._draft.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self._draft, os.O_WRONLY | flags, 0o600)

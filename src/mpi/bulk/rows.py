@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,22 +93,33 @@ class _Lines(Generic[AnyStr]):
         self._readline: Callable[[int], AnyStr] = readline
         self._ends: tuple[AnyStr, ...] = ends
         self._left = MAX_ROW
+        self._row: list[AnyStr] = []
+        self._again: deque[AnyStr] = deque()
         self.number = 0
 
     def begin_row(self) -> None:
         """What is read from now on belongs to another row."""
         self._left = MAX_ROW
+        self._row.clear()
+
+    def keep_first_only(self) -> None:
+        """The row ended with its first line after all: the lines after it are read anew, each for itself."""
+        rest = self._row[1:]
+        self._again.extendleft(reversed(rest))
+        self.number -= len(rest)
+        del self._row[1:]
 
     def __iter__(self) -> _Lines[AnyStr]:
         return self
 
     def __next__(self) -> AnyStr:
-        line = self._readline(self._left + 1)
+        line = self._again.popleft() if self._again else self._readline(self._left + 1)
         if not line:
             raise StopIteration
         self.number += 1
         self._left -= len(line)
         if self._left >= 0:
+            self._row.append(line)
             return line
         while line and line[-1:] not in self._ends:
             line = self._readline(MAX_ROW)
@@ -143,26 +155,52 @@ def _csv(file: io.BufferedReader[io.RawIOBase], rename: Rename) -> Iterator[Row]
     # Bytes that are no UTF-8 survive as surrogates, so that their row alone is read as Windows-1252.
     with io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text:
         lines = _Lines(text.readline, ("\n", "\r"))
-        table = csv.reader(lines)
-        try:
-            names = [_repaired(name).strip() for name in next(table, [])]
-        except (csv.Error, MalformedBody):
-            raise ConfigurationError("the file does not begin with names of columns") from None
-        columns = [rename.get(name, name.lower()) for name in names]
+        # Strict, or a quote that is never closed swallows every registration after it without a word.
+        table = csv.reader(lines, strict=True)
+        if not (columns := _columns(table, rename)):
+            return
         while True:
             lines.begin_row()
             try:
-                cells = next(table)
+                content = _next_row(table, columns)
             except StopIteration:
                 return
-            except MalformedBody as error:
-                yield Row(lines.number, error)
-                continue
-            except csv.Error:
-                yield Row(lines.number, MalformedBody("the line is not valid CSV"))
-                continue
-            if cells:
-                yield Row(lines.number, _mapping(columns, cells))
+            if isinstance(content, MalformedBody):
+                lines.keep_first_only()
+            if content is not None:
+                yield Row(lines.number, content)
+
+
+def _columns(table: Iterator[list[str]], rename: Rename) -> list[str]:
+    """The names of the columns, as ours; none if the file is empty."""
+    try:
+        names = [_repaired(name).strip() for name in next(table, [])]
+    except (csv.Error, MalformedBody):
+        raise ConfigurationError("the file does not begin with names of columns") from None
+    columns = [rename.get(name, name.lower()) for name in names]
+    if columns and "source_id" not in columns:
+        raise ConfigurationError(
+            "the file has no column source_id: it must be CSV in UTF-8, with commas, and begin with the names "
+            "of its columns (`--rename` gives them ours), or NDJSON"
+        )
+    if len(named := [column for column in columns if column]) > len(set(named)):
+        raise ConfigurationError(
+            "two columns of the file have the same name; remove one, or give it another name"
+        )
+    return columns
+
+
+def _next_row(
+    table: Iterator[list[str]], columns: list[str]
+) -> dict[str, Any] | MalformedBody | None:
+    """The content of the next row; None for an empty line. Raises ``StopIteration`` at the end."""
+    try:
+        cells = next(table)
+    except MalformedBody as error:
+        return error
+    except csv.Error:
+        return MalformedBody("the line is not valid CSV")
+    return _mapping(columns, cells) if cells else None
 
 
 def _mapping(columns: list[str], cells: list[str]) -> dict[str, Any] | MalformedBody:

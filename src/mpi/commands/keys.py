@@ -21,17 +21,26 @@ def add(
         list[str], typer.Option(help=f"One of {', '.join(SCOPES)}; repeat for several.")
     ],
     *,
+    first: Annotated[
+        bool, typer.Option("--first", help="Only while no key is in force; else do nothing.")
+    ] = False,
     embedded: Embedded = False,
     demo: Demo = False,
     as_json: AsJson = False,
 ) -> None:
     """Issue a key. Its secret is printed once and cannot be shown again."""
 
-    async def work() -> tuple[str, str]:
+    async def work() -> tuple[str, str] | None:
         async with opened(settings(embedded=embedded, demo=demo), create=True) as index:
+            if first and not await index.access.is_keyless():
+                return None
             return await index.access.issue(name, scope)
 
-    key_id, secret = run(work())
+    issued = run(work())
+    if issued is None:
+        show_json({"key_id": None}) if as_json else note("There is a key already; none is issued.")
+        return
+    key_id, secret = issued
     if as_json:
         show_json({"key_id": key_id, "secret": secret})
         return

@@ -56,17 +56,18 @@ def load_file(
     if "batch_size" not in chosen.model_fields_set:
         chosen = chosen.model_copy(update={"batch_size": _GROUP})
     path = path.absolute()
-    renames = _renames(rename)
+    renames = renames_of(rename)
     origin = origin_of(path, source, renames, rejects)
 
     async def work() -> ResumableLoad:
-        async with opened(chosen, create=True) as index:
-            checkpoints = CheckpointFile(chosen.beside_index, path)
-            state = await ResumableLoad.begin(
-                index.store, checkpoints, origin, rejects or _default_rejects(path), note
-            )
-            await _load(index, path, state)
-            return state
+        checkpoints = CheckpointFile(chosen.beside_index, path)
+        with checkpoints.held():
+            async with opened(chosen, create=True) as index:
+                state = await ResumableLoad.begin(
+                    index.store, checkpoints, origin, rejects or _default_rejects(path), note
+                )
+                await _load(index, path, state)
+                return state
 
     started = perf_counter()
     with _rare_collections():
@@ -117,7 +118,8 @@ def _default_rejects(path: Path) -> Path:
     return data_directory() / "rejects" / f"{path.name}.{moment}.rejects.ndjson"
 
 
-def _renames(text: str) -> dict[str, str]:
+def renames_of(text: str) -> dict[str, str]:
+    """``theirs=ours`` pairs as typed. Raises ``InvalidInput``."""
     renames = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         theirs, sign, ours = part.partition("=")

@@ -4,35 +4,36 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
+import signal
 import socket
-import tempfile
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated
 
 import typer
-import uvicorn
-from uvicorn.supervisors import Multiprocess
 
+from mpi import shared_metrics
+from mpi.api.server import Server
 from mpi.bootstrap import Container
+from mpi.commands import limits
 from mpi.commands.demo import fill_demo
 from mpi.commands.session import Demo, Embedded, opened, overrides, run
 from mpi.commands.terminal import note
+from mpi.commands.workers import Workers
 from mpi.errors import ConfigurationError
 from mpi.settings import Settings, check_released, read_settings
-from mpi.telemetry import MULTIPROCESS, configure_logging
+from mpi.telemetry import configure_logging
 
-_PROTOCOL = "mpi.api.transport:Protocol"
-APPLICATION = "mpi.api.app:from_environment"
-_BACKLOG = 2048
+_WORKERS = "Processes (MPI_WORKERS); by default one per core, and one on a SQLite file."
 
 
 def serve(
     *,
     embedded: Embedded = False,
     demo: Demo = False,
-    workers: Annotated[int | None, typer.Option(help="Processes (MPI_WORKERS).")] = None,
+    workers: Annotated[int | None, typer.Option(help=_WORKERS)] = None,
     host: Annotated[str | None, typer.Option(help="Address (MPI_HOST).")] = None,
     port: Annotated[int | None, typer.Option(help="Port (MPI_PORT).")] = None,
 ) -> None:
@@ -47,11 +48,23 @@ def serve(
     check_released(settings)
     # Workers read the same environment, so they come to the same settings.
     os.environ.update(chosen)
-    with _bound(settings) as listener, _shared_metrics(settings):
+    for sentence in limits.raised():
+        note(sentence)
+    with _heeding_sigterm(), _bound(settings) as listener:
         run(_prepare(settings))
         where = f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
         note(f"Serving on {where} – documentation at {where}/docs, stop with Ctrl-C")
         _run(settings, listener)
+
+
+@contextmanager
+def _heeding_sigterm() -> Iterator[None]:
+    """Stop on SIGTERM also while starting: for process 1 of a container it counts only when it is handled."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _prepare(settings: Settings) -> None:
@@ -99,41 +112,13 @@ def _bind_problem(error: OSError) -> str:
     return "MPI_HOST is no address of this machine; correct it, or unset it to use 127.0.0.1"
 
 
-@contextmanager
-def _shared_metrics(settings: Settings) -> Iterator[None]:
-    """A folder in which several workers add up their metrics; a single one needs none."""
-    if settings.workers == 1:
-        yield
-        return
-    folder = tempfile.mkdtemp(prefix="mpi-metrics-")
-    os.environ[MULTIPROCESS] = folder
-    try:
-        yield
-    finally:
-        del os.environ[MULTIPROCESS]
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _run(settings: Settings, listener: socket.socket) -> None:
     configure_logging(settings.log_level)
-    config = uvicorn.Config(
-        APPLICATION,
-        factory=True,
-        workers=settings.workers,
-        loop="uvloop",
-        http=_PROTOCOL,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        backlog=_BACKLOG,
-        timeout_graceful_shutdown=settings.shutdown_timeout,
-    )
-    if settings.workers == 1:
-        uvicorn.Server(config).run(sockets=[listener])
-    else:
-        Multiprocess(config, sockets=[listener]).run()
+    if settings.worker_count == 1:
+        Server(settings).run([listener])
+        return
+    with shared_metrics.shared() as folder:
+        Workers(settings, listener, partial(shared_metrics.fold, folder)).run()
 
 
 def _in_url(host: str) -> str:

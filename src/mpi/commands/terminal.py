@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -81,7 +82,7 @@ def progress_bar(title: str, *, counts_rows: bool) -> Iterator[Progress]:
     amount = MofNCompleteColumn() if counts_rows else TaskProgressColumn()
     terminal = console(error=True)
     bar = Progress(
-        TextColumn(title),
+        TextColumn(title + " {task.description}"),
         BarColumn(),
         amount,
         _Rate(),
@@ -94,3 +95,19 @@ def progress_bar(title: str, *, counts_rows: bool) -> Iterator[Progress]:
     )
     with bar:
         yield bar
+
+
+@contextmanager
+def steps(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each step of a long work: tell the step, how much of it is done, and how much it is."""
+    with progress_bar(title, counts_rows=False) as bar:
+        known: dict[str, TaskID] = {}
+
+        def step(name: str, done: int, total: int) -> None:
+            if name not in known:
+                for earlier in known.values():
+                    bar.update(earlier, completed=bar.tasks[earlier].total)
+                known[name] = bar.add_task(name, total=total)
+            bar.update(known[name], completed=done, total=total)
+
+        yield step

@@ -31,6 +31,9 @@ ALIASES: Mapping[str, str] = {
 }
 """Second spellings of flat columns, as FHIR and common exports name them. The column itself wins."""
 
+_FLAG = "multiple_birth"
+"""The one flat column that JSON has a word of its own for."""
+
 FLAT_FIELDS = (
     "ssn first_name middle_name last_name suffix maiden_name mothers_maiden_name dob sex address address2 "
     "city state zip country phone phone2 email mrn birth_order multiple_birth deceased_date"
@@ -150,7 +153,10 @@ def _flat_texts(fields: Mapping[str, object], reader: _Reader) -> dict[str, str]
     texts = {}
     for name in FLAT_FIELDS:
         if name in fields:
-            text = reader.text(fields[name], name)
+            value = fields[name]
+            if name == _FLAG and isinstance(value, bool):
+                value = str(value)
+            text = reader.text(value, name)
             if text is not None:
                 texts[name] = text
     for alias, name in ALIASES.items():

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from mpi.matching.folding import fold, words
+from mpi.matching.remembering import remembered
 from mpi.matching.tables import read_rows, read_words
 
 _WORDS = read_words("address_words")
@@ -71,7 +71,7 @@ class Street:
 NO_STREET = Street()
 
 
-@lru_cache(maxsize=32_768)
+@remembered(32_768)
 def read_street(line1: str, line2: str) -> Street:
     """Both address lines together; the unit may stand in either, and the lines may be swapped."""
     first, second = _plain(line1), _plain(line2)
@@ -233,7 +233,7 @@ def _ordinal(digits: str) -> str:
     return f"{number}{_ENDINGS.get(number % 10, 'TH')}"
 
 
-@lru_cache(maxsize=16_384)
+@remembered(16_384)
 def read_city(text: str) -> str:
     """The city's words; ``ST LOUIS`` and ``SAINT LOUIS`` agree."""
     tokens = words(text.replace("-", " "))
@@ -242,21 +242,21 @@ def read_city(text: str) -> str:
     return " ".join(tokens)
 
 
-@lru_cache(maxsize=4_096)
+@remembered(4_096)
 def read_state(text: str) -> str:
     """The two-letter code of a US state; any other region as written."""
     phrase = " ".join(words(text))
     return _STATES.get(phrase, phrase)
 
 
-@lru_cache(maxsize=65_536)
+@remembered(65_536)
 def read_zip(text: str) -> str:
     """Five digits of a US ZIP or ZIP+4; any other postal code without spaces."""
     code = "".join(words(text))
     return code[:5] if len(code) == _ZIP_PLUS_4 and code.isdigit() else code
 
 
-@lru_cache(maxsize=1_024)
+@remembered(1_024)
 def read_region(country: str) -> str:
     """The ISO 3166 code whose dialling rules apply to this address; US when the country is unknown."""
     phrase = " ".join(words(country))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 
 from mpi.matching.folding import fold
+from mpi.matching.remembering import remembered
 
 FIRST_YEAR, LAST_YEAR = 1850, 2100
 """No patient in care was born before; the clock is not asked, so the far end is generous."""
@@ -46,7 +46,7 @@ class ReadDate:
     warning: str = ""
 
 
-@lru_cache(maxsize=65_536)
+@remembered(65_536)
 def read_date(text: str) -> ReadDate:
     """Read one date. ``13/45/2020`` has no reading; ``25/12/1980`` has one; ``03/04/1980`` is US: 4 March."""
     folded = fold(text.strip())

@@ -144,3 +144,8 @@ def _level(trait: str, level: str, content: Mapping[str, float]) -> tuple[float,
 def load_default_model() -> Model:
     """The model shipped with the package."""
     return load_model(resources.files("mpi.matching").joinpath("data/model.json").read_bytes())
+
+
+def load_anchors() -> Model:
+    """Where training starts: weights as they were counted. Not meant for serving."""
+    return load_model(resources.files("mpi.matching").joinpath("data/anchors.json").read_bytes())

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from mpi.matching.folding import words
+from mpi.matching.remembering import remembered
 from mpi.matching.tables import read_rows, read_words
 
 _WORDS = read_words("name_words")
@@ -50,7 +50,7 @@ NO_GIVEN = GivenName()
 NO_FAMILY = FamilyName()
 
 
-@lru_cache(maxsize=65_536)
+@remembered(65_536)
 def read_given(text: str) -> GivenName:
     """``Dr. John Q. Jr`` is given JOHN, middle Q, suffix JR; ``Mary Ann`` are two given tokens."""
     written = tuple(words(text)[:MAX_TOKENS])
@@ -61,7 +61,7 @@ def read_given(text: str) -> GivenName:
     return GivenName(written, joined, (), suffix)
 
 
-@lru_cache(maxsize=65_536)
+@remembered(65_536)
 def read_family(text: str) -> FamilyName:
     """``De La Cruz-O'Brien III`` is DELACRUZ and OBRIEN, suffix III."""
     written = tuple(words(text)[:MAX_TOKENS])
@@ -73,7 +73,7 @@ def read_family(text: str) -> FamilyName:
     )
 
 
-@lru_cache(maxsize=16_384)
+@remembered(16_384)
 def read_middle(text: str) -> GivenName:
     """As a given name, but a lone suffix is one: a middle name ``III`` is a shifted column."""
     written = tuple(words(text)[:MAX_TOKENS])
@@ -83,7 +83,7 @@ def read_middle(text: str) -> GivenName:
     return GivenName(written, middle=_join_particles(tokens, _GIVEN_PARTICLES), suffix=suffix)
 
 
-@lru_cache(maxsize=1_024)
+@remembered(1_024)
 def read_suffix(text: str) -> str | None:
     """The generational suffix; empty for credentials (``MD``), None when it is neither."""
     tokens = [token for token in words(text) if token not in _CREDENTIALS]

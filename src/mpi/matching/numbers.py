@@ -114,6 +114,13 @@ def read_email(text: str, placeholders: Placeholders) -> tuple[str, str]:
     return email.lower(), ""
 
 
+# A family has one insurance, guarantor and account, and at times twins. HL7 table 0203, and plain speech.
+_SHARED_KINDS = frozenset(
+    "MB SN GI GN AN BA MEMBER MEMBERID MEMBERNUMBER SUBSCRIBER SUBSCRIBERID SUBSCRIBERNUMBER INSURANCE INSURANCEID "
+    "INSURANCENUMBER POLICY POLICYNUMBER GROUP GROUPNUMBER GUARANTOR ACCOUNT ACCOUNTNUMBER".split()
+)
+
+
 def read_identifier(
     kind: str, system: str | None, value: str, placeholders: Placeholders
 ) -> tuple[str, str]:
@@ -123,6 +130,8 @@ def read_identifier(
         return "", "unreadable"
     if not number.strip("0") or placeholders.has("number", number):
         return "", "placeholder"
+    if squeeze(kind) in _SHARED_KINDS:
+        return "", "shared"
     return f"{squeeze(kind)}|{squeeze(system) if system else ''}|{number}", ""
 
 

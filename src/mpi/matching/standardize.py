@@ -2,7 +2,8 @@
 
 One pass, pure. Whatever cannot be used is named in a warning (field and code, never the value) and left out;
 the raw registration keeps it. Codes: ``placeholder`` stands for "not known", ``unreadable`` has no reading,
-``impossible`` is a date or number that cannot exist, ``partial`` a date without its day, ``too_long``.
+``impossible`` is a date or number that cannot exist, ``partial`` a date without its day, ``shared`` a number that a
+whole family has, ``too_long``.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from mpi.matching.names import (
     read_suffix,
     split_whole_name,
 )
+from mpi.matching.newborns import NOT_A_NEWBORN, Newborn, read_newborn
 from mpi.matching.numbers import (
     ReadNumber,
     read_birth_order,
@@ -45,6 +47,7 @@ from mpi.matching.numbers import (
 )
 from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.matching.record import StandardAddress, StandardRecord
+from mpi.matching.remembering import remembered
 
 MAX_TEXT = 1_000
 """Longer text is no trait of a person; it is kept raw and not read."""
@@ -62,6 +65,7 @@ def standardize(
     given, middle, family, suffix = reader.names(demographics.names)
     born = reader.date(demographics.dob, "dob")
     number = reader.ssn(demographics)
+    child = NOT_A_NEWBORN if given else reader.newborn(demographics.names)
     record = StandardRecord(
         given=given,
         middle=middle,
@@ -69,7 +73,7 @@ def standardize(
         suffix=suffix,
         dob=born.iso,
         dob_damaged=born.damaged,
-        sex=reader.code(demographics.sex, "sex", read_sex),
+        sex=reader.code(demographics.sex, "sex", read_sex) or child.sex,
         ssn=number.ssn,
         ssn_last4=number.last4,
         national_id=number.national_id,
@@ -78,7 +82,8 @@ def standardize(
         emails=reader.emails(demographics.emails),
         identifiers=reader.identifiers(demographics.identifiers),
         mothers_maiden=reader.mothers_maiden(demographics.mothers_maiden_name),
-        birth_order=reader.code(demographics.birth_order, "birth_order", read_birth_order),
+        birth_order=reader.code(demographics.birth_order, "birth_order", read_birth_order)
+        or child.birth_order,
         multiple_birth=reader.code(
             demographics.multiple_birth, "multiple_birth", read_multiple_birth
         ),
@@ -281,6 +286,12 @@ class _Reader:
             return _WholeName((), middle.middle, (), suffix)
         return _WholeName(given.given, (*middle.middle, *given.middle), family.family, suffix)
 
+    def newborn(self, names: tuple[Name, ...]) -> Newborn:
+        """What a name that stands for a newborn tells; nothing else tells BABY BOY A from BABY BOY B."""
+        texts = (name.given for name in names if name.given and len(name.given) <= MAX_TEXT)
+        found = (read_newborn(read_given(text).written, self._placeholders) for text in texts)
+        return next((newborn for newborn in found if newborn != NOT_A_NEWBORN), NOT_A_NEWBORN)
+
     def _given(self, text: str, field: str) -> GivenName:
         read = read_given(text) if text else NO_GIVEN
         return NO_GIVEN if self._is_nothing(text, read.written, field, "given") else read
@@ -344,7 +355,7 @@ def _plural_columns(plural: str, index: int) -> Mapping[str, str]:
 
 
 # Cities and states come again with every patient, and with other records of one patient the street too.
-@lru_cache(maxsize=32_768)
+@remembered(32_768)
 def _phrase(text: str) -> str:
     return " ".join(words(text))
 

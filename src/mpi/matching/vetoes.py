@@ -8,7 +8,7 @@ from mpi.matching.comparison import TRAIT_INDEX, level_number
 from mpi.matching.model import Matrix
 
 UNPROVEN = "nothing_personal_agrees"
-"""The one veto that is no contradiction: what agrees may be a family's."""
+"""The one veto that is no contradiction: what agrees may be a family's, or a birthday in one town."""
 
 _GIVEN_APART = [level_number("given", level) for level in ("different", "loose", "alike")]
 _OTHER_GIVEN = [level_number("given", level) for level in ("different", "loose")]
@@ -21,6 +21,14 @@ _OF_ONE_PERSON = [
     ("national_id", "one_edit"),
     ("identifier", "exact"),
 ]
+_RARER_THAN_A_TOWN = [
+    *_OF_ONE_PERSON,
+    ("ssn", "last_four"),
+    ("address", "exact"),
+    ("phone", "exact"),
+    ("email", "exact"),
+]
+_OTHER_FAMILY = [level_number("family", level) for level in ("different", "loose")]
 _DOB_SAME = [level_number("dob", level) for level in ("exact", "january_first")]
 
 
@@ -39,7 +47,7 @@ def vetoes_between(levels: Matrix) -> tuple[str, ...]:
         found.append("twin_pattern")
     if _another_sex_and_name(levels):
         found.append("sex_and_given_differ")
-    if _nothing_personal_agrees(levels):
+    if _nothing_personal_agrees(levels) or _nameless(levels):
         found.append(UNPROVEN)
     return tuple(found)
 
@@ -86,3 +94,12 @@ def _nothing_personal_agrees(levels: Matrix) -> bool:
     if _any(levels, "identifier", "exact") or _any(levels, "national_id", "exact"):
         return False
     return bool(given or born) or not _any(levels, "ssn", "exact")
+
+
+def _nameless(levels: Matrix) -> bool:
+    """No name agrees and nothing that few share: strangers of one town have birth date, sex and postcode in common."""
+    given = set(levels[:, TRAIT_INDEX["given"]].tolist()) - {0}
+    family = set(levels[:, TRAIT_INDEX["family"]].tolist()) - {0}
+    if not given <= set(_OTHER_GIVEN) or not family <= set(_OTHER_FAMILY):
+        return False
+    return not any(_any(levels, trait, level) for trait, level in _RARER_THAN_A_TOWN)

@@ -1,6 +1,7 @@
 """Who may do what: API keys, of which only keyed digests are stored.
 
-Without any key the service answers this machine only; the first key ends that for everybody.
+Without any key the service answers this machine only; the first key ends that for everybody and for good: that the last
+one is revoked must not open what it kept closed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hmac
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from mpi.errors import Forbidden, InvalidInput, NotFound, Unauthorized
 from mpi.ports import ApiKey, KeyStore
@@ -20,6 +22,7 @@ SCOPES = ("read", "submit", "steward", "admin")
 _REMEMBER_SECONDS = 1.0
 _REMEMBER_KEYS = 1024
 _PREFIX = "mpi_"
+_MARK_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Principal:
 
 
 LOCAL = Principal("local", frozenset(SCOPES))
-"""Whoever works on this machine while no key exists."""
+"""Whoever works on this machine before the first key is issued."""
 
 
 class Access:
@@ -50,32 +53,36 @@ class Access:
         self._keys = keys
         self._hmac_key = hmac_key
         self._ticks = ticks
+        self._marking = secrets.token_bytes(_MARK_BYTES)
         self._known: dict[bytes, tuple[float, Principal | None]] = {}
-        self._keyless: tuple[float, bool] = (0.0, False)
+        self._unclaimed: tuple[float, bool] = (0.0, False)
 
     async def authenticate(self, secret: str | None, *, local: bool) -> Principal:
-        """The principal behind a presented key; :data:`LOCAL` for this machine while no key exists.
+        """The principal behind a presented key; :data:`LOCAL` for this machine before the first key is issued.
 
         Raises:
             Unauthorized: no key was given where one is needed, or it is unknown or revoked.
         """
         if secret is not None:
-            principal = await self._holder(self._digest(secret))
+            principal = await self._holder(secret)
             if principal is None:
                 raise Unauthorized("the API key is unknown or revoked")
             return principal
-        if local and await self.is_keyless():
+        if local and await self._is_unclaimed():
             return LOCAL
         raise Unauthorized("send an API key as 'Authorization: Bearer …' or 'X-API-Key: …'")
 
     async def is_keyless(self) -> bool:
         """Whether no key is in force."""
-        until, keyless = self._keyless
+        return not any(key.revoked_at is None for key in await self._keys.list_keys())
+
+    async def _is_unclaimed(self) -> bool:
+        until, unclaimed = self._unclaimed
         now = self._ticks()
         if now >= until:
-            keyless = not any(key.revoked_at is None for key in await self._keys.list_keys())
-            self._keyless = (now + _REMEMBER_SECONDS, keyless)
-        return keyless
+            unclaimed = not await self._keys.list_keys()
+            self._unclaimed = (now + _REMEMBER_SECONDS, unclaimed)
+        return unclaimed
 
     async def issue(self, name: str, scopes: Iterable[str]) -> tuple[str, str]:
         """A new key: its public id and the secret, which is shown once and never stored."""
@@ -97,17 +104,19 @@ class Access:
         if not await self._keys.revoke_key(key_id):
             raise NotFound("no key of this id is in force")
 
-    async def _holder(self, digest: bytes) -> Principal | None:
+    async def _holder(self, secret: str) -> Principal | None:
         now = self._ticks()
-        until, principal = self._known.get(digest, (0.0, None))
+        # Remembered by a quicker digest than the stored one, under a key that nobody outside this process has.
+        mark = blake2b(secret.encode(), key=self._marking, digest_size=_MARK_BYTES).digest()
+        until, principal = self._known.get(mark, (0.0, None))
         if now < until:
             return principal
-        key = await self._keys.find_key(digest)
+        key = await self._keys.find_key(self._digest(secret))
         valid = key is not None and key.revoked_at is None
         principal = Principal(key.name, key.scopes) if key is not None and valid else None
         if len(self._known) >= _REMEMBER_KEYS:
             self._known.clear()
-        self._known[digest] = (now + _REMEMBER_SECONDS, principal)
+        self._known[mark] = (now + _REMEMBER_SECONDS, principal)
         return principal
 
     def _digest(self, secret: str) -> bytes:

@@ -161,11 +161,15 @@ class Enrollment:
         return Enrolled(current.mpi_id, status, None, None, task, provisional=pending)
 
     async def _open_task(self, record: StoredRecord) -> str | None:
-        tasks = await self.history.tasks(None, mpi_id=record.mpi_id)
-        waiting = [
-            t for t in tasks if t.record == record.key and t.status is not TaskStatus.DECIDED
-        ]
-        return waiting[-1].task_id if waiting else None
+        """The latest task about the record that waits for a decision."""
+        found: str | None = None
+        after: str | None = None
+        while page := await self.history.tasks(None, after, mpi_id=record.mpi_id):
+            after = page[-1].task_id
+            for task in page:
+                if task.record == record.key and task.status is not TaskStatus.DECIDED:
+                    found = task.task_id
+        return found
 
     async def _keep(
         self,

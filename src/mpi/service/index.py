@@ -40,6 +40,7 @@ from mpi.service.enrollment import Enrolled, Enrollment
 from mpi.service.past import history_of, person_at
 from mpi.service.preparation import Preparation, Prepared
 from mpi.service.recall import Recall
+from mpi.service.settlements import withdrawn
 
 INSUFFICIENT = "insufficient_demographics"
 
@@ -306,15 +307,14 @@ class MasterPatientIndex:
     async def delete_record(
         self, key: RecordKey, *, actor: str, reason: str | None = None, if_match: int | None = None
     ) -> ChangeAnswer:
-        """Retire a registration; with its last record the person retires, without an alias."""
+        """Retire a registration and what was asked about it; with its last record the person retires, without alias."""
         async with self._enrolling:
             record = await self._current(key)
             person = await self._store.person(record.mpi_id or "")
             seen = (None, ANY_VERSION, person.version if person else None)
             if if_match not in seen:
                 raise PreconditionFailed("the person has another version than If-Match names")
-            last = person is not None and len(person.records) == 1
-            gone = ((person.mpi_id, None),) if person is not None and last else ()
+            gone = ((person.mpi_id, None),) if person and len(person.records) == 1 else ()
             change = IdentityChange(
                 kind=EventKind.DELETED,
                 at=self._clock(),
@@ -323,6 +323,7 @@ class MasterPatientIndex:
                 record=replace(record, status=RecordStatus.DELETED, received_at=self._clock()),
                 moves=(RecordMove(key, record.mpi_id, None),),
                 retire=gone,
+                task_updates=await withdrawn(self._store, record),
                 expected_versions=_expected(person, if_match),
             )
             committed = await self._store.commit(change)

@@ -22,6 +22,11 @@ from mpi.matching.blocking import stored_keys
 from mpi.ports import IndexStore
 from mpi.service.past import current_version
 
+DELETED = "deleted"
+"""The outcome of a task whose record its source has deleted."""
+
+_ALL = 1_000_000
+
 _UNSETTLED = {
     RecordStatus.HISTORY: RecordStatus.PENDING,
     RecordStatus.PENDING: RecordStatus.HISTORY,
@@ -80,6 +85,16 @@ async def task_before(
         return (), details
     status = TaskStatus.OPEN if outcome is None else TaskStatus.DECIDED
     return (TaskUpdate(task.task_id, status, outcome=outcome),), details
+
+
+async def withdrawn(store: IndexStore, record: StoredRecord) -> tuple[TaskUpdate, ...]:
+    """The undecided tasks of a record that is deleted end with it: nobody could decide them any more."""
+    tasks = await store.tasks(None, mpi_id=record.mpi_id, limit=_ALL)
+    return tuple(
+        TaskUpdate(task.task_id, TaskStatus.DECIDED, outcome=DELETED)
+        for task in tasks
+        if task.record == record.key and task.status is not TaskStatus.DECIDED
+    )
 
 
 async def _asked_again(store: IndexStore, task: Task) -> bool:

@@ -1,7 +1,7 @@
 """The index in MongoDB: a replica set, shared by any number of processes.
 
-Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory` and
-:class:`~mpi.ports.KeyStore`. One instance belongs to one event loop.
+Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`,
+:class:`~mpi.ports.KeyStore` and :class:`~mpi.ports.Monitored`. One instance belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from mpi.domain.identity import (
 )
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey
-from mpi.errors import Conflict
+from mpi.errors import Conflict, KeyMismatch, SchemaMismatch
 from mpi.ports import ApiKey
 from mpi.stores import mongo_history, mongo_reads
 from mpi.stores.codec import decode_time, encode_time
 from mpi.stores.mongo_candidates import candidates, candidates_inside
 from mpi.stores.mongo_errors import unavailable
 from mpi.stores.mongo_opening import Address, client_for, database_of, prepare_database
-from mpi.stores.mongo_schema import API_KEY, HEAD, META, RECORD, Document
+from mpi.stores.mongo_schema import API_KEY, HEAD, META, RECORD, SCHEMA_VERSION, Document
 from mpi.stores.mongo_transactions import Transactions, View
 from mpi.stores.mongo_verify import verify
 from mpi.stores.rows import BLOCK_LIMIT
@@ -214,6 +214,21 @@ class MongoStore:
     ) -> list[Violation]:
         """Check every invariant of the index; at most ``most`` findings of each collection."""
         return await self._transactions.read(lambda view: verify(view, progress, most))
+
+    async def check_reachable(self) -> None:
+        """See :class:`mpi.ports.Monitored`."""
+        await self._transactions.head()
+
+    async def check_schema(self) -> None:
+        """See :class:`mpi.ports.Monitored`."""
+        schema = (await self._transactions.head())["schema"]
+        if schema != SCHEMA_VERSION:
+            raise SchemaMismatch(f"the database has schema {schema}, not {SCHEMA_VERSION}")
+
+    async def check_key(self, fingerprint: bytes) -> None:
+        """See :class:`mpi.ports.Monitored`."""
+        if (await self._transactions.head())["fingerprint"] != fingerprint:
+            raise KeyMismatch("the database was made with another HMAC key")
 
     async def is_demo(self) -> bool:
         """Whether the database holds made-up patients."""

@@ -1,7 +1,7 @@
 """The index in one SQLite file: needs no server, safe with several processes.
 
-Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory` and
-:class:`~mpi.ports.KeyStore`. One instance belongs to one event loop.
+Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`,
+:class:`~mpi.ports.KeyStore` and :class:`~mpi.ports.Monitored`. One instance belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from mpi.domain.identity import (
     TaskStatus,
 )
 from mpi.domain.record import RecordKey
-from mpi.errors import Conflict
+from mpi.errors import Conflict, KeyMismatch, SchemaMismatch
 from mpi.ports import ApiKey
 from mpi.stores import sqlite_commit, sqlite_history, sqlite_reads
 from mpi.stores.codec import decode_time, encode_time
 from mpi.stores.rows import BLOCK_LIMIT
-from mpi.stores.sqlite_schema import prepare, set_meta
+from mpi.stores.sqlite_schema import SCHEMA_VERSION, get_meta, prepare, set_meta
 from mpi.stores.sqlite_transactions import Transactions
 
 _CROSSWALK_ROWS = 1_000
@@ -146,7 +146,7 @@ class SqliteStore:
 
     async def position(self) -> int:
         """See :class:`mpi.ports.IdentityHistory`."""
-        row = await self._transactions.look(sqlite_history.POSITION)
+        row = await self._transactions.glance(sqlite_history.POSITION)
         return int(row[0])
 
     async def statistics(self) -> dict[str, int]:
@@ -189,6 +189,23 @@ class SqliteStore:
         values = (encode_time(self._clock()), key_id)
         changed = await self._transactions.write(lambda c: c.execute(statement, values).rowcount)
         return changed == 1
+
+    async def check_reachable(self) -> None:
+        """See :class:`mpi.ports.Monitored`."""
+        self._transactions.check_file()
+        await self.position()
+
+    async def check_schema(self) -> None:
+        """See :class:`mpi.ports.Monitored`."""
+        (version,) = await self._transactions.look("PRAGMA user_version")
+        if version != SCHEMA_VERSION:
+            raise SchemaMismatch(f"the database has schema {version}, not {SCHEMA_VERSION}")
+
+    async def check_key(self, fingerprint: bytes) -> None:
+        """See :class:`mpi.ports.Monitored`."""
+        known = await self._transactions.read(lambda c: get_meta(c, "hmac_fingerprint"))
+        if known != fingerprint:
+            raise KeyMismatch("the database was made with another HMAC key")
 
     async def is_demo(self) -> bool:
         """Whether the database holds made-up patients."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from contextvars import ContextVar
+from os.path import samestat
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,10 +38,12 @@ class Transactions:
         self._on_rollback = on_rollback
         self._reader = connect(path, read_only=True)
         self._writer = connect(path)
+        self._file = path.stat()
         self._write_lock = asyncio.Lock()
         self._group: object | None = None
         # Tells the tasks inside the group, who must see its commits, from all others, who must not.
         self._my_group: ContextVar[object | None] = ContextVar("group", default=None)
+        self._glances: dict[str, Any] = {}
         self._closed = False
 
     @property
@@ -67,7 +70,23 @@ class Transactions:
         self._check_open()
         if self._in_group:
             return _translated(lambda: self._writer.execute(statement, values).fetchone())
-        return await _patiently(lambda: self._reader.execute(statement, values).fetchone())
+        try:
+            return self._reader.execute(statement, values).fetchone()
+        except sqlite3.Error:
+            return await _patiently(lambda: self._reader.execute(statement, values).fetchone())
+
+    async def glance(self, statement: str) -> Any:
+        """As :meth:`look`, once for all who ask in the same turn of the loop.
+
+        What they ask for had arrived when the turn began, so none of them gets to see less than was committed then.
+        What this process commits itself is seen at once.
+        """
+        if self._in_group:
+            return await self.look(statement)
+        if statement not in self._glances:
+            self._glances[statement] = await self.look(statement)
+            asyncio.get_running_loop().call_soon(self._glances.clear)
+        return self._glances[statement]
 
     async def stream(self, statement: str, rows: int) -> AsyncIterator[list[tuple[Any, ...]]]:
         """The rows of a long read in batches: one snapshot, on a connection of its own."""
@@ -87,7 +106,7 @@ class Transactions:
             await self._begin()
             try:
                 result = _translated(lambda: body(self._writer))
-                _translated(lambda: self._writer.execute("COMMIT"))
+                self._commit()
             except BaseException:
                 self._rollback()
                 raise
@@ -121,7 +140,7 @@ class Transactions:
             try:
                 yield
                 self._check_group()
-                _translated(lambda: self._writer.execute("COMMIT"))
+                self._commit()
             except BaseException:
                 self._rollback()
                 raise
@@ -134,9 +153,23 @@ class Transactions:
         if not self._writer.in_transaction:
             raise StoreUnavailable("the group of changes was given up: none of them is stored")
 
-    async def _begin(self) -> None:
+    def check_file(self) -> None:
+        """Raise ``StoreUnavailable`` when the file was moved away or replaced: writes would be lost with it."""
         self._check_open()
+        try:
+            is_ours = samestat(self._file, self._path.stat())
+        except OSError:
+            is_ours = False
+        if not is_ours:
+            raise StoreUnavailable("the database file is no longer where it was opened")
+
+    async def _begin(self) -> None:
+        self.check_file()
         await _patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
+
+    def _commit(self) -> None:
+        self._glances.clear()
+        _translated(lambda: self._writer.execute("COMMIT"))
 
     def _rollback(self) -> None:
         if self._writer.in_transaction:

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import uvicorn
+from prometheus_client import Gauge
 
 from mpi.api.transport import Protocol
+from mpi.api.wire import CONNECTIONS
 
 
 async def _app(scope: dict[str, object], receive: object, send: object) -> None:
@@ -48,7 +50,8 @@ class _Wire(asyncio.Transport):
 async def connected() -> AsyncIterator[tuple[Protocol, _Wire]]:
     config = uvicorn.Config(_app, log_config=None, access_log=False, http=Protocol)
     config.load()
-    protocol = Protocol(config=config, server_state=uvicorn.server.ServerState(), app_state={})
+    state = {CONNECTIONS: Gauge("open", "Open connections.", registry=None)}
+    protocol = Protocol(config=config, server_state=uvicorn.server.ServerState(), app_state=state)
     wire = _Wire()
     protocol.connection_made(wire)
     yield protocol, wire

@@ -1,12 +1,14 @@
 """Reading files of rows: forms, encodings, damage."""
 
 import gzip
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mpi.bulk.files import private_file
+from mpi.bulk.rejects import RejectFile
 from mpi.bulk.rows import MAX_ROW, open_rows
 from mpi.errors import ConfigurationError, MalformedBody
 
@@ -23,33 +25,76 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_csv_drops_empty_cells_and_surrounding_spaces(path: Path) -> None:
-    found = contents(path, b"source,first_name,zip\nA, Ann ,\n\nB,,98101\n")
-    assert found == [{"source": "A", "first_name": "Ann"}, {"source": "B", "zip": "98101"}]
+    found = contents(path, b"source_id,first_name,zip\nA, Ann ,\n\nB,,98101\n")
+    assert found == [{"source_id": "A", "first_name": "Ann"}, {"source_id": "B", "zip": "98101"}]
 
 
 def test_csv_headings_are_read_without_case_and_byte_order_mark(path: Path) -> None:
-    assert contents(path, b"\xef\xbb\xbfSource, First_Name\nA,Ann\n") == [
-        {"source": "A", "first_name": "Ann"}
+    assert contents(path, b"\xef\xbb\xbfSource_ID, First_Name\nA,Ann\n") == [
+        {"source_id": "A", "first_name": "Ann"}
     ]
 
 
 def test_csv_quotes_and_line_breaks_in_cells(path: Path) -> None:
-    raw = b'source,address\r\nA,"12 ""Old"" Road\r\nRear"\r\nB,x\r\n'
+    raw = b'source_id,address\r\nA,"12 ""Old"" Road\r\nRear"\r\nB,x\r\n'
     assert contents(path, raw) == [
-        {"source": "A", "address": '12 "Old" Road\r\nRear'},
-        {"source": "B", "address": "x"},
+        {"source_id": "A", "address": '12 "Old" Road\r\nRear'},
+        {"source_id": "B", "address": "x"},
     ]
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b'B,"never closed\n',
+        b'B,"closed in another row\nC,"Bob" Jones\n',
+        b'B,"closed at the end of a cell\nC,x",1,2,3\n',
+    ],
+)
+def test_a_quote_that_is_left_open_takes_no_other_row_with_it(path: Path, broken: bytes) -> None:
+    path.write_bytes(b"source_id,zip\nA,1\n" + broken + b"D,4\nE,5\n")
+    with open_rows(path) as file:
+        rows = list(file.rows())
+    good = [row.content for row in rows if not isinstance(row.content, MalformedBody)]
+    assert good == [
+        {"source_id": "A", "zip": "1"},
+        {"source_id": "D", "zip": "4"},
+        {"source_id": "E", "zip": "5"},
+    ]
+    assert [row.line for row in rows] == list(range(2, 2 + len(rows)))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"A,1,Ann\nB,2,Bob\n",
+        b"source;source_id;zip\nA;1;2\n",
+        "source,source_id\nA,1\n".encode("utf-16"),
+        b'[{"source": "A", "source_id": "1"}]',
+    ],
+    ids=["no header", "semicolons", "UTF-16", "a JSON array"],
+)
+def test_a_table_without_source_ids_is_refused_not_taken_for_an_empty_one(
+    path: Path, raw: bytes
+) -> None:
+    with pytest.raises(ConfigurationError, match="no column source_id"):
+        contents(path, raw)
+
+
+def test_two_columns_of_one_name_are_refused(path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="same name"):
+        contents(path, b"source_id,zip,ZIP\n1,2,3\n")
+
+
 def test_csv_rows_may_be_short_but_not_long(path: Path) -> None:
-    found = contents(path, b"source,zip\nA\nB,1,2\nC,3\n")
-    assert found[0] == {"source": "A"}
+    found = contents(path, b"source_id,zip\nA\nB,1,2\nC,3\n")
+    assert found[0] == {"source_id": "A"}
     assert isinstance(found[1], MalformedBody)
-    assert found[2] == {"source": "C", "zip": "3"}
+    assert found[2] == {"source_id": "C", "zip": "3"}
 
 
 def test_csv_cells_of_plural_columns_may_hold_lists(path: Path) -> None:
-    raw = b'phones,names\n"[""1"",""2""]",\n[broken,\nplain,\n'
+    raw = b'phones,source_id\n"[""1"",""2""]",\n[broken,\nplain,\n'
     found = contents(path, raw)
     assert found[0] == {"phones": ["1", "2"]}
     assert isinstance(found[1], MalformedBody)
@@ -57,14 +102,14 @@ def test_csv_cells_of_plural_columns_may_hold_lists(path: Path) -> None:
 
 
 def test_csv_cells_in_windows_1252_spoil_no_other_row(path: Path) -> None:
-    raw = b"name\n" + "Muñoz\n".encode("cp1252") + "Muñoz\n".encode()
-    assert contents(path, raw) == [{"name": "Muñoz"}, {"name": "Muñoz"}]
+    raw = b"source_id\n" + "Muñoz\n".encode("cp1252") + "Muñoz\n".encode()
+    assert contents(path, raw) == [{"source_id": "Muñoz"}, {"source_id": "Muñoz"}]
 
 
 def test_an_oversized_cell_is_one_bad_row(path: Path) -> None:
-    found = contents(path, b"name\n" + b"x" * 200_000 + b"\nAnn\n")
+    found = contents(path, b"source_id\n" + b"x" * 200_000 + b"\nAnn\n")
     assert isinstance(found[0], MalformedBody)
-    assert found[-1] == {"name": "Ann"}
+    assert found[-1] == {"source_id": "Ann"}
 
 
 def test_ndjson(path: Path) -> None:
@@ -77,13 +122,13 @@ def test_lines_are_numbered_as_an_editor_does(path: Path) -> None:
     path.write_bytes(b'{"a": 1}\n\n{"b": 2}\n')
     with open_rows(path) as file:
         assert [row.line for row in file.rows()] == [1, 3]
-    path.write_bytes(b'a\n"1\n2"\n3\n')
+    path.write_bytes(b'source_id\n"1\n2"\n3\n')
     with open_rows(path) as file:
         assert [row.line for row in file.rows()] == [3, 4]
 
 
 def test_gzip_is_told_by_content_not_by_name(path: Path) -> None:
-    assert contents(path, gzip.compress(b"a\n1\n")) == [{"a": "1"}]
+    assert contents(path, gzip.compress(b"source_id\n1\n")) == [{"source_id": "1"}]
 
 
 def test_a_damaged_gzip_file_hands_out_what_came_before(path: Path) -> None:
@@ -152,11 +197,25 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         raise AssertionError("opened")
 
 
+@pytest.mark.parametrize("taken", ["folder", "pipe"])
+def test_only_a_file_is_ever_replaced(tmp_path: Path, taken: str) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with (
+        pytest.raises(ConfigurationError, match="folder or a device"),
+        private_file(tmp_path / taken),
+    ):
+        raise AssertionError("opened")
+    with pytest.raises(ConfigurationError, match="folder or a device"):
+        RejectFile(tmp_path / taken).write("{}")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 @pytest.mark.parametrize(
     ("head", "good", "endless"),
     [
-        (b"", b'{"zip": "1"}', b'{"zip": "' + b"9" * MAX_ROW + b'"}'),
-        (b"zip\n", b"1", b"9," * MAX_ROW),
+        (b"", b'{"source_id": "1"}', b'{"source_id": "' + b"9" * MAX_ROW + b'"}'),
+        (b"source_id\n", b"1", b"9," * MAX_ROW),
     ],
 )
 def test_an_endless_row_is_one_bad_row_and_lines_are_counted_on(
@@ -165,14 +224,14 @@ def test_an_endless_row_is_one_bad_row_and_lines_are_counted_on(
     path.write_bytes(head + good + b"\n" + endless + b"\n" + good + b"\n")
     with open_rows(path) as file:
         rows = list(file.rows())
-    assert rows[0].content == rows[-1].content == {"zip": "1"}
+    assert rows[0].content == rows[-1].content == {"source_id": "1"}
     assert any(isinstance(row.content, MalformedBody) for row in rows[1:-1])
     assert rows[-1].line == path.read_bytes().count(b"\n")
 
 
 def test_a_row_of_endless_lines_is_bounded_too(path: Path) -> None:
-    found = contents(path, b"zip\n1\n" + b'"9\n",' * (MAX_ROW // 4))
-    assert found[0] == {"zip": "1"}
+    found = contents(path, b"source_id\n1\n" + b'"9\n",' * (MAX_ROW // 4))
+    assert found[0] == {"source_id": "1"}
     assert isinstance(found[1], MalformedBody)
     assert "longer" in found[1].detail
 

@@ -137,3 +137,9 @@ def test_a_time_without_zone_is_utc(text: str | None, moment: datetime | None) -
 @pytest.mark.parametrize("text", ["yesterday", 7, "0001-01-01T00:00:00+14:00"])
 def test_a_time_that_is_none_is_told(text: object) -> None:
     assert errors(parse_recorded_at, text) == [{"path": "recorded_at", "code": "unreadable"}]
+
+
+@pytest.mark.parametrize(("flag", "text"), [(True, "True"), (False, "False"), ("Y", "Y")])
+def test_a_multiple_birth_may_be_a_json_boolean(flag: object, text: str) -> None:
+    demographics, _ = parse_patient({"multiple_birth": flag})
+    assert demographics.multiple_birth == text

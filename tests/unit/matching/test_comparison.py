@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from mpi.matching import comparison as c
-from mpi.matching.comparison import MISSING, TRAITS, compare, distinct_traits, level_number
+from mpi.matching import comparators as c
+from mpi.matching.comparators import MISSING
+from mpi.matching.comparison import TRAITS, compare, distinct_traits, level_number
 from mpi.matching.record import StandardAddress, StandardRecord
 
 

@@ -95,6 +95,11 @@ def test_an_email_is_one_mailbox_in_lower_case(text: str, expected: tuple[str, s
     assert read_email(text, DEFAULT) == expected
 
 
+@pytest.mark.parametrize("kind", ["MB", "SN", "Member ID", "policy number", "Guarantor"])
+def test_a_number_that_a_family_shares_is_no_evidence(kind: str) -> None:
+    assert read_identifier(kind, "AETNA", "W1234567", DEFAULT) == ("", "shared")
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

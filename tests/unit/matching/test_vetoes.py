@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mpi.matching.comparison import compare
-from mpi.matching.record import StandardRecord
+from mpi.matching.record import StandardAddress, StandardRecord
 from mpi.matching.vetoes import vetoes_between
 
 MARY = StandardRecord(given=("MARY",), family=("OTT",), dob="1961-03-17", sex="F")
+TOWN = StandardRecord(
+    dob="1961-03-17", sex="F", addresses=(StandardAddress(city="SPRINGFIELD", zip="62701"),)
+)
 
 
 def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> StandardRecord:
@@ -57,6 +62,16 @@ def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> Sta
             ("sex_and_given_differ",),
         ),
         (_with(sex="F"), _with(sex="M"), ()),
+        (TOWN, TOWN, ("nothing_personal_agrees",)),
+        (TOWN, replace(TOWN, family=("OTT",)), ("nothing_personal_agrees",)),
+        (replace(TOWN, ssn_last4="7813"), replace(TOWN, ssn_last4="7813"), ()),
+        (replace(TOWN, identifiers=("MRN|A|7",)), replace(TOWN, identifiers=("MRN|A|7",)), ()),
+        (
+            replace(TOWN, phones=("+12175448812",)),
+            replace(TOWN, phones=("+12175448812",)),
+            (),
+        ),
+        (replace(TOWN, family=("OTT",)), replace(TOWN, family=("OTT",)), ()),
     ],
 )
 def test_what_forbids_a_link(

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from bench.scoring import STRANGER, score, wrong_merges
+from mpi.matching.evaluation import STRANGER, score, wrong_merges
 
 TRUTH = {"a1": "A", "a2": "A", "a3": "A", "b1": "B", "b2": "B", "c1": "C"}
 

@@ -1,0 +1,149 @@
+"""Writes docs/reference from the code that it describes: `make generate`.
+
+What a setting may hold and its default stand in the code; what it is for stands here, because only readers need it.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+from typer.cli import get_docs_for_click
+from typer.main import get_command
+
+from mpi.cli import app
+from mpi.settings import SECRETS, Settings
+from mpi.telemetry import Metrics
+
+REFERENCE = Path(__file__).resolve().parent.parent / "docs/reference"
+
+_NOTE = "<!-- Written by `make generate`; change the code that it describes instead. -->\n\n"
+
+PURPOSES: Mapping[str, Mapping[str, str]] = {
+    "Who resolves identity": {
+        "MPI_PROVIDER": "Who says who somebody is.",
+        "MPI_ENROLL": "Which submissions are stored: those with a source and an id, all, or none.",
+        "MPI_MODEL": "The matching model; the shipped one when unset.",
+        "MPI_PLACEHOLDERS": "Values that mean nothing (`UNKNOWN`, 999-99-9999 …), beside the shipped list.",
+        "VERATO_API_KEY": "The key for Verato.",
+    },
+    "Where the index is kept": {
+        "MPI_STORE": "What keeps records, persons and events.",
+        "MPI_DB": "The database within MongoDB.",
+        "MONGODB_URI": "Where MongoDB is: a replica set, with user, password and TLS where they are needed.",
+        "MONGO_POOL_SIZE": "Most connections of one process to MongoDB.",
+        "MPI_SQLITE_PATH": "The file of the embedded index; without it, one in the user's data directory.",
+        "MPI_HMAC_KEY": (
+            "The key of all digests: it must never change, and every instance needs the same. The embedded index "
+            "makes one beside its file."
+        ),
+        "MPI_DEMO": "Use the index of made-up patients, which is one of its own.",
+    },
+    "What is remembered": {
+        "MPI_CACHE": "The tiers of the cache, the nearest first.",
+        "CACHE_TTL": "How long an answer may be remembered.",
+        "MPI_CACHE_ENTRIES": "Most answers in the memory of one process.",
+        "MPI_CACHE_BYTES": "Most memory for them.",
+        "REDIS_HOST": "Where Redis or Valkey is.",
+        "REDIS_PORT": "Its port.",
+        "REDIS_POOL_SIZE": "Most connections of one process to it.",
+    },
+    "How it serves": {
+        "MPI_HOST": "The address to listen on; one that others can reach needs an API key first.",
+        "MPI_PORT": "The port to listen on.",
+        "MPI_WORKERS": "How many processes serve; one per core without it, and one on a SQLite file.",
+        "CONNECTION_POOL_SIZE": "Most connections of one process to the provider.",
+        "BATCH_SIZE": "Rows of a batch that are scored and committed together.",
+        "MPI_BATCH_LIMIT": "Most rows in one batch; more are refused (413).",
+        "MPI_BODY_LIMIT": "Largest body of a request; larger ones are refused (413).",
+        "MPI_REQUEST_TIMEOUT": "How long a request may take before it is given up (504).",
+        "MPI_SHUTDOWN_TIMEOUT": "How long a stopping service finishes what it has accepted.",
+        "LOG_LEVEL": "What is logged, as JSON lines on standard error.",
+    },
+}
+
+
+def settings_page() -> str:
+    """Every setting: what it is for, what it may hold, its default."""
+    fields = {str(field.validation_alias): field for field in Settings.model_fields.values()}
+    described = [name for part in PURPOSES.values() for name in part]
+    if odd := set(fields) ^ set(described):
+        raise LookupError(f"PURPOSES in {Path(__file__).name} and Settings differ: {sorted(odd)}")
+    lines = [
+        "# Settings\n",
+        "Read once at the start; a wrong one stops it with one sentence that names the setting and the remedy. "
+        "Each is an environment\nvariable. An empty variable counts as unset, except `MPI_CACHE`, where it means no "
+        "cache.\n",
+        f"`{SECRETS}` names a folder in which each file is one setting, called as the variable: how containers get "
+        "secrets without\nputting them into the environment. A variable wins over a file.\n",
+    ]
+    for title, part in PURPOSES.items():
+        lines += [
+            f"## {title}\n",
+            "| name | what it is for | it is | default |",
+            "|---|---|---|---|",
+        ]
+        for name, purpose in part.items():
+            field = fields[name]
+            lines.append(f"| `{name}` | {purpose} | {field.description} | {_default(field)} |")
+        lines.append("")
+    return _NOTE + "\n".join(lines)
+
+
+def _default(field: Any) -> str:
+    value = field.default
+    if field.default_factory is not None or value is None:
+        return "–"
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if isinstance(value, tuple):
+        value = ",".join(value)
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def metrics_page() -> str:
+    """Every metric: its kind, its labels, its meaning."""
+    lines = [
+        "# Metrics\n",
+        "`GET /metrics`, in the text format of Prometheus, over all workers of one service. Labels never hold anything "
+        "of a patient.\nEach histogram has `_bucket`, `_sum` and `_count`; what to watch is in "
+        "[the runbook](../how-to/runbook.md).\n",
+        "| name | kind | labels | what it says |",
+        "|---|---|---|---|",
+    ]
+    for metric in _declared(Metrics().registry):
+        family = next(iter(metric.describe()))
+        counted = "_total" if family.type == "counter" else ""
+        labels = ", ".join(f"`{label}`" for label in metric._labelnames) or "–"  # noqa: SLF001
+        lines.append(
+            f"| `{family.name}{counted}` | {family.type} | {labels} | {family.documentation} |"
+        )
+    return _NOTE + "\n".join(lines) + "\n"
+
+
+def _declared(registry: CollectorRegistry) -> list[Any]:
+    """The metrics of a registry. Their labels can be seen from outside only once they have been used."""
+    return list(registry._collector_to_names)  # noqa: SLF001
+
+
+def commands_page() -> str:
+    """Every command, as its help describes it."""
+    command = get_command(app)
+    text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="mpi")
+    return _NOTE + text.replace("# `mpi`\n", "# The command `mpi`\n", 1).rstrip() + "\n"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "metrics.md": metrics_page,
+    "command.md": commands_page,
+}
+
+if __name__ == "__main__":
+    REFERENCE.mkdir(exist_ok=True)
+    for name, written in PAGES.items():
+        (REFERENCE / name).write_text(written(), encoding="utf-8")
+    sys.stdout.write(f"{', '.join(PAGES)} are written.\n")

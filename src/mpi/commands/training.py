@@ -1,0 +1,128 @@
+"""A model of one's own, learned from one's own index. It serves only when ``MPI_MODEL`` names it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mpi.bootstrap import model_of
+from mpi.bulk.files import private_file
+from mpi.commands.session import AsJson, Demo, Embedded, opened, run, settings
+from mpi.commands.terminal import note, show_json, show_pairs, steps
+from mpi.errors import InvalidInput
+from mpi.evaluation.own import (
+    Labels,
+    Records,
+    decided,
+    judged_pairs,
+    labelled_pairs,
+    records_of,
+    unlabelled_pairs,
+)
+from mpi.evaluation.trial import Step
+from mpi.matching.document import document_of
+from mpi.matching.expectation import TooFewPairs, learn
+from mpi.matching.model import Model, load_anchors
+from mpi.matching.training import LABEL_RIDGE, TooFewLabels, train
+from mpi.settings import data_directory
+
+MOST_RECORDS = 200_000
+_STEPS = 200
+
+Result = tuple[Model, str, dict[str, Any]]
+"""The model, where it comes from, and what was found on the way."""
+
+
+def train_model(
+    out: Annotated[
+        Path | None, typer.Option(help="The model goes here; by default into the data directory.")
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="Learn from this table: source_a,source_id_a,source_b,source_id_b,same."),
+    ] = None,
+    records: Annotated[
+        int, typer.Option(min=2, help="Look at so many records at most.")
+    ] = MOST_RECORDS,
+    seed: Annotated[int, typer.Option(min=0, help="Other random pairs and starts.")] = 1,
+    version: Annotated[str, typer.Option(help="The version that answers will name.")] = "",
+    *,
+    decisions: Annotated[
+        bool, typer.Option("--decisions", help="Learn from what stewards decided.")
+    ] = False,
+    embedded: Embedded = False,
+    demo: Demo = False,
+    as_json: AsJson = False,
+) -> None:
+    """Learn a model from the records of the index, or from judged pairs of them. It is written, not activated.
+
+    Without labels it learns how often traits agree by chance and within one person. With --pairs or --decisions it
+    learns from what people said, starting from the model in use.
+    """
+    moment = datetime.now(UTC)
+    version = version or f"own-{moment:%Y%m%dT%H%M%S}"
+    labels = judged_pairs(pairs) if pairs is not None else {}
+    chosen = settings(embedded=embedded, demo=demo)
+
+    async def read(step: Step) -> tuple[Records, Labels]:
+        async with opened(chosen) as index:
+            said = await decided(index.store) if decisions else {}
+            return await records_of(index.store, records, step), said | labels
+
+    with steps("Training:") as step:
+        found, said = run(read(step))
+        if pairs is not None or decisions:
+            model, about, facts = _from_labels(found, said, model_of(chosen), step)
+        else:
+            model, about, facts = _from_records(found, seed, step)
+    path = out or data_directory() / "models" / f"{version}.json"
+    with private_file(path) as file:
+        file.write(document_of(replace(model, version=version), about).decode())
+    told = {"model": str(path), "version": version, "records": len(found), **facts}
+    if as_json:
+        show_json(told)
+    else:
+        show_pairs("Learned", told)
+        note(f"Nothing has changed yet; MPI_MODEL={path} lets the service use it.")
+
+
+def _from_labels(records: Records, labels: Labels, anchor: Model, step: Step) -> Result:
+    said = labelled_pairs(labels, records, anchor)
+    try:
+        model = train(
+            anchor,
+            [said],
+            ridge=LABEL_RIDGE / said.true_pairs,
+            steps=_STEPS,
+            told=lambda done: step("learning", done, _STEPS),
+        )
+    except TooFewLabels as error:
+        raise InvalidInput(str(error)) from None
+    same = int(said.same.sum())
+    facts = {"pairs_of_one_person": same, "pairs_of_different_people": len(said.same) - same}
+    return model, f"Weights of {anchor.version}, moved by {len(said.same)} judged pairs.", facts
+
+
+def _from_records(records: Records, seed: int, step: Step) -> Result:
+    anchors = load_anchors()
+    pairs = unlabelled_pairs(list(records.values()), anchors, seed, step)
+    try:
+        found = learn(
+            anchors, pairs, seed=seed, told=lambda done, most: step("learning", done, most)
+        )
+    except TooFewPairs as error:
+        raise InvalidInput(str(error)) from None
+    match, relative, twin = found.shares
+    facts = {
+        "pairs": len(pairs.levels),
+        "share_of_one_person": match,
+        "share_of_relatives": relative,
+        "share_of_twins": twin,
+        "households_seen": found.has_rivals,
+    }
+    about = f"Learned without labels from {len(pairs.levels)} pairs of {len(records)} records."
+    return found.model, about, facts

@@ -1,0 +1,127 @@
+"""Labelled sets: registrations, and the person behind each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mpi.bulk.load import ReadRow, read_rows
+from mpi.bulk.rows import Rename, Row, open_rows
+from mpi.domain.identity import StoredRecord
+from mpi.domain.record import Guarded, RecordKey, Submission
+from mpi.errors import InvalidInput, MpiError
+from mpi.service.preparation import Preparation, Prepared
+
+ENTITY = "entity_id"
+RELATED = ("entity_a", "entity_b", "relation")
+
+Relations = tuple[tuple[str, str, str], ...]
+"""Pairs of people who must stay apart, and how they are related."""
+
+
+def record_name(key: RecordKey) -> str:
+    """How a record is named in tables of truth."""
+    return f"{key.source}|{key.source_id}"
+
+
+@dataclass(slots=True, repr=False)
+class LabelledSet(Guarded):
+    """Rows that can be registered, in the order of the file, and what is known of them.
+
+    Records are named ``source|source_id``. ``people`` tells the person behind a record; one of which none is told is
+    registered, but not judged.
+    """
+
+    rows: list[ReadRow] = field(default_factory=list)
+    records: dict[str, StoredRecord] = field(default_factory=dict)
+    people: dict[str, str] = field(default_factory=dict)
+    related: Relations = ()
+    rejected: int = 0
+
+    def judged(self) -> tuple[list[StoredRecord], list[str]]:
+        """The records whose person is told, and these persons, in the order of the file."""
+        names = [name for name in self.records if name in self.people]
+        return [self.records[name] for name in names], [self.people[name] for name in names]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """Where a labelled set lies. Without ``truth`` the column ``entity`` of the file itself tells the persons;
+    ``truth`` has the columns ``rec_id`` (``source|source_id``, or the source id alone) and ``entity``.
+    """
+
+    path: Path
+    source: str = "evaluation"
+    rename: Rename = field(default_factory=dict)
+    entity: str = ENTITY
+    truth: Path | None = None
+    related: Path | None = None
+
+    def read(
+        self, preparation: Preparation, progress: Callable[[int, int], object] | None = None
+    ) -> LabelledSet:
+        """Read and standardise everything; ``progress`` hears of bytes done and in all.
+
+        Raises:
+            InvalidInput: nobody is known to be behind any of the rows.
+            ConfigurationError: a file cannot be read.
+        """
+        truth = self._people(self.truth) if self.truth is not None else None
+        found = LabelledSet(related=tuple(self._related()))
+        with open_rows(self.path, self.rename) as file:
+            for row in file.rows():
+                self._add(row, truth, preparation, found)
+                if progress is not None and row.line % 1_000 == 0:
+                    progress(file.position, file.size)
+        if not found.people:
+            raise InvalidInput(
+                f"no row tells its person; name the column with --entity (it is {self.entity} now) or a file "
+                "with --truth"
+            )
+        return found
+
+    def _add(
+        self, row: Row, truth: dict[str, str] | None, preparation: Preparation, found: LabelledSet
+    ) -> None:
+        person = self._taken_out(row)
+        (read,) = read_rows([row], self.source)
+        if not isinstance(read.content, Submission) or read.content.key is None:
+            found.rejected += 1
+            return
+        name = record_name(read.content.key)
+        if truth is not None:
+            person = truth.get(name, truth.get(read.content.key.source_id))
+        try:
+            record, keys = preparation.record(read.content)
+        except MpiError:
+            found.rejected += 1
+            return
+        found.rows.append(ReadRow(read.line, b"null", Prepared(record, keys), read.unknown))
+        found.records[name] = record
+        if person:
+            found.people[name] = str(person)
+
+    def _taken_out(self, row: Row) -> object:
+        """The person that the row tells, which is nothing to register. Headings of CSV are in lower case."""
+        for column in (self.entity, self.entity.lower()):
+            if isinstance(row.content, dict) and column in row.content:
+                return row.content.pop(column)
+        return None
+
+    def _people(self, path: Path) -> dict[str, str]:
+        return {row["rec_id"]: row[self.entity] for row in _rows(path, ("rec_id", self.entity))}
+
+    def _related(self) -> Iterator[tuple[str, str, str]]:
+        if self.related is not None:
+            for row in _rows(self.related, RELATED):
+                one, other, relation = (row[column] for column in RELATED)
+                yield one, other, relation
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    with open_rows(path) as file:
+        for row in file.rows():
+            if not isinstance(row.content, dict) or not row.content.keys() >= set(columns):
+                raise InvalidInput(f"a row of a table of people lacks one of {', '.join(columns)}")
+            yield row.content

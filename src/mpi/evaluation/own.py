@@ -1,0 +1,144 @@
+"""An index as something to learn from: its records, what stewards decided, and lists of judged pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, product
+from pathlib import Path
+
+import numpy as np
+
+from mpi.bulk.rows import open_rows
+from mpi.domain.identity import AssertionKind, Event, EventKind
+from mpi.domain.record import RecordKey
+from mpi.errors import InvalidInput
+from mpi.evaluation.trial import Step
+from mpi.matching.expectation import UnlabelledPairs
+from mpi.matching.model import Model
+from mpi.matching.pairing import compare_all, compare_pairs
+from mpi.matching.record import StandardRecord
+from mpi.matching.training import LabelledPairs
+from mpi.ports import IndexStore
+
+RANDOM_PAIRS = 200_000
+COLUMNS = ("source_a", "source_id_a", "source_b", "source_id_b", "same")
+
+_ANSWERS = {"true": True, "same": True, "yes": True, "1": True,
+            "false": False, "not-same": False, "no": False, "0": False}  # fmt: skip
+_EVENTS = 1_000
+_MOST_PAIRS = 100  # of one merge: a large person shall not outweigh all others
+
+Pair = tuple[RecordKey, RecordKey]
+Records = dict[RecordKey, StandardRecord]
+Labels = dict[Pair, bool]
+"""Whether two records are of one person; every pair once, in the order of their ids."""
+
+
+async def records_of(store: IndexStore, most: int, step: Step) -> Records:
+    """The active records in the order of source and source id, at most so many."""
+    found: Records = {}
+    total = min(most, (await store.statistics())["records"])
+    async for key, _ in store.crosswalk():
+        if len(found) == most:
+            break
+        record = await store.record(key)
+        if record is not None:
+            found[key] = record.standard
+        if len(found) % 1_000 == 0:
+            step("reading", len(found), total)
+    return found
+
+
+def unlabelled_pairs(
+    records: Sequence[StandardRecord], anchor: Model, seed: int, step: Step
+) -> UnlabelledPairs:
+    """Every pair that shares a blocking key, and as many random ones as u needs."""
+    compared = compare_all(records, lambda done: step("comparing", done, len(records)))
+    chance = np.random.default_rng(seed)
+    left, right = chance.integers(0, max(len(records), 1), (2, RANDOM_PAIRS if records else 0))
+    apart = left != right
+    random = compare_pairs(records, left[apart].tolist(), right[apart].tolist())
+    rarities = compared.rarities(anchor).sum(axis=1)
+    return UnlabelledPairs(compared.levels, rarities, random.levels, len(records))
+
+
+def labelled_pairs(labels: Labels, records: Records, model: Model) -> LabelledPairs:
+    """Judged pairs to learn from. Pairs of which a record is gone are left out.
+
+    They are no sample of strangers: what is judged was doubtful.
+    """
+    known = [(pair, same) for pair, same in labels.items() if records.keys() >= set(pair)]
+    place = {key: number for number, key in enumerate(records)}
+    left = [place[one] for (one, _), _ in known]
+    right = [place[other] for (_, other), _ in known]
+    compared = compare_pairs(list(records.values()), left, right)
+    same = np.array([same for _, same in known], dtype=bool)
+    return LabelledPairs(
+        levels=compared.levels,
+        rarities=compared.rarities(model).sum(axis=1),
+        same=same,
+        strangers=np.zeros_like(same),
+        records=len(records),
+        true_pairs=max(1, int(same.sum())),
+    )
+
+
+async def decided(store: IndexStore) -> Labels:
+    """What people said of pairs of records: assertions in force, and merges that nobody undid."""
+    labels: Labels = {}
+    after = 0
+    while events := await store.events(after, _EVENTS):
+        for event in events:
+            await _note(event, store, labels)
+        after = events[-1].seq
+    return labels
+
+
+async def _note(event: Event, store: IndexStore, labels: Labels) -> None:
+    for lifted in event.lifted:
+        labels.pop(_pair(lifted.left, lifted.right), None)
+    if event.kind is EventKind.MERGED and event.is_human and event.undone_by is None:
+        for pair in await _merged(event, store):
+            labels[pair] = True
+    for said in event.asserted:
+        labels[_pair(said.left, said.right)] = said.kind is AssertionKind.SAME
+
+
+async def _merged(event: Event, store: IndexStore) -> list[Pair]:
+    """Every record that came with each that was there, as far as they are still together."""
+    moved = {move.key for move in event.moves}
+    targets = {move.target for move in event.moves if move.target is not None}
+    pairs: list[Pair] = []
+    for target in sorted(targets):
+        person = await store.person(target)
+        keys = [record.key for record in person.records] if person is not None else []
+        here, came = [k for k in keys if k not in moved], [k for k in keys if k in moved]
+        pairs += [_pair(one, other) for one, other in islice(product(here, came), _MOST_PAIRS)]
+    return pairs
+
+
+def _pair(one: RecordKey, other: RecordKey) -> Pair:
+    ordered = sorted((one, other), key=lambda key: (key.source, key.source_id))
+    return ordered[0], ordered[1]
+
+
+def judged_pairs(path: Path) -> Labels:
+    """A table of pairs with the columns ``COLUMNS``.
+
+    Raises:
+        InvalidInput: a row lacks a column, or ``same`` is no answer; the line is named.
+    """
+    return dict(_judged(path))
+
+
+def _judged(path: Path) -> Iterator[tuple[Pair, bool]]:
+    with open_rows(path) as file:
+        for row in file.rows():
+            content: Mapping[str, object] = row.content if isinstance(row.content, dict) else {}
+            values = [str(content.get(column, "")).strip() for column in COLUMNS]
+            same = _ANSWERS.get(values[4].lower())
+            if same is None or not all(values):
+                raise InvalidInput(
+                    f"line {row.line} is no judged pair: {', '.join(COLUMNS)} are needed, same is true or false"
+                )
+            yield _pair(RecordKey(values[0], values[1]), RecordKey(values[2], values[3])), same

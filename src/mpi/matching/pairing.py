@@ -1,0 +1,144 @@
+"""Which records of a set are compared, and how alike they are: what models are judged by and learn from.
+
+The rule is that of a store: a block of more than so many records is not read, its narrower blocks are read instead.
+A record is looked up among those before it, so that every pair is compared once, as when a file is loaded.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi.matching.blocking import blocking_keys, stored_keys
+from mpi.matching.comparison import TRAIT_INDEX, TRAITS, compare
+from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Weights, shared_value
+from mpi.matching.record import StandardRecord
+from mpi.matching.vetoes import vetoes_between
+
+BLOCK_LIMIT = 100
+"""Records of a block that is read whole, as in the stores."""
+
+NARROWED_FACTOR = 4
+"""A narrowed block is read up to this many times the limit."""
+
+Progress = Callable[[int], object]
+"""Told how many records are done."""
+
+_COLUMNS = np.arange(len(TRAITS))
+_EVERY = 1_000
+_FREQUENT = [TRAIT_INDEX[trait] for trait in FREQUENCY_TRAITS]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedPairs:
+    """N pairs of records of one set, by their places in it, and their comparison vectors (T traits)."""
+
+    left: NDArray[np.int64]  # (N,): the later record
+    right: NDArray[np.int64]  # (N,)
+    levels: Matrix  # (N, T)
+    shared: tuple[Sequence[tuple[str, ...]], ...]  # per frequency trait, the N names that both have
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def rarities(self, model: Model) -> Weights:
+        """Term-frequency adjustments of the names that agree, as they are weighed. Shape (N, F)."""
+        found = np.zeros((len(self), len(FREQUENCY_TRAITS)))
+        for place, (trait, values) in enumerate(zip(FREQUENCY_TRAITS, self.shared, strict=True)):
+            known = {value: model.rarity(trait, value) for value in set(values)}
+            found[:, place] = [known[value] for value in values]
+        agreed = model.match[_FREQUENT, self.levels[:, _FREQUENT]] > 0
+        return np.where(agreed, found, 0.0)
+
+    def weights(self, model: Model, index_size: int) -> Weights:
+        """The total weight of each pair, as of a person with that one record. Shape (N,)."""
+        rarities = self.rarities(model).sum(axis=1)
+        agreements: Weights = model.match[_COLUMNS, self.levels].sum(axis=1)
+        penalties = model.penalties(self.levels, rarities, index_size)
+        total: Weights = agreements + rarities + penalties + model.prior(index_size)
+        return total
+
+    def vetoed(self) -> NDArray[np.bool_]:
+        """Which pairs may not be linked automatically. Shape (N,)."""
+        kinds, kind_of = np.unique(self.levels, axis=0, return_inverse=True)
+        forbidden = [
+            bool(vetoes_between(kinds[number : number + 1])) for number in range(len(kinds))
+        ]
+        return np.array(forbidden, dtype=bool)[kind_of.ravel()]
+
+
+def candidates_before(
+    records: Sequence[StandardRecord], limit: int = BLOCK_LIMIT
+) -> Iterator[tuple[int, list[int]]]:
+    """Each record that shares a blocking key with an earlier one, and these earlier ones, in order."""
+    blocks: dict[int, list[int]] = defaultdict(list)
+    for number, record in enumerate(records):
+        found: set[int] = set()
+        narrower: set[int] = set()
+        for key, narrow in blocking_keys(record):
+            block = blocks.get(key, ())
+            if len(block) <= limit:
+                found.update(block)
+            else:
+                narrower.update(narrow or (key,))
+        for key in narrower:
+            found.update(blocks.get(key, ())[: limit * NARROWED_FACTOR])
+        if found:
+            yield number, sorted(found)
+        for key in stored_keys(record):
+            blocks[key].append(number)
+
+
+def compare_all(
+    records: Sequence[StandardRecord],
+    progress: Progress | None = None,
+    limit: int = BLOCK_LIMIT,
+) -> ComparedPairs:
+    """Every pair of records that share a blocking key."""
+    left: list[int] = []
+    right: list[int] = []
+    matrices = [np.zeros((0, len(TRAITS)), dtype=np.int8)]
+    told = 0
+    for number, before in candidates_before(records, limit):
+        others = [records[other] for other in before]
+        matrices.append(compare(records[number], others))
+        left += [number] * len(before)
+        right += before
+        if progress is not None and number >= told + _EVERY:
+            told = number
+            progress(told)
+    return _compared(records, left, right, np.concatenate(matrices))
+
+
+def compare_pairs(
+    records: Sequence[StandardRecord], left: Sequence[int], right: Sequence[int]
+) -> ComparedPairs:
+    """The pairs that are named, by the places of their records."""
+    by_record: Mapping[int, list[int]] = _places(left)
+    levels = np.zeros((len(left), len(TRAITS)), dtype=np.int8)
+    for number, places in by_record.items():
+        levels[places] = compare(records[number], [records[right[place]] for place in places])
+    return _compared(records, left, right, levels)
+
+
+def _places(values: Sequence[int]) -> dict[int, list[int]]:
+    places: dict[int, list[int]] = defaultdict(list)
+    for place, value in enumerate(values):
+        places[value].append(place)
+    return places
+
+
+def _compared(
+    records: Sequence[StandardRecord], left: Sequence[int], right: Sequence[int], levels: Matrix
+) -> ComparedPairs:
+    shared = tuple(
+        [shared_value(trait, records[a], records[b]) for a, b in zip(left, right, strict=True)]
+        for trait in FREQUENCY_TRAITS
+    )
+    return ComparedPairs(
+        np.array(left, dtype=np.int64), np.array(right, dtype=np.int64), levels, shared
+    )

@@ -1,0 +1,199 @@
+"""Compare many pairs of records at once: columns of values in, a matrix of level numbers out. Pure.
+
+What two values are to each other is said by :mod:`mpi.matching.comparators` alone. They are asked
+once for each distinct pair of values, and for most pairs of strangers not even that: values that share no mark stand to
+each other as their outlines do (:mod:`mpi.matching.outlines`), of which there are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi.matching.comparison import TRAITS, level_numbers
+from mpi.matching.outlines import OUTLINES, WINKLER, Marks, Outline, Text
+from mpi.matching.record import StandardRecord
+
+Places = NDArray[np.intp]
+Levels = NDArray[np.int8]
+_Codes = NDArray[np.int32]
+_Comparator = Callable[[Any, Any], str]
+
+_CHUNK = 1 << 16  # pairs that are worked on together: their columns stay in the processor's cache
+_NO_TEXT = Text(0, 0)
+_WINKLER_FROM = 0.7
+_ROUNDING = 0.001  # more than two ways of calculating can differ by
+_DENSE = (
+    16  # entries per pair that a table of all pairs of values may have: it is quicker than sorting
+)
+
+
+class Columns:
+    """Standardised records, trait by trait, ready to be compared in any pairs."""
+
+    def __init__(self, records: Sequence[StandardRecord]) -> None:
+        self._columns = [
+            _Column(t.name, t.comparator, _Coded(map(t.value, records)), OUTLINES.get(t.name))
+            for t in TRAITS
+        ]
+
+    def compare(self, left: Places, right: Places) -> Levels:
+        """The comparison vectors of pairs, given by the places of their records: shape (pairs, traits).
+
+        The same as :func:`mpi.matching.comparison.compare` answers for each pair alone.
+        """
+        matrix = np.empty((len(TRAITS), len(left)), dtype=np.int8)
+        for number, column in enumerate(self._columns):
+            comparison = _Comparison(column, len(left))
+            for start in range(0, len(left), _CHUNK):
+                part = slice(start, start + _CHUNK)
+                matrix[number, part] = comparison.levels(left[part], right[part])
+        return matrix.T
+
+
+class _Coded:
+    """A value for every record, as numbers of the distinct ones."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        known: dict[Any, int] = {}
+        codes = [known.setdefault(value, len(known)) for value in values]
+        self.codes: _Codes = np.array(codes, dtype=np.int32)
+        self.values = tuple(known)
+
+    def spread(self, codes: _Codes) -> None:
+        """From one value for each of other values to one for every record that has them."""
+        self.codes = self.codes[codes]
+
+
+class _Column:
+    """Values of all records, their comparator, and what is beneath them."""
+
+    def __init__(
+        self, trait: str, comparator: _Comparator, coded: _Coded, outline: Outline | None
+    ) -> None:
+        self.trait = trait
+        self.comparator = comparator
+        self.coded = coded
+        self.beneath = _Beneath(trait, coded, outline) if outline else None
+
+
+class _Beneath:
+    """The column of the outlines of values, and the marks that tell which pairs of values need more."""
+
+    def __init__(self, trait: str, coded: _Coded, outline: Outline) -> None:
+        drawn = _Coded(map(outline.draw, coded.values))
+        drawn.spread(coded.codes)
+        self.column = _Column(trait, outline.comparator, drawn, outline.beneath)
+        marks = [outline.marks(value) for value in coded.values]
+        self._offered = _spread((m.offered for m in marks), coded.codes, np.uint64)
+        self._sought = _spread((m.sought for m in marks), coded.codes, np.uint64)
+        most = max((len(m.texts) for m in marks), default=0)
+        self._texts = [_Texts(marks, place, coded.codes) for place in range(most)]
+        self._edits = outline.edits
+        self._factors = None if outline.alike is None else _least_in_common(outline.alike)
+
+    def near(self, left: Places, right: Places) -> Places:
+        """Which of the pairs may have more in common than their outlines tell."""
+        shared = self._offered.take(left) & self._sought.take(right)
+        shared |= self._sought.take(left) & self._offered.take(right)
+        near = shared != 0
+        for one, other in product(self._texts, repeat=2):
+            both = np.flatnonzero(one.known.take(left) & other.known.take(right))
+            lefts, rights = left.take(both), right.take(both)
+            alone = np.bitwise_count(one.letters.take(lefts) ^ other.letters.take(rights))
+            if self._factors is None:
+                near[both] |= alone <= 2 * self._edits
+            else:
+                near[both] |= alone <= _most_alone(one, lefts, other, rights, self._factors)
+        return np.flatnonzero(near)
+
+
+class _Texts:
+    """The first, or the second, text of every record."""
+
+    def __init__(self, marks: Sequence[Marks], place: int, codes: _Codes) -> None:
+        texts = [m.texts[place] if place < len(m.texts) else _NO_TEXT for m in marks]
+        self.letters = _spread((text.letters for text in texts), codes, np.uint64)
+        self.lengths = _spread((text.length for text in texts), codes, np.float32)
+        self.starts = _spread((text.start for text in texts), codes, np.uint32)
+        self.known = self.lengths > 0
+
+
+def _most_alone(
+    one: _Texts, left: Places, other: _Texts, right: Places, factors: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """How many characters may be in one of two texts only, if they are to be as similar as the outline asks.
+
+    Jaro's similarity of texts of a and b characters, m of them in both, is (m/a + m/b + s)/3 with s ≤ 1. It is j at
+    least only if m(a + b)/ab ≥ 3j − 1, and a + b − 2m are in one only.
+    """
+    a, b = one.lengths.take(left), other.lengths.take(right)
+    equal = _equal_bytes(one.starts.take(left) ^ other.starts.take(right))
+    most: NDArray[np.float32] = a + b - factors[equal] * (a * b / (a + b))
+    return most
+
+
+def _spread(numbers: Iterable[int], codes: _Codes, kind: type[Any]) -> NDArray[Any]:
+    """From a number for each distinct value to one for every record."""
+    return np.fromiter(numbers, dtype=kind)[codes]
+
+
+def _equal_bytes(different: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """How many of four bytes are equal from the start, of the exclusive or of two words."""
+    equal = np.zeros(len(different), np.uint8)
+    for bits in (24, 16, 8, 0):
+        equal += different < 1 << bits
+    return equal
+
+
+def _least_in_common(alike: float) -> NDArray[np.float32]:
+    """2(3j − 1) for the least Jaro similarity j that can reach ``alike``, by how many characters begin both texts.
+
+    Winkler adds, to what is above .7, a tenth of what is missing for each of them.
+    """
+    added = np.arange(WINKLER + 1) / 10
+    least = np.maximum(min(alike, _WINKLER_FROM), (alike - added) / (1 - added))
+    return (6 * least - 2 - _ROUNDING).astype(np.float32)
+
+
+class _Comparison:
+    """One column in one list of pairs: each distinct pair of values is asked of the comparator once."""
+
+    def __init__(self, column: _Column, pairs: int) -> None:
+        self._column = column
+        self._beneath = _Comparison(column.beneath.column, pairs) if column.beneath else None
+        entries = len(column.coded.values) ** 2
+        self._table = np.full(entries, -1, np.int8) if entries <= _DENSE * pairs else None
+
+    def levels(self, left: Places, right: Places) -> Levels:
+        """Level numbers of pairs of records."""
+        if self._column.beneath is None or self._beneath is None:
+            return self._asked(left, right)
+        found = self._beneath.levels(left, right)
+        near = self._column.beneath.near(left, right)
+        found[near] = self._asked(left[near], right[near])
+        return found
+
+    def _asked(self, left: Places, right: Places) -> Levels:
+        codes, values = self._column.coded.codes, self._column.coded.values
+        keys = codes.take(left).astype(np.int64) * len(values) + codes.take(right)
+        if self._table is None:
+            distinct, places = np.unique(keys, return_inverse=True)
+            return self._ask(distinct)[places]
+        found: Levels = self._table[keys]
+        unknown = found < 0
+        if unknown.any():
+            distinct = np.unique(keys[unknown])
+            self._table[distinct] = self._ask(distinct)
+            found = self._table[keys]
+        return found
+
+    def _ask(self, keys: NDArray[np.int64]) -> Levels:
+        values, comparator = self._column.coded.values, self._column.comparator
+        numbers = level_numbers(self._column.trait)
+        lefts, rights = (map(values.__getitem__, n.tolist()) for n in np.divmod(keys, len(values)))
+        return np.array([*map(numbers.__getitem__, map(comparator, lefts, rights))], np.int8)

@@ -1,0 +1,98 @@
+"""The machine fails while requests flow: only what failed is noticed, and nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.conftest import Effort
+from tests.support.service import Service, run_mpi, running
+from tests.support.traffic import Traffic, traffic
+from tests.support.workers import until, workers
+
+pytestmark = pytest.mark.proof
+
+CLIENTS = 40
+
+
+def assert_kept(service: Service, seen: Traffic) -> None:
+    """Everything acknowledged is there, under the person that was told."""
+    with service.client() as http:
+        for (source, source_id), mpi_id in seen.acknowledged.items():
+            found = http.get(f"/mpi/records/{source}/{source_id}")
+            assert found.json()["mpi_id"] == mpi_id, (source, source_id, found.text)
+
+
+def verified(folder: Path) -> object:
+    return json.loads(run_mpi(folder, "verify", "--embedded", "--json").stdout)["violations"]
+
+
+def flowing(seen: Traffic, more: int) -> None:
+    """Wait until so many more requests were answered."""
+    before = seen.answered
+    until(lambda: seen.answered >= before + more, f"{more} more answers")
+
+
+def test_a_stopped_worker_holds_up_its_own_clients_only(tmp_path: Path, effort: Effort) -> None:
+    seconds = effort(2, 10)
+    with running(tmp_path, "--workers", "2") as service:
+        with traffic(service.url, clients=CLIENTS) as seen:
+            flowing(seen, 300)
+            before = workers(service)
+            os.kill(min(before), signal.SIGSTOP)
+            stopped = seen.answered
+            time.sleep(seconds)
+            os.kill(min(before), signal.SIGCONT)
+            assert seen.answered > stopped + 20, "nobody was answered"
+            flowing(seen, 400)
+        assert seen.broken == []
+        assert set(seen.statuses) == {200}
+        assert workers(service) == before
+        assert_kept(service, seen)
+    assert verified(tmp_path) == []
+
+
+def limit_files(service: Service, size: int) -> None:
+    """Let no file of the service grow beyond ``size`` bytes, as a full disk would not."""
+    for pid in (service.process.pid, *workers(service)):
+        _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, most))
+
+
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_a_full_disk_refuses_registrations_until_there_is_room(
+    tmp_path: Path, effort: Effort, count: str
+) -> None:
+    database = tmp_path / "data" / "mpi" / "mpi.sqlite3"
+    with running(tmp_path, "--workers", count) as service:
+        with traffic(service.url, clients=CLIENTS) as seen:
+            for _ in range(effort(1, 5)):
+                flowing(seen, 300)
+                fill_up(service, database, seen)
+        assert seen.broken == []
+        assert set(seen.statuses) == {200, 503}
+        assert set(seen.codes) == {"store_unavailable"}
+        assert seen.unadvised == 0
+        assert_kept(service, seen)
+    assert verified(tmp_path) == []
+
+
+def fill_up(service: Service, database: Path, seen: Traffic) -> None:
+    """Fill the disk until registrations are refused, then make room."""
+    log = database.with_name(f"{database.name}-wal")
+    limit_files(service, max(log.stat().st_size, database.stat().st_size))
+    refused = seen.statuses[503]
+    until(lambda: seen.statuses[503] >= refused + 20, "refusals")
+    assert httpx2.get(f"{service.url}/health/ready").status_code == 200
+    limit_files(service, resource.RLIM_INFINITY)
+    flowing(seen, 100)
+    refused = seen.statuses[503]
+    flowing(seen, 200)
+    assert seen.statuses[503] == refused, "it does not recover"

@@ -1,0 +1,143 @@
+"""``mpi train`` on an index of one's own, and what a model that it wrote is worth."""
+
+from __future__ import annotations
+
+import csv
+import json
+import stat
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mpi.demo.files import write
+from mpi.demo.population import Population
+from mpi.matching.model import load_default_model, load_model
+from tests.support.service import run_mpi
+
+ROWS = 1_500
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a loaded index, and its truth."""
+    folder = tmp_path_factory.mktemp("own")
+    write(Population(ROWS, seed=8, profile="dirty"), folder / "rows.csv", folder / "truth.csv")
+    loaded = run_mpi(folder, "load", str(folder / "rows.csv"), "--embedded")
+    assert loaded.returncode == 0, loaded.stderr
+    return folder
+
+
+def trained(folder: Path, *arguments: str | Path) -> dict[str, Any]:
+    done = run_mpi(folder, "train", *map(str, arguments), "--embedded", "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def people(folder: Path) -> dict[str, str]:
+    with (folder / "truth.csv").open() as rows:
+        return {row["rec_id"]: row["entity_id"] for row in csv.DictReader(rows)}
+
+
+def judged(folder: Path, path: Path, count: int) -> Path:
+    """A table of so many pairs of one person, and as many of different people."""
+    truth = people(folder)
+    names = sorted(truth)
+    by_person: dict[str, list[str]] = {}
+    for name in names:
+        by_person.setdefault(truth[name], []).append(name)
+    same = [pair for held in by_person.values() for pair in combinations(held, 2)][:count]
+    other = [
+        (a, b) for a, b in zip(names, names[7:], strict=False) if truth[a] != truth[b]
+    ][:count]  # fmt: skip
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["source_a", "source_id_a", "source_b", "source_id_b", "same"])
+        for answer, pairs in (("true", same), ("false", other)):
+            table.writerows([*a.split("|"), *b.split("|"), answer] for a, b in pairs)
+    return path
+
+
+def test_a_model_is_learned_from_the_records_alone(folder: Path) -> None:
+    found = trained(folder)
+    path = Path(found["model"])
+    assert path.is_relative_to(folder / "data" / "mpi" / "models")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    model = load_model(path.read_bytes())
+    assert model.version == found["version"] != load_default_model().version
+    assert found["households_seen"]
+    assert found["records"] == ROWS
+    assert 0 < found["share_of_one_person"] < 1
+
+
+def test_the_same_index_and_seed_give_the_same_model(folder: Path, tmp_path: Path) -> None:
+    one, other = tmp_path / "one.json", tmp_path / "other.json"
+    for path in (one, other):
+        trained(folder, "--out", path, "--version", "mine", "--seed", "5")
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_nothing_is_activated(folder: Path, tmp_path: Path) -> None:
+    before = run_mpi(folder, "stats", "--embedded", "--json").stdout
+    trained(folder, "--out", tmp_path / "model.json")
+    assert run_mpi(folder, "stats", "--embedded", "--json").stdout == before
+
+
+def test_a_learned_model_serves_once_it_is_named(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.json"
+    trained(folder, "--out", path, "--version", "mine")
+    done = run_mpi(
+        tmp_path,
+        "evaluate",
+        str(folder / "rows.csv"),
+        "--truth",
+        str(folder / "truth.csv"),
+        "--json",
+        settings={"MPI_MODEL": str(path)},
+    )
+    facts = json.loads(done.stdout)
+    assert facts["model_version"] == "mine"
+    assert facts["service"]["precision"] > 0.98
+    assert facts["service"]["recall"] > 0.8
+
+
+def test_judged_pairs_move_the_model_in_use(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.json"
+    pairs = judged(folder, tmp_path / "pairs.csv", 60)
+    found = trained(folder, "--pairs", pairs, "--out", path)
+    assert (found["pairs_of_one_person"], found["pairs_of_different_people"]) == (60, 60)
+    moved = abs(load_model(path.read_bytes()).match - load_default_model().match)
+    assert 0.05 < moved.max() <= 2.001
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--decisions",), "0 labelled pairs are of one person; at least 30"),
+        (("--pairs", "few.csv"), "12 labelled pairs are of one person"),
+        (("--pairs", "wrong.csv"), "line 2 is no judged pair"),
+        (("--records", "20"), "pairs of records can be compared; at least 500"),
+    ],
+)
+def test_too_little_to_learn_from_is_said(
+    folder: Path, tmp_path: Path, arguments: tuple[str, ...], reason: str
+) -> None:
+    judged(folder, tmp_path / "few.csv", 12)
+    (tmp_path / "wrong.csv").write_text(
+        "source_a,source_id_a,source_b,source_id_b,same\nA,1,B,2,perhaps\n"
+    )
+    named = [str(tmp_path / word) if word.endswith(".csv") else word for word in arguments]
+    out = tmp_path / "model.json"
+    done = run_mpi(folder, "train", *named, "--out", str(out), "--embedded")
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert not out.exists()
+
+
+def test_a_person_is_told_how_to_use_the_model(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.json"
+    done = run_mpi(folder, "train", "--out", str(out), "--embedded")
+    assert "households seen" in done.stdout
+    assert f"MPI_MODEL={out}" in done.stderr

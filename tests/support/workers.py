@@ -1,0 +1,33 @@
+"""The worker processes behind a service, as the operating system knows them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.service import Service
+
+
+def workers(service: Service) -> set[int]:
+    """The pids of its worker processes, those included that are still starting."""
+    pid = service.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {int(child) for child in children if _is_worker(child)}
+
+
+def _is_worker(pid: str) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"resource_tracker" not in command and command != b""
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> float:
+    """Wait for it; returns the seconds it took."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds, f"{what} never happened"
+        time.sleep(0.02)
+    return time.monotonic() - start
