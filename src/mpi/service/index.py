@@ -53,9 +53,8 @@ class MasterPatientIndex:
     """Says who a patient is, and registers patients.
 
     Who it is says the ``provider``; the ``model`` explains pairs and tells whether a record is recognisable at all.
-    Without ``recall`` every query reaches the provider. ``side_by_side`` enrollments of one process are under
-    way at a time: one where writing takes no time, so that only other processes cause conflicts, of which
-    ``conflict`` is told; more where the store writes together what waits for it.
+    Without ``recall`` every query reaches the provider. ``side_by_side`` enrollments of one process are under way at
+    a time: more than one where the store writes together what waits. ``conflict`` is told of commits that came too late.
     """
 
     def __init__(
