@@ -52,9 +52,8 @@ class _RowAnswer(Protocol):
 class MasterPatientIndex:
     """Says who a patient is, and registers patients.
 
-    Who it is says the ``provider``; the ``model`` explains pairs and tells whether a record is recognisable at all.
-    Without ``recall`` every query reaches the provider. ``side_by_side`` enrollments of one process are under way at
-    a time: more than one where the store writes together what waits. ``conflict`` is told of commits that came too late.
+    Who it is says the ``provider``, for every query without ``recall``; the ``model`` explains pairs and tells who is
+    recognisable. ``side_by_side`` enrollments are under way at a time; ``conflict`` is told of commits that came too late.
     """
 
     def __init__(
