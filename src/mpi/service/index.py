@@ -53,7 +53,7 @@ class MasterPatientIndex:
     """Says who a patient is, and registers patients.
 
     Who it is says the ``provider``, for every query without ``recall``; the ``model`` explains pairs and tells who is
-    recognisable. ``side_by_side`` enrollments are under way at a time; ``conflict`` is told of commits that came too late.
+    recognisable. ``side_by_side`` enrollments are under way at a time; ``conflict`` is told of late commits.
     """
 
     def __init__(
