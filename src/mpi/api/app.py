@@ -122,11 +122,12 @@ def _collect_rarely() -> None:
     """Keep the garbage collector from walking the whole record cache while patients wait.
 
     A full collection stopped a worker with 20,000 cached records for 350 to 850 ms. Nearly everything dies young
-    or by reference counting; what the start made lives as long as the worker.
+    or by reference counting; what the start made lives as long as the worker. Young objects are looked at often, as
+    that takes as long as there are many of them: 50,000, most of them records for the cache, took 40 ms.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(2_000, 5_000, 100)
 
 
 def _end_with_parent() -> None:

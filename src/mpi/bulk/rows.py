@@ -7,7 +7,7 @@ import gzip
 import io
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +39,10 @@ class Row(Guarded):
 class RowFile:
     """A file of rows, open for reading; ``position`` of ``size`` bytes are read, as packed."""
 
-    def __init__(self, raw: BinaryIO, size: int, rename: Rename) -> None:
+    def __init__(self, raw: BinaryIO, size: int, rename: Rename, needed: Sequence[str]) -> None:
         self._raw = raw
         self._rename = rename
+        self._needed = needed
         self.size = size
 
     @property
@@ -61,7 +62,10 @@ class RowFile:
         try:
             with io.BufferedReader(cast("io.RawIOBase", plain)) as lines:
                 head = lines.peek(64).removeprefix(b"\xef\xbb\xbf").lstrip()
-                yield from (_ndjson if head.startswith(b"{") else _csv)(lines, self._rename)
+                if head.startswith(b"{"):
+                    yield from _ndjson(lines, self._rename)
+                else:
+                    yield from _csv(lines, self._rename, self._needed)
         except (gzip.BadGzipFile, zlib.error, EOFError):
             raise ConfigurationError(
                 "the gzip file is damaged; mend it and load again: rows already loaded stay as they are"
@@ -69,8 +73,10 @@ class RowFile:
 
 
 @contextmanager
-def open_rows(path: Path, rename: Rename | None = None) -> Iterator[RowFile]:
-    """Open a file of rows; ``rename`` maps its column names to ours.
+def open_rows(
+    path: Path, rename: Rename | None = None, needed: Sequence[str] = ("source_id",)
+) -> Iterator[RowFile]:
+    """Open a file of rows; ``rename`` maps its column names to ours, ``needed`` are those a table must have.
 
     Raises:
         ConfigurationError: the file is not there or cannot be read.
@@ -80,7 +86,7 @@ def open_rows(path: Path, rename: Rename | None = None) -> Iterator[RowFile]:
     except OSError as error:
         raise ConfigurationError(f"the file cannot be read: {error.strerror}") from None
     with raw:
-        yield RowFile(raw, path.stat().st_size, rename or {})
+        yield RowFile(raw, path.stat().st_size, rename or {}, needed)
 
 
 class _Lines(Generic[AnyStr]):
@@ -151,13 +157,15 @@ def _object(text: bytes, rename: Rename) -> dict[str, Any] | MalformedBody:
     return {rename.get(name, name): value for name, value in document.items()}
 
 
-def _csv(file: io.BufferedReader[io.RawIOBase], rename: Rename) -> Iterator[Row]:
+def _csv(
+    file: io.BufferedReader[io.RawIOBase], rename: Rename, needed: Sequence[str]
+) -> Iterator[Row]:
     # Bytes that are no UTF-8 survive as surrogates, so that their row alone is read as Windows-1252.
     with io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text:
         lines = _Lines(text.readline, ("\n", "\r"))
         # Strict, or a quote that is never closed swallows every registration after it without a word.
         table = csv.reader(lines, strict=True)
-        if not (columns := _columns(table, rename)):
+        if not (columns := _columns(table, rename, needed)):
             return
         while True:
             lines.begin_row()
@@ -171,16 +179,17 @@ def _csv(file: io.BufferedReader[io.RawIOBase], rename: Rename) -> Iterator[Row]
                 yield Row(lines.number, content)
 
 
-def _columns(table: Iterator[list[str]], rename: Rename) -> list[str]:
+def _columns(table: Iterator[list[str]], rename: Rename, needed: Sequence[str]) -> list[str]:
     """The names of the columns, as ours; none if the file is empty."""
     try:
         names = [_repaired(name).strip() for name in next(table, [])]
     except (csv.Error, MalformedBody):
         raise ConfigurationError("the file does not begin with names of columns") from None
     columns = [rename.get(name, name.lower()) for name in names]
-    if columns and "source_id" not in columns:
+    missing = next((name for name in needed if name not in columns), None)
+    if columns and missing:
         raise ConfigurationError(
-            "the file has no column source_id: it must be CSV in UTF-8, with commas, and begin with the names "
+            f"the file has no column {missing}: it must be CSV in UTF-8, with commas, and begin with the names "
             "of its columns (`--rename` gives them ours), or NDJSON"
         )
     if len(named := [column for column in columns if column]) > len(set(named)):

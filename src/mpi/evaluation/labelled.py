@@ -120,7 +120,7 @@ class LabelledFile:
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    with open_rows(path) as file:
+    with open_rows(path, needed=columns) as file:
         for row in file.rows():
             if not isinstance(row.content, dict) or not row.content.keys() >= set(columns):
                 raise InvalidInput(f"a row of a table of people lacks one of {', '.join(columns)}")

@@ -132,7 +132,7 @@ def judged_pairs(path: Path) -> Labels:
 
 
 def _judged(path: Path) -> Iterator[tuple[Pair, bool]]:
-    with open_rows(path) as file:
+    with open_rows(path, needed=COLUMNS) as file:
         for row in file.rows():
             content: Mapping[str, object] = row.content if isinstance(row.content, dict) else {}
             values = [str(content.get(column, "")).strip() for column in COLUMNS]
