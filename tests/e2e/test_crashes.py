@@ -58,10 +58,10 @@ def test_nothing_acknowledged_is_lost_when_the_service_is_killed(
 
 
 def test_nothing_acknowledged_is_lost_when_mongod_is_killed(tmp_path: Path, effort: Effort) -> None:
-    """The service stays: it answers 503 while its store is down, and goes on by itself."""
+    """The service stays: it answers 503 while its store is down for long, and goes on by itself."""
     server = Mongod(tmp_path / "mongod")
     server.start()
-    profile = on_mongodb(server.uri, "mpi_service")
+    profile = on_mongodb(server.uri, "mpi_service", MPI_MONGO_TIMEOUT="0.5")
     chance = Random(4)
     clients = [Client(number, outlives_the_store=True) for number in range(CLIENTS)]
     witness = Witness(clients, chance)
@@ -70,6 +70,7 @@ def test_nothing_acknowledged_is_lost_when_mongod_is_killed(tmp_path: Path, effo
         """A few times kill the server under load; then the service too, so that the clients stop."""
         for _ in range(effort(2, 50)):
             server.kill()
+            time.sleep(2)
             server.start()
             _wait_for(clients, chance.randrange(20, 80))
         kill(service)

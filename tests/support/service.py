@@ -155,7 +155,7 @@ class Profile:
 EMBEDDED = Profile()
 
 
-def on_mongodb(uri: str, database: str) -> Profile:
+def on_mongodb(uri: str, database: str, **settings: str) -> Profile:
     """An index in a database of a server."""
     return Profile(
         (),
@@ -166,6 +166,7 @@ def on_mongodb(uri: str, database: str) -> Profile:
             "MPI_HMAC_KEY": "a-key-for-tests-of-at-least-32-characters",
             "MONGODB_URI": uri,
             "MPI_DB": database,
+            **settings,
         },
     )
 
