@@ -32,9 +32,10 @@ PURPOSES: Mapping[str, Mapping[str, str]] = {
     },
     "Where the index is kept": {
         "MPI_STORE": "What keeps records, persons and events.",
-        "MPI_DB": "The database within MongoDB.",
+        "MPI_DB": "The database within MongoDB; without it `mpi_service`, for made-up patients `mpi_demo`.",
         "MONGODB_URI": "Where MongoDB is: a replica set, with user, password and TLS where they are needed.",
         "MONGO_POOL_SIZE": "Most connections of one process to MongoDB.",
+        "MPI_MONGO_TIMEOUT": "How long to look for MongoDB, and to wait for each of its answers.",
         "MPI_SQLITE_PATH": "The file of the embedded index; without it, one in the user's data directory.",
         "MPI_HMAC_KEY": (
             "The key of all digests: it must never change, and every instance needs the same. The embedded index "

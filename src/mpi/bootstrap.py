@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from mpi.cache.tiered import TieredCache
 from mpi.errors import ConfigurationError
 from mpi.matching.model import Model, load_default_model, load_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
-from mpi.ports import IndexStore, Monitored, Provider, RemoteCache
+from mpi.ports import Monitored, Provider, RemoteCache, Store
 from mpi.providers.internal import InternalProvider
 from mpi.service.access import Access
 from mpi.service.changes import RecentChanges
@@ -36,13 +36,17 @@ from mpi.service.preparation import Preparation
 from mpi.service.recall import Lifetime, Recall
 from mpi.service.stewardship import Stewardship
 from mpi.settings import Settings
-from mpi.stores.sqlite import SqliteStore, open_store
+from mpi.stores.mongo_opening import Address
+from mpi.stores.mongodb import MongoStore
+from mpi.stores.sqlite import open_store
 from mpi.stores.sqlite_backup import key_file
 from mpi.telemetry import Metrics
 
 _KEY_BYTES = 32
 _LOOKBACK = 2_000
 """Events before the start that are read when other processes keep answers: about a quarter of a second, once."""
+_SIDE_BY_SIDE = {"sqlite": 1, "mongodb": 32}
+"""Enrollments under way at a time: MongoDB needs milliseconds to commit, however many changes at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,11 @@ class Container:
     stewardship: Stewardship
     access: Access
     metrics: Metrics
-    store: SqliteStore
+    store: Store
     model_version: str
     checks: tuple[Check, ...]
+    opening: Callable[[], Awaitable[None]]
+    closing: Callable[[], Awaitable[None]]
 
     async def facts(self) -> dict[str, Any]:
         """What serves here, for the health page. Raises ``StoreUnavailable``."""
@@ -71,22 +77,28 @@ class Container:
             "position": await self.store.position(),
         }
 
+    async def open(self) -> None:
+        """Connect to what runs elsewhere. Raises ``ConfigurationError`` as :func:`build` does."""
+        await self.opening()
+
     async def close(self) -> None:
         """Let go of the store and of the cache; everything acknowledged is durable already."""
         if self.tiers is not None:
             await self.tiers.close()
-        self.store.close()
+        await self.closing()
 
 
 def build(settings: Settings, *, create: bool = True) -> Container:
-    """Wire the service that the settings describe. ``create`` makes an index where there is none.
+    """Wire the service that the settings describe; it is to be opened before use.
+
+    ``create`` makes an index where there is none.
 
     Raises:
         ConfigurationError: one sentence about what is wrong and how to mend it.
     """
     model, placeholders = model_of(settings), _placeholders(settings)
     key = hmac_key(settings, create=create)
-    store = open_store(settings.sqlite_path, fingerprint(key), create=create)
+    store, opening, closing = _store(settings, fingerprint(key), create=create)
     metrics = Metrics()
     provider = InternalProvider(
         store, model, narrowed=partial(metrics.count, "mpi_blocks_narrowed_total")
@@ -103,6 +115,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         placeholders=placeholders,
         enroll=settings.enroll,
         batch_size=settings.batch_size,
+        side_by_side=_SIDE_BY_SIDE[settings.store],
         conflict=partial(metrics.count, "mpi_conflicts_total"),
     )
     return Container(
@@ -115,6 +128,8 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         metrics=metrics,
         store=store,
         model_version=model.version,
+        opening=opening,
+        closing=closing,
         checks=_checks(store, tiers, key),
     )
 
@@ -130,8 +145,36 @@ def _checks(store: Monitored, tiers: TieredCache | None, key: bytes) -> tuple[Ch
     )
 
 
+def _store(
+    settings: Settings, hmac_fingerprint: bytes, *, create: bool
+) -> tuple[Store, Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]]:
+    """The store that ``MPI_STORE`` names, what opens it, and what closes it."""
+    if settings.store == "mongodb":
+        remote = MongoStore(mongo_address(settings))
+        return remote, partial(remote.open, hmac_fingerprint, create=create), remote.close
+    local = open_store(settings.sqlite_path, hmac_fingerprint, create=create)
+
+    async def opening() -> None:
+        """A file is open at once."""
+
+    async def closing() -> None:
+        local.close()
+
+    return local, opening, closing
+
+
+def mongo_address(settings: Settings) -> Address:
+    """Where MongoDB is, and how to speak to it."""
+    return Address(
+        settings.mongodb_uri.get_secret_value(),
+        settings.database,
+        settings.mongo_pool_size,
+        settings.mongo_timeout,
+    )
+
+
 def _recall(
-    settings: Settings, store: IndexStore, tiers: TieredCache | None, key: bytes, metrics: Metrics
+    settings: Settings, store: Store, tiers: TieredCache | None, key: bytes, metrics: Metrics
 ) -> Recall | None:
     """The cache, if there is any tier to keep answers in."""
     near = None
@@ -226,6 +269,11 @@ def hmac_key(settings: Settings, *, create: bool) -> bytes:
     """
     if settings.hmac_key is not None:
         return settings.hmac_key.get_secret_value().encode()
+    if settings.store == "mongodb":
+        raise ConfigurationError(
+            "MPI_HMAC_KEY is needed with MPI_STORE=mongodb, the same in every process that shares the "
+            "index; make one with `openssl rand -hex 32` and keep it safe"
+        )
     path = key_file(settings.sqlite_path)
     try:
         if create and not settings.sqlite_path.exists():

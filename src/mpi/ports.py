@@ -180,6 +180,18 @@ class IndexStore(IdentityStore, IdentityHistory, Protocol):
     """What the service needs of one store: who is who, and what happened."""
 
 
+class Store(IndexStore, KeyStore, Monitored, Protocol):
+    """One database with everything in it."""
+
+    async def is_demo(self) -> bool:
+        """Whether the database holds made-up patients."""
+        ...
+
+    async def mark_demo(self) -> None:
+        """Mark the database, for ever, as one of made-up patients."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Resolution:
     """Whose a record is, and everything that the decision rests on.

@@ -90,14 +90,21 @@ class Settings(BaseSettings):
         "MONGODB_URI", SecretStr("mongodb://localhost:27017"), "a mongodb:// address"
     )
     mongo_pool_size: int = _named("MONGO_POOL_SIZE", 50, "a whole number from 1", ge=1)
+    mongo_timeout: float = _named(
+        "MPI_MONGO_TIMEOUT", 10, "a number of seconds, 0.1 or more", ge=0.1
+    )
     connection_pool_size: int = _named("CONNECTION_POOL_SIZE", 100, "a whole number from 1", ge=1)
-    database: str = _named("MPI_DB", "mpi_service", "the name of a database")
     verato_api_key: SecretStr | None = _named("VERATO_API_KEY", None, "Verato's key")
 
     host: str = _named("MPI_HOST", "127.0.0.1", "the address to listen on")
     port: int = _named("MPI_PORT", 8000, "a port number, 1 to 65535", ge=1, le=65535)
     workers: int | None = _named("MPI_WORKERS", None, "a whole number from 1 to 256", ge=1, le=256)
     demo: bool = _named("MPI_DEMO", default=False, allowed="true or false")
+    database: str = Field(
+        default_factory=lambda data: "mpi_demo" if data.get("demo") else "mpi_service",
+        validation_alias="MPI_DB",
+        description="the name of a database",
+    )
     sqlite_path: Path = Field(
         default_factory=lambda data: data_directory() / (DEMO if data.get("demo") else DATABASE),
         validation_alias="MPI_SQLITE_PATH",
@@ -161,6 +168,13 @@ class Settings(BaseSettings):
     @classmethod
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @property
+    def beside_index(self) -> Path:
+        """What files that belong to the index are named after: beside its file, else in the data directory."""
+        if self.store == "mongodb":
+            return data_directory() / f"mongodb.{self.database}"
+        return self.sqlite_path
 
     @property
     def worker_count(self) -> int:
@@ -251,8 +265,6 @@ def check_released(settings: Settings) -> None:
     """Refuse the parts that this release does not contain, naming the way to run without them."""
     if settings.provider != "internal":
         unmet = f"MPI_PROVIDER={settings.provider} is not part of this release"
-    elif settings.store != "sqlite":
-        unmet = f"MPI_STORE={settings.store} is not part of this release"
     else:
         return
     raise ConfigurationError(f"{unmet}; {RUN_EMBEDDED}")

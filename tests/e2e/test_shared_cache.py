@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Effort
 from tests.support.people import Patient, made_up
 from tests.support.servers import Valkey, free_port
-from tests.support.service import run_mpi, running
+from tests.support.service import Profile
 
 PASSWORD = "right-password"
 WITHOUT_SERVERS = {
@@ -33,14 +33,13 @@ def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
     server.kill()
 
 
-def sharing(valkey: Valkey, **settings: str) -> dict[str, str]:
-    return {
-        **WITHOUT_SERVERS,
+def sharing(valkey: Valkey, **settings: str) -> Profile:
+    place = {
         "REDIS_HOST": "127.0.0.1",
         "REDIS_PORT": str(valkey.port),
         "MPI_REDIS_PASSWORD": PASSWORD,
-        **settings,
     }
+    return Profile((), {**WITHOUT_SERVERS, **place, **settings})
 
 
 def done(response: httpx2.Response) -> dict[str, Any]:
@@ -82,11 +81,11 @@ def test_no_answer_is_older_than_the_last_change_with_and_without_redis(
     tmp_path: Path, own_valkey: Valkey, effort: Effort
 ) -> None:
     chance, trials = Random(7), effort(30, 1000)
-    settings = sharing(own_valkey)
+    profile = sharing(own_valkey)
     served: dict[int, set[str]] = {}
     with (
-        running(tmp_path, settings=settings, embedded=False) as a,
-        running(tmp_path, settings=settings, embedded=False) as b,
+        profile.running(tmp_path) as a,
+        profile.running(tmp_path) as b,
         a.client() as here,
         b.client() as there,
     ):
@@ -112,7 +111,7 @@ def test_no_answer_is_older_than_the_last_change_with_and_without_redis(
 def test_a_service_starts_and_serves_while_redis_is_down_and_says_so(tmp_path: Path) -> None:
     away = Valkey(tmp_path / "away", password=PASSWORD)
     with (
-        running(tmp_path, settings=sharing(away), embedded=False) as service,
+        sharing(away).running(tmp_path) as service,
         service.client() as client,
     ):
         assert "REDIS_HOST" in service.output.read_text()
@@ -141,8 +140,7 @@ def test_a_service_starts_and_serves_while_redis_is_down_and_says_so(tmp_path: P
 def test_what_will_never_work_stops_the_start(
     tmp_path: Path, own_valkey: Valkey, wrong: dict[str, str], named: str
 ) -> None:
-    settings = sharing(own_valkey, **wrong)
-    ended = run_mpi(tmp_path, "serve", "--port", str(free_port()), settings=settings)
+    ended = sharing(own_valkey, **wrong).run(tmp_path, "serve", "--port", str(free_port()))
     assert ended.returncode == 2
     (line,) = ended.stderr.strip().splitlines()
     assert named in line

@@ -123,9 +123,9 @@ class Mongod(Server):
             try:
                 if not standalone:
                     self._initiate(client)
-                    hello = client.admin.command("hello")
-                    if not hello.get("isWritablePrimary"):
-                        raise ConnectionError("no primary yet")
+                hello = client.admin.command("hello")
+                if not standalone and not hello.get("isWritablePrimary"):
+                    raise ConnectionError("no primary yet")
             except PyMongoError as error:
                 raise ConnectionError(str(error)) from error
 

@@ -132,7 +132,6 @@ def test_loopback(host: str, expected: bool) -> None:
     [
         ({}, "MPI_PROVIDER=verato"),
         ({"MPI_PROVIDER": "hybrid"}, "MPI_PROVIDER=hybrid"),
-        ({"MPI_PROVIDER": "internal"}, "MPI_STORE=mongodb"),
     ],
 )
 def test_what_is_not_released_is_refused_with_the_way_out(

@@ -41,6 +41,7 @@ async def opened(chosen: Settings, *, create: bool = False) -> AsyncIterator[Con
     """The wired index, closed at the end. ``create`` makes one where there is none."""
     container = build(chosen, create=create)
     try:
+        await container.open()
         yield container
     finally:
         await container.close()

@@ -55,9 +55,8 @@ class _RowAnswer(Protocol):
 class MasterPatientIndex:
     """Says who a patient is, and registers patients.
 
-    Who it is says the ``provider``; the ``model`` explains pairs and tells whether a record is recognisable at all.
-    Without ``recall`` every query reaches the provider. Enrollments of one process wait for each other, so that
-    only other processes can cause conflicts, of which ``conflict`` is told.
+    Who it is says the ``provider``, for every query without ``recall``; the ``model`` explains pairs and tells who is
+    recognisable. ``side_by_side`` enrollments are under way at a time; ``conflict`` is told of late commits.
     """
 
     def __init__(
@@ -72,6 +71,7 @@ class MasterPatientIndex:
         placeholders: Placeholders = DEFAULT,
         enroll: str = "identified",
         batch_size: int = 100,
+        side_by_side: int = 1,
         conflict: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
@@ -83,7 +83,7 @@ class MasterPatientIndex:
         self._clock = clock
         self._policy = enroll
         self._batch_size = batch_size
-        self._enrolling = asyncio.Lock()
+        self._enrolling = asyncio.Semaphore(side_by_side)
 
     async def resolve(
         self,
