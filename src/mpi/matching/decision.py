@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -94,7 +94,7 @@ def explain_person(
     """Every row that makes up the weight of one person, whether it matches or not."""
     weighing = weigh(record, [person], model, index_size)
     (weight,) = weighing.totals()
-    vetoes = vetoes_between(weighing.vectors)
+    vetoes = vetoes_between(weighing.compared.vectors)
     confidence, grade = confidence_of(weight), grade_of(weight, model)
     return Explanation(person.mpi_id, weighing.rows(0), weight, confidence, grade, vetoes)
 
@@ -127,9 +127,9 @@ def _scored(
     asserted: Mapping[RecordKey, AssertionKind],
     model: Model,
 ) -> ScoredPerson:
-    person = weighing.persons[number]
+    person = weighing.compared.persons[number]
     said = {asserted.get(other.key) for other in person.records} if asserted else set()
-    vetoes = vetoes_between(weighing.vectors_of(number))
+    vetoes = vetoes_between(weighing.compared.vectors_of(number))
     if AssertionKind.NOT_SAME in said:
         vetoes = (*vetoes, "not_same_assertion")
     confidence, grade = confidence_of(weight), grade_of(weight, model)
@@ -196,7 +196,7 @@ def _ranked(
     scored = [
         _scored(weighing, number, weight, asserted, model)
         for number, weight in enumerate(totals)
-        if weight >= least or any(r.key in asserted for r in persons[number].records)
+        if weight >= least or (asserted and any(r.key in asserted for r in persons[number].records))
     ]
     return sorted(scored, key=lambda s: (not s.same_assertion, -s.weight, s.mpi_id))
 
@@ -246,6 +246,11 @@ def _with(record: StandardRecord, person: PersonState) -> PersonState:
     return replace(person, records=(*person.records, arrived))
 
 
+def _different(person: PersonState) -> Iterable[StandardRecord]:
+    """The records of a person, of equal ones the first."""
+    return dict.fromkeys(record.standard for record in person.records)
+
+
 def _now_certain(
     grown: PersonState,
     doubtful: Sequence[ScoredPerson],
@@ -256,8 +261,8 @@ def _now_certain(
     """Persons that would join the grown person if they arrived only now: the order of arrival must not matter."""
     found = []
     for scored in doubtful:
-        for member in people[scored.mpi_id].records:
-            weighing = weigh(member.standard, [grown], model, index_size)
+        for member in _different(people[scored.mpi_id]):
+            weighing = weigh(member, [grown], model, index_size)
             if weighing.totals()[0] >= model.thresholds.link:
                 found.append(scored)
                 break
@@ -280,9 +285,9 @@ def _could_be_one(
         apart = (a.left in ours and a.right in theirs) or (a.left in theirs and a.right in ours)
         if a.kind is AssertionKind.NOT_SAME and apart:
             return False
-    for member in left.records:
-        weighing = weigh(member.standard, [right], model, index_size)
-        contradictions = set(vetoes_between(weighing.vectors)) - {UNPROVEN}
+    for member in _different(left):
+        weighing = weigh(member, [right], model, index_size)
+        contradictions = set(vetoes_between(weighing.compared.vectors)) - {UNPROVEN}
         if contradictions or weighing.totals()[0] < model.thresholds.impossible:
             return False
     return True
