@@ -98,6 +98,15 @@ async def test_a_task_decided_not_same_keeps_them_apart(index: Index) -> None:
     assert await index.stewards.tasks(TaskStatus.OPEN, None, 10) == ()
 
 
+async def test_a_question_that_was_answered_not_same_is_not_asked_again(index: Index) -> None:
+    first, second, task = await doubtful(index)
+    await index.stewards.decide(task, "not-same", **BECAUSE)
+    updated = await index.add({**MARGA_IN_DOUBT, "middle_name": "Q"}, "2")
+    assert (updated.mpi_id, updated.task_id) == (second, None)
+    assert await index.stewards.tasks(TaskStatus.OPEN, None, 10) == ()
+    assert await index.partition() == {"1": first, "2": second}
+
+
 async def test_an_unknown_outcome_or_task_is_refused(index: Index) -> None:
     *_, task = await doubtful(index)
     with pytest.raises(InvalidInput):

@@ -16,6 +16,9 @@ from mpi.matching.record import StandardRecord
 from mpi.matching.vetoes import UNPROVEN, vetoes_between
 from mpi.matching.weighing import ExplanationRow, Weighing, weigh
 
+NOT_SAME = "not_same_assertion"
+"""The veto of a human."""
+
 _MOST_CANDIDATES = 20
 
 
@@ -131,7 +134,7 @@ def _scored(
     said = {asserted.get(other.key) for other in person.records} if asserted else set()
     vetoes = vetoes_between(weighing.compared.vectors_of(number))
     if AssertionKind.NOT_SAME in said:
-        vetoes = (*vetoes, "not_same_assertion")
+        vetoes = (*vetoes, NOT_SAME)
     confidence, grade = confidence_of(weight), grade_of(weight, model)
     same = AssertionKind.SAME in said
     return ScoredPerson(person.mpi_id, weight, confidence, grade, vetoes, same)
@@ -171,13 +174,15 @@ def decide(
     linkable = [s for s in ranked if _may_link(s, model)]
     if linkable:
         return _link(record, linkable, ranked, shown, people, assertions, model, index_size)
-    doubtful = tuple(s.mpi_id for s in ranked if s.weight >= model.thresholds.review)
+    doubtful = [s for s in ranked if s.weight >= model.thresholds.review and not _kept_apart(s)]
     if doubtful:
-        vetoed = best.weight >= model.thresholds.link
-        return Decision(
-            Outcome.REVIEW, None, best, shown, (), doubtful, "vetoed" if vetoed else "uncertain"
-        )
-    return Decision(Outcome.NEW, None, best, shown, reason="insufficient_weight" if shown else None)
+        vetoed = doubtful[0].weight >= model.thresholds.link
+        named = tuple(s.mpi_id for s in doubtful)
+        reason = "vetoed" if vetoed else "uncertain"
+        return Decision(Outcome.REVIEW, None, doubtful[0], shown, (), named, reason)
+    answered = best.weight >= model.thresholds.review
+    little = "insufficient_weight" if shown else None
+    return Decision(Outcome.NEW, None, best, shown, reason=NOT_SAME if answered else little)
 
 
 def _ranked(
@@ -201,8 +206,13 @@ def _ranked(
     return sorted(scored, key=lambda s: (not s.same_assertion, -s.weight, s.mpi_id))
 
 
+def _kept_apart(scored: ScoredPerson) -> bool:
+    """A human has answered for this person: nobody is asked again."""
+    return NOT_SAME in scored.vetoes
+
+
 def _may_link(scored: ScoredPerson, model: Model) -> bool:
-    if "not_same_assertion" in scored.vetoes:
+    if _kept_apart(scored):
         return False
     return scored.same_assertion or (scored.weight >= model.thresholds.link and not scored.vetoes)
 
