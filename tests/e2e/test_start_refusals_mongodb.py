@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +31,12 @@ def started(folder: Path, uri: str, command: str = "serve", **settings: str) -> 
         "MONGODB_URI": uri,
     }
     port = ("--port", str(free_port())) if command == "serve" else ()
-    return run_mpi(folder, command, *port, settings=given | settings)
+    with warnings.catch_warnings():
+        # The driver leaves sockets that the server closed to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        done = run_mpi(folder, command, *port, settings=given | settings)
+        gc.collect()
+    return done
 
 
 @contextmanager

@@ -55,6 +55,9 @@ def client_for(address: Address) -> AsyncMongoClient[Document]:
     given = address.uri.partition("?")[2].lower()
     options = {name: value for name, value in ours.items() if f"{name.lower()}=" not in given}
     try:
+        # The driver takes a bare word for the name of a host.
+        if not address.uri.startswith(("mongodb://", "mongodb+srv://")):
+            raise InvalidURI
         return AsyncMongoClient(address.uri, retryWrites=True, appName=APP_NAME, **options)
     except (InvalidURI, DriverConfigurationError, ValueError, TypeError):
         raise ConfigurationError(
@@ -131,7 +134,7 @@ def sentence(error: PyMongoError) -> str:
                 "MONGODB_URI and the server disagree about TLS; add tls=true and tlsCAFile= to the URI, "
                 "or remove them, as the server has it"
             )
-        if "connection closed" in text:
+        if "closed" in text or "reset by peer" in text:
             return (
                 "the server that MONGODB_URI names closes connections at once; if it wants TLS, add "
                 "tls=true and tlsCAFile= to the URI"
