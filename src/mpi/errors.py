@@ -78,6 +78,15 @@ class KeyMismatch(StoreUnavailable):
     code, title = "key_mismatch", "The store was made with another HMAC key"
 
 
+class ProviderUnavailable(MpiError):
+    code, status, title, retryable = (
+        "provider_unavailable",
+        503,
+        "Who resolves identity does not answer",
+        True,
+    )
+
+
 class DeadlineExceeded(MpiError):
     code, status, title, retryable = "deadline_exceeded", 504, "The request took too long", True
 

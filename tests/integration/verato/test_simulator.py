@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from mpi.demo.verato.certificates import Authority
 from mpi.demo.verato.faults import Kind
-from mpi.demo.verato.truth import People
 from tests.support.verato import (
     OPTIONS,
     SOURCE,
@@ -25,26 +24,10 @@ from tests.support.verato import (
     identity,
     operation,
     registrations,
-    running,
 )
 
 MADE = registrations(300)
 JOHN = [row for row, truth in MADE if truth.entity_id == MADE[0][1].entity_id]
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verato]:
-    people = People(sensitivity=1, ppv=1)
-    people.learn(MADE)
-    with running(tmp_path_factory.mktemp("verato"), people=people) as verato:
-        yield verato
-
-
-@pytest.fixture
-def verato(started: Verato) -> Iterator[Verato]:
-    started.reset()
-    yield started
-    started.pace(tps=0, latency_ms=0)
 
 
 @pytest.fixture
