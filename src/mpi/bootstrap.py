@@ -15,12 +15,14 @@ from typing import Any
 
 import orjson
 
+from mpi.bootstrap_verato import verato_provider
 from mpi.cache.memory import MemoryCache
 from mpi.errors import ConfigurationError
 from mpi.matching.model import Model, load_default_model, load_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.ports import Monitored
 from mpi.providers.internal import InternalProvider
+from mpi.providers.verato import VeratoProvider
 from mpi.service.access import Access
 from mpi.service.health import Check
 from mpi.service.index import MasterPatientIndex
@@ -48,6 +50,7 @@ class Container:
     store: SqliteStore
     model_version: str
     checks: tuple[Check, ...]
+    verato: VeratoProvider | None = None
 
     async def facts(self) -> dict[str, Any]:
         """What serves here, for the health page. Raises ``StoreUnavailable``."""
@@ -61,6 +64,8 @@ class Container:
 
     async def close(self) -> None:
         """Let go of the store; everything acknowledged is durable already."""
+        if self.verato is not None:
+            await self.verato.close()
         self.store.close()
 
 
@@ -75,9 +80,11 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     store = open_store(settings.sqlite_path, fingerprint(key), create=create)
     metrics = Metrics()
     recall = _recall(settings, store, key, metrics)
+    verato = verato_provider(settings, store, metrics) if settings.provider == "verato" else None
     index = MasterPatientIndex(
         store=store,
-        provider=InternalProvider(
+        provider=verato
+        or InternalProvider(
             store, model, narrowed=partial(metrics.count, "mpi_blocks_narrowed_total")
         ),
         model=model,
@@ -98,16 +105,20 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         metrics=metrics,
         store=store,
         model_version=model.version,
-        checks=_checks(store, key),
+        checks=_checks(store, key, verato),
+        verato=verato,
     )
 
 
-def _checks(store: Monitored, key: bytes) -> tuple[Check, ...]:
+def _checks(
+    store: Monitored, key: bytes, verato: VeratoProvider | None
+) -> tuple[Check, ...]:
     """What ``/health/ready`` looks at. Caches and remote providers are never critical: without them it is slower."""
     return (
         Check("store", is_critical=True, probe=store.check_reachable),
         Check("schema", is_critical=True, probe=store.check_schema),
         Check("key", is_critical=True, probe=partial(store.check_key, fingerprint(key))),
+        *(() if verato is None else (Check("verato", is_critical=False, probe=verato.check),)),
     )
 
 

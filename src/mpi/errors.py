@@ -87,6 +87,12 @@ class ProviderUnavailable(MpiError):
     )
 
 
+class ProviderRefusal(MpiError):
+    """This registration is refused by whoever keeps an index elsewhere; sending it again changes nothing."""
+
+    code, status, title = "provider_refusal", 422, "The provider refuses this registration"
+
+
 class DeadlineExceeded(MpiError):
     code, status, title, retryable = "deadline_exceeded", 504, "The request took too long", True
 

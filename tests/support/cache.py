@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mpi.cache.memory import MemoryCache
 from mpi.domain.identity import PersonState, StoredRecord
@@ -63,6 +63,9 @@ class Gate:
         """Wait until one more has come to the gate."""
         async with asyncio.timeout(5):
             await self._waiting.acquire()
+
+    async def introduce(self, records: Sequence[StoredRecord]) -> Sequence[StoredRecord | MpiError]:
+        return await self._provider.introduce(records)
 
     async def resolve(
         self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None

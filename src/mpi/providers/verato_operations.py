@@ -140,8 +140,10 @@ class VeratoIndex:
         }
         return await self.client.read(NOTIFICATIONS, content, Lane.BATCH)
 
-    async def probe(self, source: str) -> Reply:
+    async def probe(self, source: str | None) -> Reply:
         """Whether Verato answers, and lets this user name the source: asks for a number that nobody has."""
+        if source is None:
+            return await self.current(_NOBODY)
         return await self.find(RecordKey(source, _NOBODY))
 
     def _formats(self) -> Content:

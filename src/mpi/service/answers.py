@@ -10,8 +10,8 @@ import orjson
 
 from mpi.domain.identity import StoredRecord
 from mpi.domain.record import Demographics, Guarded, RecordStatus, TraitWarning
-from mpi.matching.decision import Explanation, ScoredPerson
-from mpi.ports import KeptAnswer
+from mpi.matching.decision import Explanation, Grade, Outcome, ScoredPerson
+from mpi.ports import KeptAnswer, Provider, Resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,34 @@ class ChangeAnswer:
     task_ids: tuple[str, ...] = ()
     preview: bool = False
     detail: dict[str, Any] = field(default_factory=dict)
+
+
+def match_answer(
+    record: StoredRecord,
+    provider: Provider,
+    found: Resolution | None,
+    status: str,
+    mpi_id: str | None,
+) -> MatchAnswer:
+    """What was found (None: nothing was asked), as clients see it."""
+    decision = found.decision if found else None
+    told = (found.told if found else None) or record.told
+    best = decision.best if decision else None
+    by_provider = Grade.CERTAIN if told and decision and decision.outcome is Outcome.LINK else None
+    return MatchAnswer(
+        mpi_id=mpi_id,
+        status=status,
+        confidence=best.confidence if best else None,
+        match_weight=best.weight if best else None,
+        grade=best.grade if best else by_provider,
+        provider=provider.name,
+        model_version=provider.version,
+        provider_ids={"verato": told.link_id if told else None},
+        provider_score=told.score if told else None,
+        reason=decision.reason if decision else None,
+        warnings=tuple(TraitWarning(*warning) for warning in record.warnings),
+        candidates=tuple(candidate_view(c) for c in decision.candidates) if decision else (),
+    )
 
 
 def candidate_view(scored: ScoredPerson) -> CandidateView:

@@ -23,7 +23,7 @@ from mpi.domain.mpi_id import parse_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus, Submission, TraitWarning
 from mpi.domain.survivorship import golden_record
 from mpi.errors import Gone, MpiError, NotFound, PreconditionFailed
-from mpi.matching.decision import Decision, Explanation, Outcome, explain_person, self_weight
+from mpi.matching.decision import Explanation, Outcome, explain_person, self_weight
 from mpi.matching.model import Model
 from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.ports import IndexStore, Provider, Resolution
@@ -34,9 +34,11 @@ from mpi.service.answers import (
     PersonView,
     RecordView,
     candidate_view,
+    match_answer,
     record_view,
 )
 from mpi.service.enrollment import Enrolled, Enrollment
+from mpi.service.introduction import introduced
 from mpi.service.past import history_of, person_at
 from mpi.service.preparation import Preparation, Prepared
 from mpi.service.recall import Recall
@@ -103,9 +105,12 @@ class MasterPatientIndex:
         """
         if not self.enrolls(named=submission.key is not None, wish=enroll):
             return await self._query(submission, warnings, form, explain=explain)
+        (ready,) = await introduced([submission], self._prepare, self._provider)
+        if isinstance(ready, MpiError):
+            raise ready
         async with self._enrolling:
             found = await self._register(
-                submission, actor, explain=explain, if_match=if_match, create_only=create_only
+                ready, actor, explain=explain, if_match=if_match, create_only=create_only
             )
         return replace(found, warnings=(*warnings, *found.warnings)) if warnings else found
 
@@ -131,18 +136,19 @@ class MasterPatientIndex:
         enroll: bool | None,
         explain: bool,
     ) -> list[MatchAnswer | MpiError]:
-        if not any(
-            not isinstance(row, MpiError) and self.enrolls(named=row.key is not None, wish=enroll)
-            for row in rows
-        ):
+        def enrolling(row: Submission | Prepared) -> bool:
+            return self.enrolls(named=row.key is not None, wish=enroll)
+
+        if not any(not isinstance(row, MpiError) and enrolling(row) for row in rows):
             return [await self._row(row, self._query, explain=explain) for row in rows]
 
         async def answer(row: Submission | Prepared, *, explain: bool) -> MatchAnswer:
-            if self.enrolls(named=row.key is not None, wish=enroll):
+            if enrolling(row):
                 return await self._register(row, actor, explain=explain)
             # Inside the group it sees what nobody else may be told yet.
             return (await self._ask(row, (), explain=explain))[0]
 
+        rows = await introduced(rows, self._prepare, self._provider, enrolling)
         async with self._enrolling, self._store.group():
             return [await self._row(row, answer, explain=explain) for row in rows]
 
@@ -199,7 +205,7 @@ class MasterPatientIndex:
         status = {Outcome.LINK: "matched", Outcome.REVIEW: "review", Outcome.NEW: "no_match"}[
             decision.outcome
         ]
-        answer = self._answer(record, decision, status, decision.mpi_id)
+        answer = match_answer(record, self._provider, found, status, decision.mpi_id)
         return (
             replace(
                 answer,
@@ -222,17 +228,18 @@ class MasterPatientIndex:
         record, keys = self._prepare.record(submission)
         if submission.key is None:
             if self_weight(record.standard, self._model, 0) < self._model.thresholds.link:
-                return replace(self._answer(record, None, "no_match", None), reason=INSUFFICIENT)
+                answer = match_answer(record, self._provider, None, "no_match", None)
+                return replace(answer, reason=INSUFFICIENT)
             record = replace(record, key=self._prepare.anonymous_key(record))
         enrolled = await self._enrollment.register(
             record, keys, actor=actor, if_match=if_match, create_only=create_only
         )
         found = enrolled.found
-        decision = found.decision if found else None
+        answer = match_answer(record, self._provider, found, enrolled.status, enrolled.mpi_id)
         if explain and found is None:  # a replay decides nothing
             found = await self._provider.resolve(record, keys, home=await self._home(enrolled))
         return replace(
-            self._answer(record, decision, enrolled.status, enrolled.mpi_id),
+            answer,
             event_id=enrolled.committed.event.event_id if enrolled.committed else None,
             task_id=enrolled.task_id,
             source=record.key.source,
@@ -244,23 +251,6 @@ class MasterPatientIndex:
 
     async def _home(self, enrolled: Enrolled) -> PersonState | None:
         return None if enrolled.mpi_id is None else await self._store.person(enrolled.mpi_id)
-
-    def _answer(
-        self, record: StoredRecord, decision: Decision | None, status: str, mpi_id: str | None
-    ) -> MatchAnswer:
-        best = decision.best if decision else None
-        return MatchAnswer(
-            mpi_id=mpi_id,
-            status=status,
-            confidence=best.confidence if best else None,
-            match_weight=best.weight if best else None,
-            grade=best.grade if best else None,
-            provider=self._provider.name,
-            model_version=self._provider.version,
-            reason=decision.reason if decision else None,
-            warnings=tuple(TraitWarning(*warning) for warning in record.warnings),
-            candidates=tuple(candidate_view(c) for c in decision.candidates) if decision else (),
-        )
 
     async def search(self, submission: Submission, limit: int = 10) -> tuple[CandidateView, ...]:
         """Ranked candidates; never enrolls."""

@@ -100,6 +100,15 @@ def test_search_ranks_with_scores_and_verdicts(client: httpx2.Client) -> None:
     assert len(ask(client, "demographicsSearch", asked)["content"]["searchResults"]) == 1
 
 
+def test_new_content_of_a_known_number_stays_with_its_person(client: httpx2.Client) -> None:
+    first = post(client, JOHN[0], "1")["content"]["linkId"]
+    moved = JOHN[0] | {"address": "1 Nowhere Lane", "zip": "00001", "email": "new@example.org"}
+    assert ask(client, "demographicsQuery", {"identity": identity(moved)})["content"] == {}
+    assert post(client, moved, "1")["content"]["linkId"] == first
+    found = ask(client, "demographicsQuery", {"identity": identity(moved)})
+    assert found["content"]["linkId"] == first
+
+
 def test_another_person_on_a_known_number_is_refused_and_told(client: httpx2.Client) -> None:
     post(client, JOHN[0], "1")
     refused = post(

@@ -17,7 +17,7 @@ from mpi.demo.verato.notifications import (
     Key,
     NotificationLog,
 )
-from mpi.demo.verato.truth import People, fingerprint
+from mpi.demo.verato.truth import STRANGER, People, fingerprint
 from mpi.matching.standardize import standardize
 
 OVERLAY = "The update was rejected because it would overlay the identity of another person"
@@ -56,6 +56,7 @@ class Registry:
         self._of_person: dict[str, dict[Key, None]] = defaultdict(dict)
         self._of_link: dict[str, dict[Key, None]] = defaultdict(dict)
         self._alike: dict[str, dict[Key, None]] = defaultdict(dict)
+        self._content: dict[bytes, str] = {}
         self._renamed: dict[str, str] = {}
         self._minted = 0
 
@@ -70,7 +71,7 @@ class Registry:
 
     def post(self, key: Key, identity: Identity) -> Registration:
         """Register or update; a plainly different person is refused as an overlay."""
-        person = self._people.person_of(identity)
+        person = self._person_of(identity)
         known = self._registrations.get(key)
         if known is None:
             link_id = self._link_of(person) or self._new_link()
@@ -80,7 +81,7 @@ class Registry:
             self._tell(LINK_ID_ASSIGNED, known, previous=None)
         else:
             self._update(known, identity, person)
-        self._of_person[person][key] = None
+        self._of_person[known.person][key] = None
         for word in _words(identity):
             self._alike[word][key] = None
         return known
@@ -90,12 +91,19 @@ class Registry:
             raise Refused("The source was retired by a merge and cannot be updated")
         if _overlays(known.identity, identity):
             self.overlay(known.key)
+        if person.startswith(STRANGER):  # new content of somebody who is known
+            person = known.person
+            self._content[fingerprint(demographics_of(identity))] = person
         del self._of_person[known.person][known.key]
         known.identity = identity
         known.active = True
         if person != known.person and not known.apart:
             self._move(known, self._link_of(person) or self._new_link())
         known.person = person
+
+    def _person_of(self, identity: Identity) -> str:
+        posted = self._content.get(fingerprint(demographics_of(identity)))
+        return posted or self._people.person_of(identity)
 
     def overlay(self, key: Key) -> None:
         """Refuse an update as an overlay, and tell."""
@@ -108,7 +116,7 @@ class Registry:
 
     def best(self, identity: Identity) -> str | None:
         """The link of the person that the identity is taken for."""
-        return self._link_of(self._people.person_of(identity))
+        return self._link_of(self._person_of(identity))
 
     def alike(self, identity: Identity) -> list[tuple[str, float, str]]:
         """Links with score and verdict (Y, U, N), best first: the person's own, then those that share a trait."""

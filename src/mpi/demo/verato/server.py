@@ -68,9 +68,15 @@ class SimulatorServer:
 
     async def serve(self) -> None:
         """Until a signal comes, or :meth:`stop`."""
-        await asyncio.gather(
-            self._control.serve([self._sockets[1]]), self._front.serve([self._sockets[0]])
-        )
+        try:
+            await asyncio.gather(
+                self._control.serve([self._sockets[1]]), self._front.serve([self._sockets[0]])
+            )
+        finally:
+            # What hangs on purpose hangs no longer.
+            for connection in tuple(self._connections()):
+                connection.transport.abort()
+            await asyncio.sleep(0)
 
     def stop(self) -> None:
         """Let :meth:`serve` end; may be called from another thread."""
@@ -96,6 +102,9 @@ class SimulatorServer:
         finally:
             leaving.cancel()
 
+    def _connections(self) -> set[Any]:
+        return {*self._front.server_state.connections, *self._control.server_state.connections}
+
     async def _tear(self, scope: Scope, send: Send, beginning: bytes | None) -> None:
         """End the connection without an answer, or in the middle of one."""
         if beginning is not None:
@@ -104,8 +113,7 @@ class SimulatorServer:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             half = beginning[: len(beginning) // 2]
             await send({"type": "http.response.body", "body": half, "more_body": True})
-        connections: set[Any] = {*self._front.server_state.connections}
-        for connection in connections:
+        for connection in self._connections():
             if connection.client == scope["client"]:
                 transport = connection.transport
                 if beginning is None:

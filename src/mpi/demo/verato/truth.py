@@ -20,6 +20,9 @@ from mpi.matching.standardize import standardize
 SENSITIVITY = 0.935
 PPV = 0.9996
 
+STRANGER = "stranger:"
+"""How the names of those begin whom the population does not know."""
+
 
 class People:
     """Tells persons apart. Equal content always gets an equal answer, whatever came before.
@@ -50,7 +53,7 @@ class People:
         content = fingerprint(demographics_of(identity))
         person = self._people.get(content)
         if person is None:
-            return f"stranger:{content.hex()}"
+            return STRANGER + content.hex()
         chance = self.chance(content, b"error")
         if chance < self._mistaken:
             return self._known[int(self.chance(content, b"whom") * len(self._known))]
