@@ -110,9 +110,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     )
 
 
-def _checks(
-    store: Monitored, key: bytes, verato: VeratoProvider | None
-) -> tuple[Check, ...]:
+def _checks(store: Monitored, key: bytes, verato: VeratoProvider | None) -> tuple[Check, ...]:
     """What ``/health/ready`` looks at. Caches and remote providers are never critical: without them it is slower."""
     return (
         Check("store", is_critical=True, probe=store.check_reachable),

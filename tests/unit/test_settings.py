@@ -72,6 +72,11 @@ WRONG = {
     "LOG_LEVEL": "sekret",
     "MPI_ENROLL": "sekret",
     "MPI_BODY_LIMIT": "17",
+    "VERATO_API_VERSION": "sekret",
+    "VERATO_SOURCE_MAP": "sekret",
+    "VERATO_OVERLAY_PATTERN": "(sekret",
+    "VERATO_BREAKER_SHARE": "2",
+    "VERATO_MAX_TPS": "0",
 }
 
 
@@ -130,7 +135,7 @@ def test_loopback(host: str, expected: bool) -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({}, "MPI_PROVIDER=verato"),
+        ({"VERATO_ENDPOINT": "https://cust1.example"}, "MPI_STORE=mongodb"),
         ({"MPI_PROVIDER": "hybrid"}, "MPI_PROVIDER=hybrid"),
         ({"MPI_PROVIDER": "internal"}, "MPI_STORE=mongodb"),
         ({"MPI_PROVIDER": "internal", "MPI_STORE": "sqlite"}, "MPI_CACHE=redis,mongodb"),
@@ -143,6 +148,25 @@ def test_what_is_not_released_is_refused_with_the_way_out(
         check_released(read_settings(changes))
     assert caught.value.detail.startswith(named)
     assert "mpi serve --embedded" in caught.value.detail
+
+
+def test_verato_needs_an_address() -> None:
+    with pytest.raises(
+        ConfigurationError, match="MPI_PROVIDER=verato needs VERATO_ENDPOINT"
+    ) as caught:
+        check_released(read_settings())
+    assert "mpi serve --embedded" in caught.value.detail
+    given = {
+        "MPI_STORE": "sqlite",
+        "MPI_CACHE": "memory",
+        "VERATO_ENDPOINT": "https://cust1.example",
+    }
+    check_released(read_settings(given))
+
+
+def test_the_map_of_sources_is_a_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERATO_SOURCE_MAP", '{"clinic": "ACME.CLINIC"}')
+    assert read_settings().verato_sources == {"clinic": "ACME.CLINIC"}
 
 
 def test_embedded_is_released() -> None:
