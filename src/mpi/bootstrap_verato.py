@@ -84,10 +84,9 @@ def _credentials(settings: Settings) -> Credentials:
 
 def _limits(settings: Settings) -> Limits:
     """Every worker gets an equal share of what the customer may send."""
-    share = settings.verato_max_tps / settings.workers
     return Limits(
-        tps=share,
-        ramp=settings.verato_ramp / settings.workers,
+        tps=settings.verato_max_tps / settings.worker_count,
+        ramp=settings.verato_ramp / settings.worker_count,
         concurrency=settings.verato_concurrency,
         connections=settings.connection_pool_size,
         retries=settings.verato_max_retries,
