@@ -141,7 +141,7 @@ class VeratoProvider:
         if not CONSEQUENCES[reply.outcome].is_answer:
             wait = self._index.client.retry_after
             raise ProviderUnavailable(
-                problem(reply) or "Verato gives no answer",
+                self._why(reply) or "Verato gives no answer",
                 reason=str(reply.reason),
                 retry_after=max(1, math.ceil(min(wait, _LONGEST_WAIT_S))),
             )
@@ -162,15 +162,18 @@ class VeratoProvider:
 
     def _learn(self, probe: asyncio.Future[Reply]) -> None:
         if not probe.cancelled():
-            reply = probe.result()
-            kept = self._problem if reply.reason is Reason.BREAKER_OPEN else None
-            self._problem = kept or problem(reply)
+            self._problem = self._why(probe.result())
+
+    def _why(self, reply: Reply) -> str | None:
+        """What is wrong; when Verato is not asked at all, what was wrong before."""
+        away = reply.reason is Reason.BREAKER_OPEN
+        return problem(self._index.client.trouble if away else reply.reason)
 
     async def close(self) -> None:
         """Let go of the connections."""
         if self._probe is not None:
+            await asyncio.wait([self._probe], timeout=_PROBE_PATIENCE_S)
             self._probe.cancel()
-            await asyncio.wait([self._probe])  # its connection goes back first
         await self._index.client.close()
 
 

@@ -82,6 +82,8 @@ class VeratoClient:
         self._report = report
         bucket = TokenBucket(most=limits.tps, start=_START_TPS, ramp=limits.ramp, now=monotonic())
         self.pacer = Pacer(bucket, limits.concurrency, monotonic)
+        self.trouble = Reason.NONE
+        """Why a call failed last, which is why the breaker is open when it is."""
         self._breaker = CircuitBreaker(
             share=breaker.share,
             calls=breaker.calls,
@@ -163,8 +165,10 @@ class VeratoClient:
             self._breaker.succeeded(permit, monotonic())
         elif verdict is Verdict.FAILED:
             self._breaker.failed(permit, monotonic())
+            self.trouble = reply.reason
         elif verdict is Verdict.TRIP:
             self._breaker.trip()
+            self.trouble = reply.reason
         if reply.outcome is CallOutcome.THROTTLED:
             self.pacer.slow_down(reply.retry_after or _THROTTLED_WAIT_S)
         return reply

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mpi.providers.verato_outcome import Reason
-from mpi.providers.verato_payload import Reply
 
 _REMEDIES: Mapping[Reason, str] = {
     Reason.WRONG_PASSWORD: "Verato refuses the user or the password: correct VERATO_USERNAME and "
@@ -34,6 +33,6 @@ _REMEDIES: Mapping[Reason, str] = {
 }
 
 
-def problem(reply: Reply) -> str | None:
-    """What is wrong when a probe ended so, with the remedy; None when Verato answers as it should."""
-    return _REMEDIES.get(reply.reason)
+def problem(reason: Reason) -> str | None:
+    """What is wrong when a call ended for this reason, with the remedy; None when Verato answers as it should."""
+    return _REMEDIES.get(reason)

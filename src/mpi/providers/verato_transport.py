@@ -16,6 +16,8 @@ from mpi.providers.verato_access import Access
 from mpi.providers.verato_outcome import CallOutcome, Reason
 from mpi.providers.verato_payload import Content, Reply, read_reply
 
+_GRACE_S = 0.02
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -64,11 +66,14 @@ class Transport:
         part = "v2/" if operation.versioned and self._version == "v2" else ""
         outcome = CallOutcome.UNKNOWN if operation.writes else CallOutcome.UNAVAILABLE
         try:
-            async with asyncio.timeout(left):
+            # Each phase ends by itself first: cancelled from outside, a handshake would leave its socket open.
+            async with asyncio.timeout(left + _GRACE_S):
                 response = await self._http.post(
                     f"{self._endpoint}/{part}{operation.name}",
                     content=orjson.dumps({"trackingId": tracking_id, "content": content}),
-                    timeout=httpx2.Timeout(times.read, connect=times.connect, pool=left),
+                    timeout=httpx2.Timeout(
+                        min(times.read, left), connect=min(times.connect, left), pool=left
+                    ),
                 )
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             return replace(_unconnected(error), tracking_id=tracking_id)

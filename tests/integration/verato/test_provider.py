@@ -71,7 +71,7 @@ async def test_persons_are_those_of_verato_and_their_ids_ours(
 async def test_a_query_asks_once_and_is_then_remembered(verato: Verato, tmp_path: Path) -> None:
     async with serving(tmp_path, **settings(verato)) as api:
         mpi_id = (await match(api, ROW, "1"))["mpi_id"]
-        answers = await asyncio.gather(*(match(api, ROW) for _ in range(200)))
+        answers = await asyncio.gather(*(match(api, ROW) for _ in range(1000)))
         assert {answer["mpi_id"] for answer in answers} == {mpi_id}
         assert {answer["grade"] for answer in answers} == {"certain"}
         assert verato.calls("demographicsQuery") == 1

@@ -90,7 +90,7 @@ def stranger(folder: Path, ends: datetime) -> dict[str, Any]:
 async def asked_why(verato: Verato, way_in: Any, form: PayloadForm | None = None) -> str:
     """What a probe of the way in says is wrong."""
     async with connected(verato, way_in=way_in, form=form, timeouts=QUICK) as index:
-        told = problem(await index.probe(SOURCE))
+        told = problem((await index.probe(SOURCE)).reason)
     assert told is not None
     for secret in (OPTIONS.password, OPTIONS.username, "Basic"):
         assert secret not in told.split()
@@ -145,7 +145,7 @@ async def test_a_source_that_verato_does_not_know_is_told_as_such(verato: Verato
 
 async def test_a_probe_touches_no_patient_and_finds_nothing_wrong(verato: Verato) -> None:
     async with connected(verato) as index:
-        assert problem(await index.probe(SOURCE)) is None
+        assert problem((await index.probe(SOURCE)).reason) is None
     assert verato.state()["registrations"] == 0
 
 
