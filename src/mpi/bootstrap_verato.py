@@ -13,6 +13,9 @@ from mpi.service.preparation import ANONYMOUS
 from mpi.settings import Settings
 from mpi.telemetry import Metrics
 
+_START_TPS = 8.0
+"""What every production customer may send; more is reached by the ramp."""
+
 
 def verato_provider(settings: Settings, store: IndexStore, metrics: Metrics) -> VeratoProvider:
     """The provider that ``VERATO_*`` describe. Verato is not asked yet.
@@ -86,6 +89,7 @@ def _limits(settings: Settings) -> Limits:
     """Every worker gets an equal share of what the customer may send."""
     return Limits(
         tps=settings.verato_max_tps / settings.worker_count,
+        start=_START_TPS / settings.worker_count,
         ramp=settings.verato_ramp / settings.worker_count,
         concurrency=settings.verato_concurrency,
         connections=settings.connection_pool_size,

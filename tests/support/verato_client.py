@@ -21,7 +21,7 @@ from mpi.service.preparation import Preparation
 from tests.support.verato import OPTIONS, SOURCE, Verato
 
 IMPATIENT = Timeouts(connect=2, read=0.4, total=20)
-UNLIMITED = Limits(tps=10_000, concurrency=8)
+UNLIMITED = Limits(tps=10_000, start=10_000, concurrency=8)
 
 
 def credentials(verato: Verato, **other: Any) -> Credentials:

@@ -17,15 +17,14 @@ from mpi.resilience import BreakerState, CircuitBreaker, TokenBucket
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 2.0
 _THROTTLED_WAIT_S = 1.0
-_START_TPS = 8.0
-"""What every production customer may send; more is reached by the ramp."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``tps`` is this process's share; ``ramp`` what it may gain per minute."""
+    """``tps`` is this process's share, ``start`` what it begins with, ``ramp`` what it may gain per minute."""
 
     tps: float = 8.0
+    start: float = 8.0
     ramp: float = 2.0
     concurrency: int = 8
     connections: int = 100
@@ -80,7 +79,7 @@ class VeratoClient:
         self._timeouts = {Lane.REAL_TIME: real_time, Lane.BATCH: batch}
         self._retries = limits.retries
         self._report = report
-        bucket = TokenBucket(most=limits.tps, start=_START_TPS, ramp=limits.ramp, now=monotonic())
+        bucket = TokenBucket(most=limits.tps, start=limits.start, ramp=limits.ramp, now=monotonic())
         self.pacer = Pacer(bucket, limits.concurrency, monotonic)
         self.trouble = Reason.NONE
         """Why a call failed last, which is why the breaker is open when it is."""

@@ -71,7 +71,7 @@ async def test_a_breaker_lets_calls_through_again_when_verato_is_back(verato: Ve
 
 async def test_verato_is_never_asked_more_than_agreed(verato: Verato) -> None:
     verato.pace(tps=25)
-    limits = Limits(tps=20, concurrency=8)
+    limits = Limits(tps=20, start=20, concurrency=8)
     told: list[CallReport] = []
     async with connected(verato, limits=limits, report=told.append) as index:
         await asyncio.gather(*(index.query(record(ROW)) for _ in range(30)))
