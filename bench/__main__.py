@@ -21,6 +21,7 @@ from bench.tables import (
     accuracy,
     cached,
     candidates,
+    hits,
     latency,
     load,
     order,
@@ -28,6 +29,7 @@ from bench.tables import (
     population,
     profile,
     single,
+    tiers,
 )
 
 # In the order of a whole run: what loads indexes comes first.
@@ -42,6 +44,8 @@ TABLES: dict[str, Callable[[Run], Table]] = {
     "single": single.table,
     "cached": cached.table,
     "latency": latency.table,
+    "tiers": tiers.table,
+    "hits": hits.table,
 }
 _LARGE, _USUAL, _SMALL = 1_000_000, 100_000, 5_000
 _DATA = "MPI_BENCH_DATA"
@@ -189,6 +193,8 @@ def _seconds(names: list[str], sizes: Sizes) -> float:
         "single": 2 * sizes.rounds + 2,
         "cached": 3 * sizes.seconds * (sizes.rounds + 1),
         "latency": asked,
+        "tiers": 5 * sizes.seconds * (sizes.rounds + 1),
+        "hits": 20 * sizes.rounds,
     }
     return sum(known[name] for name in names)
 

@@ -112,6 +112,18 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Queries answered by a tier", "ops", _rates("mpi_cache_hits_total", "tier"), width=12
         ),
+        Panel(
+            "Calls that a tier did not answer",
+            "ops",
+            _rates("mpi_cache_skipped_total", "tier"),
+            width=12,
+        ),
+        Panel(
+            "Tiers left out",
+            "percentunit",
+            ((f"max by (tier) (mpi_cache_tier_open{{{_JOB}}})", "{{tier}}"),),
+            width=12,
+        ),
     ),
     "Outside provider": (
         Panel(

@@ -65,9 +65,10 @@ PURPOSES: Mapping[str, Mapping[str, str]] = {
     },
     "Where the index is kept": {
         "MPI_STORE": "What keeps records, persons and events.",
-        "MPI_DB": "The database within MongoDB.",
+        "MPI_DB": "The database within MongoDB; without it `mpi_service`, for made-up patients `mpi_demo`.",
         "MONGODB_URI": "Where MongoDB is: a replica set, with user, password and TLS where they are needed.",
         "MONGO_POOL_SIZE": "Most connections of one process to MongoDB.",
+        "MPI_MONGO_TIMEOUT": "How long to look for MongoDB, and to wait for each of its answers.",
         "MPI_SQLITE_PATH": "The file of the embedded index; without it, one in the user's data directory.",
         "MPI_HMAC_KEY": (
             "The key of all digests: it must never change, and every instance needs the same. The embedded index "
@@ -77,12 +78,22 @@ PURPOSES: Mapping[str, Mapping[str, str]] = {
     },
     "What is remembered": {
         "MPI_CACHE": "The tiers of the cache, the nearest first.",
+        "MPI_CACHE_REMOTE_FOR": (
+            "The providers whose answers are kept in Redis and MongoDB too; our own matching is quicker than "
+            "asking them."
+        ),
+        "MPI_CACHE_TIMEOUT": "How long Redis or MongoDB may take before an answer is given without them.",
         "CACHE_TTL": "How long an answer may be remembered.",
         "MPI_CACHE_ENTRIES": "Most answers in the memory of one process.",
         "MPI_CACHE_BYTES": "Most memory for them.",
         "REDIS_HOST": "Where Redis or Valkey is.",
         "REDIS_PORT": "Its port.",
         "REDIS_POOL_SIZE": "Most connections of one process to it.",
+        "MPI_REDIS_USERNAME": "Who this service is there.",
+        "MPI_REDIS_PASSWORD": "Its password there.",
+        "MPI_REDIS_DB": "Which of its databases is used.",
+        "MPI_REDIS_TLS": "Whether it is spoken to over TLS.",
+        "MPI_REDIS_CA": "Who may have issued its certificate; those that the system trusts when unset.",
     },
     "How it serves": {
         "MPI_HOST": "The address to listen on; one that others can reach needs an API key first.",
@@ -108,8 +119,8 @@ def settings_page() -> str:
     lines = [
         "# Settings\n",
         "Read once at the start; a wrong one stops it with one sentence that names the setting and the remedy. "
-        "Each is an environment\nvariable. An empty variable counts as unset, except `MPI_CACHE`, where it means no "
-        "cache.\n",
+        "Each is an environment\nvariable. An empty variable counts as unset, except `MPI_CACHE` and "
+        "`MPI_CACHE_REMOTE_FOR`, where it means none.\n",
         f"`{SECRETS}` names a folder in which each file is one setting, called as the variable: how containers get "
         "secrets without\nputting them into the environment. A variable wins over a file.\n",
     ]

@@ -55,6 +55,7 @@ async def _neighbourhoods(index: Index, patients: list[dict[str, str]]) -> list[
     overrides = dict(EMBEDDED) | {"MPI_SQLITE_PATH": str(index.database)}
     container = build(read_settings(overrides), create=False)
     try:
+        await container.open()
         return [
             await container.store.candidates(
                 blocking_keys(standardize(read_flat(patient)[0].demographics)[0])

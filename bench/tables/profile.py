@@ -116,6 +116,7 @@ async def _measure(index: Index, queries: list[list[bytes]]) -> list[Times]:
     container, model = build(read_settings(overrides), create=False), load_default_model()
     rounds = []
     try:
+        await container.open()
         for bodies in queries:
             times: Times = defaultdict(list)
             for number, body in enumerate(bodies):

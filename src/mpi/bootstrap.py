@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,12 +16,13 @@ from typing import Any
 
 import orjson
 
+from mpi.bootstrap_cache import recall_of, tiers_of
 from mpi.bootstrap_verato import verato_provider
-from mpi.cache.memory import MemoryCache
+from mpi.cache.tiered import TieredCache
 from mpi.errors import ConfigurationError
 from mpi.matching.model import Model, load_default_model, load_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
-from mpi.ports import Monitored
+from mpi.ports import Monitored, Store
 from mpi.providers.internal import InternalProvider
 from mpi.providers.verato import VeratoProvider
 from mpi.service.access import Access
@@ -30,11 +32,15 @@ from mpi.service.preparation import Preparation
 from mpi.service.recall import Recall
 from mpi.service.stewardship import Stewardship
 from mpi.settings import Settings
-from mpi.stores.sqlite import SqliteStore, open_store
+from mpi.stores.mongo_opening import Address
+from mpi.stores.mongodb import MongoStore
+from mpi.stores.sqlite import open_store
 from mpi.stores.sqlite_backup import key_file
 from mpi.telemetry import Metrics
 
 _KEY_BYTES = 32
+_SIDE_BY_SIDE = {"sqlite": 1, "mongodb": 32}
+"""Enrollments under way at a time: MongoDB needs milliseconds to commit, however many changes at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +50,17 @@ class Container:
     settings: Settings
     index: MasterPatientIndex
     recall: Recall | None
+    tiers: TieredCache | None
+    """The tiers that other processes share, if any."""
     stewardship: Stewardship
     access: Access
     metrics: Metrics
-    store: SqliteStore
+    store: Store
     model_version: str
     checks: tuple[Check, ...]
-    verato: VeratoProvider | None = None
+    verato: VeratoProvider | None
+    opening: Callable[[], Awaitable[None]]
+    closing: Callable[[], Awaitable[None]]
 
     async def facts(self) -> dict[str, Any]:
         """What serves here, for the health page. Raises ``StoreUnavailable``."""
@@ -62,31 +72,40 @@ class Container:
             "position": await self.store.position(),
         }
 
+    async def open(self) -> None:
+        """Connect to what runs elsewhere. Raises ``ConfigurationError`` as :func:`build` does."""
+        await self.opening()
+
     async def close(self) -> None:
-        """Let go of the store; everything acknowledged is durable already."""
+        """Let go of everything that runs elsewhere and of the store; all that is acknowledged is durable already."""
         if self.verato is not None:
             await self.verato.close()
-        self.store.close()
+        if self.tiers is not None:
+            await self.tiers.close()
+        await self.closing()
 
 
 def build(settings: Settings, *, create: bool = True) -> Container:
-    """Wire the service that the settings describe. ``create`` makes an index where there is none.
+    """Wire the service that the settings describe; it is to be opened before use.
+
+    ``create`` makes an index where there is none.
 
     Raises:
         ConfigurationError: one sentence about what is wrong and how to mend it.
     """
     model, placeholders = model_of(settings), _placeholders(settings)
     key = hmac_key(settings, create=create)
-    store = open_store(settings.sqlite_path, fingerprint(key), create=create)
+    store, opening, closing = _store(settings, fingerprint(key), create=create)
     metrics = Metrics()
-    recall = _recall(settings, store, key, metrics)
     verato = verato_provider(settings, store, metrics) if settings.provider == "verato" else None
+    provider = verato or InternalProvider(
+        store, model, narrowed=partial(metrics.count, "mpi_blocks_narrowed_total")
+    )
+    tiers = tiers_of(settings, provider, key, metrics)
+    recall = recall_of(settings, store, tiers, key, metrics)
     index = MasterPatientIndex(
         store=store,
-        provider=verato
-        or InternalProvider(
-            store, model, narrowed=partial(metrics.count, "mpi_blocks_narrowed_total")
-        ),
+        provider=provider,
         model=model,
         recall=recall,
         hmac_key=key,
@@ -94,43 +113,66 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         placeholders=placeholders,
         enroll=settings.enroll,
         batch_size=settings.batch_size,
+        side_by_side=_SIDE_BY_SIDE[settings.store],
         conflict=partial(metrics.count, "mpi_conflicts_total"),
     )
     return Container(
         settings=settings,
         index=index,
         recall=recall,
+        tiers=tiers,
         stewardship=Stewardship(store=store, model=model, clock=_now),
         access=Access(store, key, monotonic),
         metrics=metrics,
         store=store,
         model_version=model.version,
-        checks=_checks(store, key, verato),
         verato=verato,
+        opening=opening,
+        closing=closing,
+        checks=_checks(store, key, tiers, verato),
     )
 
 
-def _checks(store: Monitored, key: bytes, verato: VeratoProvider | None) -> tuple[Check, ...]:
+def _checks(
+    store: Monitored, key: bytes, tiers: TieredCache | None, verato: VeratoProvider | None
+) -> tuple[Check, ...]:
     """What ``/health/ready`` looks at. Caches and remote providers are never critical: without them it is slower."""
+    caches = tiers.checks if tiers is not None else {}
     return (
         Check("store", is_critical=True, probe=store.check_reachable),
         Check("schema", is_critical=True, probe=store.check_schema),
         Check("key", is_critical=True, probe=partial(store.check_key, fingerprint(key))),
+        *(Check(name, is_critical=False, probe=probe) for name, probe in caches.items()),
         *(() if verato is None else (Check("verato", is_critical=False, probe=verato.check),)),
     )
 
 
-def _recall(settings: Settings, store: SqliteStore, key: bytes, metrics: Metrics) -> Recall | None:
-    """The cache, if ``MPI_CACHE`` names the tier that this release has."""
-    if "memory" not in settings.cache:
-        return None
-    cache = MemoryCache(
-        ttl=settings.cache_ttl,
-        entries=settings.cache_entries,
-        size=settings.cache_bytes,
-        ticks=monotonic,
+def _store(
+    settings: Settings, hmac_fingerprint: bytes, *, create: bool
+) -> tuple[Store, Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]]:
+    """The store that ``MPI_STORE`` names, what opens it, and what closes it."""
+    if settings.store == "mongodb":
+        remote = MongoStore(mongo_address(settings))
+        return remote, partial(remote.open, hmac_fingerprint, create=create), remote.close
+    local = open_store(settings.sqlite_path, hmac_fingerprint, create=create)
+
+    async def opening() -> None:
+        """A file is open at once."""
+
+    async def closing() -> None:
+        local.close()
+
+    return local, opening, closing
+
+
+def mongo_address(settings: Settings) -> Address:
+    """Where MongoDB is, and how to speak to it."""
+    return Address(
+        settings.mongodb_uri.get_secret_value(),
+        settings.database,
+        settings.mongo_pool_size,
+        settings.mongo_timeout,
     )
-    return Recall(cache, store, key, hit=metrics.cache_hit, miss=metrics.cache_missed)
 
 
 def preparation(settings: Settings) -> Preparation:
@@ -155,6 +197,11 @@ def hmac_key(settings: Settings, *, create: bool) -> bytes:
     """
     if settings.hmac_key is not None:
         return settings.hmac_key.get_secret_value().encode()
+    if settings.store == "mongodb":
+        raise ConfigurationError(
+            "MPI_HMAC_KEY is needed with MPI_STORE=mongodb, the same in every process that shares the "
+            "index; make one with `openssl rand -hex 32` and keep it safe"
+        )
     path = key_file(settings.sqlite_path)
     try:
         if create and not settings.sqlite_path.exists():

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
+import orjson
+
 from mpi.ports import IndexStore
 from mpi.providers.verato import VeratoProvider
-from mpi.providers.verato_access import Credentials, check_sources, open_access
+from mpi.providers.verato_access import Access, Credentials, check_sources, open_access
 from mpi.providers.verato_client import BreakerRule, CallReport, Limits, VeratoClient
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_payload import PayloadForm
@@ -64,10 +68,25 @@ def verato_provider(settings: Settings, store: IndexStore, metrics: Metrics) -> 
     return VeratoProvider(
         VeratoIndex(client, form),
         store,
-        version=settings.verato_api_version,
+        version=_version(access, settings),
         unposted=ANONYMOUS,
         probed=next(iter(settings.verato_sources), None),
     )
+
+
+def _version(access: Access, settings: Settings) -> str:
+    """Names what an answer depends on: which customer asks which Verato, how questions are written and answers read."""
+    asked = (
+        access.endpoint,
+        settings.verato_username,
+        settings.verato_formats,
+        settings.verato_dates,
+        settings.verato_ssns,
+        settings.verato_sources,
+        settings.verato_overlay,
+    )
+    digest = blake2b(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS), digest_size=4).hexdigest()
+    return f"verato-{settings.verato_api_version}-{digest}"
 
 
 def _credentials(settings: Settings) -> Credentials:

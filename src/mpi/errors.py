@@ -93,6 +93,12 @@ class ProviderRefusal(MpiError):
     code, status, title = "provider_refusal", 422, "The provider refuses this registration"
 
 
+class CacheUnavailable(MpiError):
+    """A tier of the cache does not answer. Never reaches a client: it is only slower without it."""
+
+    code, status, title, retryable = "cache_unavailable", 503, "The cache does not answer", True
+
+
 class DeadlineExceeded(MpiError):
     code, status, title, retryable = "deadline_exceeded", 504, "The request took too long", True
 

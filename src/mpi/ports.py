@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -124,7 +124,10 @@ class IdentityHistory(Protocol):
     async def task(self, task_id: str) -> Task | None: ...
 
     async def position(self) -> int:
-        """``seq`` of the last event (0 when empty). Cheap: called on every cached read."""
+        """``seq`` of the last event (0 when empty). Cheap: called on every cached read.
+
+        Every event up to it can be read. It knows each commit of this process at once, of others within a second.
+        """
         ...
 
     async def statistics(self) -> dict[str, int]:
@@ -177,6 +180,18 @@ class Monitored(Protocol):
 
 class IndexStore(IdentityStore, IdentityHistory, Protocol):
     """What the service needs of one store: who is who, and what happened."""
+
+
+class Store(IndexStore, KeyStore, Monitored, Protocol):
+    """One database with everything in it."""
+
+    async def is_demo(self) -> bool:
+        """Whether the database holds made-up patients."""
+        ...
+
+    async def mark_demo(self) -> None:
+        """Mark the database, for ever, as one of made-up patients."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,19 +254,29 @@ class Provider(Protocol):
 class KeptAnswer(Guarded):
     """An answer to a query, without what belongs to one request only (id, timing, who served it).
 
-    ``body`` is its JSON object. It was computed at event ``position``, from what bears the ``tags``: the ids of
-    persons, and keyed digests of blocking keys. It holds until one of them changes, at most up to ``valid_until``.
+    ``body`` is its JSON object. It was computed from an index in which event ``position`` had happened, and that event
+    bore the ``mark``: a position alone does not tell an index from one that was restored and grew again. It rests on
+    what bears the ``tags``, keyed digests of persons and blocking keys, and holds until an event after ``position``
+    touches one of them, at most up to event ``valid_until`` and the time ``expires`` (seconds since 1970).
+
+    So it brings with it all that has to be known to tell whether it still holds, wherever it was kept.
     """
 
     body: bytes
     status: str
-    tags: tuple[bytes, ...]
+    tags: tuple[int, ...]
     position: int
+    mark: int
     valid_until: int
+    expires: float
 
 
 class AnswerCache(Protocol):
-    """One tier of the cache. It may lose any entry at any time, but never return one that was forgotten."""
+    """One tier of the cache: a place that may lose any answer at any time.
+
+    It does not know whether an answer still holds; whoever gets one has to find out. Raises ``CacheUnavailable``, or
+    ``ConfigurationError`` when it is never going to work as it is configured.
+    """
 
     @property
     def tier(self) -> str:
@@ -259,13 +284,55 @@ class AnswerCache(Protocol):
         ...
 
     async def get(self, key: bytes) -> KeptAnswer | None:
-        """What was last put under the key, unless it is forgotten or older than ``CACHE_TTL``."""
+        """What was put under the key, exactly as it was put, unless it has expired."""
         ...
 
     async def put(self, key: bytes, answer: KeptAnswer) -> None:
-        """Keep an answer – unless events after its ``position`` have been forgotten: it may miss them."""
+        """Keep an answer instead of the one before, at most until it expires."""
         ...
 
-    async def forget(self, position: int, tags: Collection[bytes] | None) -> None:
-        """Drop every answer that bears one of the tags (None: all), for events up to ``position`` touched them."""
+
+class RemoteCache(AnswerCache, Protocol):
+    """A tier on a server, which several processes share."""
+
+    async def check(self) -> None:
+        """Ask the server for nothing but a sign of life. Raises as the others do, with the remedy."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        ...
+
+
+class Turn(Protocol):
+    """The right to compute one answer while others wait for it. It ends by itself after a while."""
+
+    async def end(self) -> None:
+        """Let others go on."""
+        ...
+
+
+class CoordinatingCache(RemoteCache, Protocol):
+    """A tier that also lets one of several processes compute an answer that all of them want."""
+
+    async def take(self, key: bytes) -> Turn | None:
+        """The turn to compute the answer, or None when somebody else has it."""
+        ...
+
+
+class SharedAnswers(Protocol):
+    """The remote tiers together. Whatever happens to them, no method raises or waits for long."""
+
+    async def find(
+        self, key: bytes, holds: Callable[[KeptAnswer], bool]
+    ) -> tuple[str, KeptAnswer] | None:
+        """The first tier, in their order, whose answer holds, and that answer."""
+        ...
+
+    async def keep(self, key: bytes, answer: KeptAnswer) -> None:
+        """Put the answer into every tier that can take it."""
+        ...
+
+    async def take_turn(self, key: bytes) -> Turn | None:
+        """The right to compute the answer; None when another process has it."""
         ...

@@ -15,7 +15,7 @@ from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mpi.errors import ConfigurationError
@@ -136,23 +136,47 @@ class Settings(VeratoSettings):
     cache: Annotated[tuple[Literal["memory", "redis", "mongodb"], ...], NoDecode] = _named(
         "MPI_CACHE",
         ("memory", "redis", "mongodb"),
-        "a list of the tiers memory,redis,mongodb, or empty for no cache",
+        "a list of the tiers memory,redis,mongodb, memory first, or empty for no cache",
+    )
+    cache_remote_for: Annotated[tuple[Literal["verato", "internal", "hybrid"], ...], NoDecode] = (
+        _named(
+            "MPI_CACHE_REMOTE_FOR",
+            ("verato", "hybrid"),
+            "a list of the providers verato,internal,hybrid whose answers redis and mongodb keep",
+        )
+    )
+    cache_timeout: float = _named(
+        "MPI_CACHE_TIMEOUT", 0.01, "a number of seconds, more than 0 and at most 1", gt=0, le=1
     )
 
     redis_host: str = _named("REDIS_HOST", "localhost", "a host name")
     redis_port: int = _named("REDIS_PORT", 6379, "a port number, 1 to 65535", ge=1, le=65535)
     redis_pool_size: int = _named("REDIS_POOL_SIZE", 50, "a whole number from 1", ge=1)
+    redis_username: str | None = _named("MPI_REDIS_USERNAME", None, "the name of a Redis user")
+    redis_password: SecretStr | None = _named("MPI_REDIS_PASSWORD", None, "that user's password")
+    redis_database: int = _named("MPI_REDIS_DB", 0, "the number of a database, 0 or more", ge=0)
+    redis_tls: bool = _named("MPI_REDIS_TLS", default=False, allowed="true or false")
+    redis_authorities: FilePath | None = _named(
+        "MPI_REDIS_CA", None, "the path of a file with certificates of authorities"
+    )
     mongodb_uri: SecretStr = _named(
         "MONGODB_URI", SecretStr("mongodb://localhost:27017"), "a mongodb:// address"
     )
     mongo_pool_size: int = _named("MONGO_POOL_SIZE", 50, "a whole number from 1", ge=1)
+    mongo_timeout: float = _named(
+        "MPI_MONGO_TIMEOUT", 10, "a number of seconds, 0.1 or more", ge=0.1
+    )
     connection_pool_size: int = _named("CONNECTION_POOL_SIZE", 100, "a whole number from 1", ge=1)
-    database: str = _named("MPI_DB", "mpi_service", "the name of a database")
 
     host: str = _named("MPI_HOST", "127.0.0.1", "the address to listen on")
     port: int = _named("MPI_PORT", 8000, "a port number, 1 to 65535", ge=1, le=65535)
     workers: int | None = _named("MPI_WORKERS", None, "a whole number from 1 to 256", ge=1, le=256)
     demo: bool = _named("MPI_DEMO", default=False, allowed="true or false")
+    database: str = Field(
+        default_factory=lambda data: "mpi_demo" if data.get("demo") else "mpi_service",
+        validation_alias="MPI_DB",
+        description="the name of a database",
+    )
     sqlite_path: Path = Field(
         default_factory=lambda data: data_directory() / (DEMO if data.get("demo") else DATABASE),
         validation_alias="MPI_SQLITE_PATH",
@@ -189,12 +213,19 @@ class Settings(VeratoSettings):
         "LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR"
     )
 
-    @field_validator("cache", mode="before")
+    @field_validator("cache", "cache_remote_for", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return [tier.strip() for tier in value.split(",") if tier.strip()]
+        return [name.strip() for name in value.split(",") if name.strip()]
+
+    @field_validator("cache")
+    @classmethod
+    def _in_order(cls, tiers: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(tiers)) < len(tiers) or "memory" in tiers[1:]:
+            raise ValueError
+        return tiers
 
     @field_validator("sqlite_path", mode="after")
     @classmethod
@@ -211,12 +242,26 @@ class Settings(VeratoSettings):
         return value.upper() if isinstance(value, str) else value
 
     @property
+    def beside_index(self) -> Path:
+        """What files that belong to the index are named after: beside its file, else in the data directory."""
+        if self.store == "mongodb":
+            return data_directory() / f"mongodb.{self.database}"
+        return self.sqlite_path
+
+    @property
     def worker_count(self) -> int:
         """How many processes serve: one per core unless ``MPI_WORKERS`` says otherwise, one on a SQLite file.
 
         Such a file has one writer at a time, and every process would keep records of its own in memory.
         """
         return self.workers or (1 if self.store == "sqlite" else cores())
+
+    @property
+    def remote_tiers(self) -> tuple[str, ...]:
+        """The tiers that other processes share, as far as the provider's answers are kept there."""
+        if self.provider not in self.cache_remote_for:
+            return ()
+        return tuple(tier for tier in self.cache if tier != "memory")
 
     @property
     def is_loopback(self) -> bool:
@@ -254,8 +299,9 @@ def read_settings(overrides: Mapping[str, str] | None = None) -> Settings:
         ConfigurationError: one sentence that names the first wrong setting and what it may be.
     """
     given: dict[str, Any] = dict(overrides or {})
-    if os.environ.get("MPI_CACHE") == "":  # a list may be empty; other empty variables are unset
-        given.setdefault("MPI_CACHE", "")
+    for name in ("MPI_CACHE", "MPI_CACHE_REMOTE_FOR"):
+        if os.environ.get(name) == "":  # a list may be empty; other empty variables are unset
+            given.setdefault(name, "")
     try:
         return Settings(_secrets_dir=_secrets_directory(), **given)
     except ValidationError as error:
@@ -287,7 +333,7 @@ def _sentence(name: str) -> str:
     return f"{name} must be {allowed}; correct it, or unset it to use the default"
 
 
-def check_released(settings: Settings, *, serving: bool = True) -> None:
+def check_released(settings: Settings) -> None:
     """Refuse what this release does not contain, and Verato without an address; names the way to run without."""
     if settings.provider == "hybrid":
         unmet = "MPI_PROVIDER=hybrid is not part of this release"
@@ -295,10 +341,6 @@ def check_released(settings: Settings, *, serving: bool = True) -> None:
         unmet = (
             "MPI_PROVIDER=verato needs VERATO_ENDPOINT, the address that Verato gave you; set it"
         )
-    elif settings.store != "sqlite":
-        unmet = f"MPI_STORE={settings.store} is not part of this release"
-    elif serving and (remote := [tier for tier in settings.cache if tier != "memory"]):
-        unmet = f"MPI_CACHE={','.join(remote)} is not part of this release"
     else:
         return
     raise ConfigurationError(f"{unmet}; {RUN_EMBEDDED}")

@@ -18,6 +18,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from mpi import shared_metrics
+from mpi.resilience import BreakerState
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -75,12 +76,20 @@ class Metrics:
         self._counters = {
             name: Counter(name, text, registry=self.registry) for name, text in _COUNTERS.items()
         }
-        self._hits, self._misses = (
+        self._hits, self._misses, self._skipped = (
             Counter(name, text, ("tier",), registry=self.registry)
             for name, text in (
                 ("mpi_cache_hits_total", "Queries answered from a tier of the cache."),
                 ("mpi_cache_misses_total", "Queries that a tier of the cache could not answer."),
+                ("mpi_cache_skipped_total", "Calls that a tier did not answer, or not in time."),
             )
+        )
+        self._open = Gauge(
+            "mpi_cache_tier_open",
+            "Whether a tier is left out: 0 no, 0.5 it is being tried again, 1 yes.",
+            ("tier",),
+            registry=self.registry,
+            multiprocess_mode="livemax",
         )
         self._decisions = Counter(
             "mpi_decisions_total", "Answers to submissions.", ("status",), registry=self.registry
@@ -141,6 +150,14 @@ class Metrics:
         self._attempts.labels(operation).inc(attempts)
         self._call_duration.labels(operation).observe(seconds)
 
+    def cache_skipped(self, tier: str) -> None:
+        """Count one call that a tier did not answer in time, or that was not even made."""
+        self._labelled(self._skipped, tier).inc()
+
+    def cache_state(self, tier: str, state: BreakerState) -> None:
+        """Tell whether a tier is left out."""
+        self._open.labels(tier).set(_OPENNESS[state])
+
     def decided(self, status: str) -> None:
         """Count one answer to a submission by its status."""
         self._labelled(self._decisions, status).inc()
@@ -162,6 +179,7 @@ class Metrics:
         return generate_latest(self.registry)
 
 
+_OPENNESS = {BreakerState.CLOSED: 0.0, BreakerState.HALF_OPEN: 0.5, BreakerState.OPEN: 1.0}
 _COUNTERS = {
     "mpi_blocks_narrowed_total": "Blocks too large to read whole, narrowed by a further trait.",
     "mpi_conflicts_total": "Commits repeated because the neighbourhood changed meanwhile.",
@@ -200,6 +218,8 @@ def configure_logging(level: str) -> None:
     # The serve command says by itself where it serves; from uvicorn only trouble is of interest.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
+    # Its debug lines are whole documents; they would be withheld, but only after they were made.
+    logging.getLogger("pymongo").setLevel(logging.WARNING)
 
 
 Event = MutableMapping[str, Any]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+from pymongo import MongoClient
 
 from mpi.ports import IdentityHistory, IdentityStore, KeyStore, Monitored
-from mpi.stores.sqlite import SqliteStore, open_store
+from mpi.stores.mongo_opening import Address
+from mpi.stores.mongodb import MongoStore
+from mpi.stores.sqlite import open_store
+from tests.support.servers import Mongod
 
 FINGERPRINT = b"fingerprint"
 """Of the HMAC key with which every index is made."""
@@ -22,37 +28,56 @@ class Store(IdentityStore, IdentityHistory, KeyStore, Monitored, Protocol):
 class Index(Protocol):
     """One database, however many instances have it open."""
 
-    def open(self, *, block_limit: int = 500) -> Store: ...
+    async def open(self, *, block_limit: int = 500) -> Store: ...
 
 
 class SqliteIndex:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, opened: AsyncExitStack) -> None:
         self._path = path
-        self._opened: list[SqliteStore] = []
+        self._opened = opened
 
-    def open(self, *, block_limit: int = 500) -> SqliteStore:
+    async def open(self, *, block_limit: int = 500) -> Store:
         store = open_store(self._path, FINGERPRINT, block_limit=block_limit)
-        self._opened.append(store)
+        self._opened.callback(store.close)
         return store
 
-    def close(self) -> None:
-        for store in self._opened:
-            store.close()
+
+class MongoIndex:
+    def __init__(self, address: Address, opened: AsyncExitStack) -> None:
+        self._address = address
+        self._opened = opened
+
+    async def open(self, *, block_limit: int = 500) -> Store:
+        store = MongoStore(self._address, block_limit=block_limit)
+        self._opened.push_async_callback(store.close)
+        await store.open(FINGERPRINT)
+        return store
 
 
-@pytest.fixture(params=["sqlite"])
-def index(tmp_path: Path) -> Iterator[Index]:
-    index = SqliteIndex(tmp_path / "index.sqlite3")
-    yield index
-    index.close()
+@pytest.fixture(params=["sqlite", "mongodb"])
+async def index(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Index]:
+    async with AsyncExitStack() as opened:
+        if request.param == "sqlite":
+            yield SqliteIndex(tmp_path / "index.sqlite3", opened)
+        else:
+            yield MongoIndex(request.getfixturevalue("address"), opened)
 
 
 @pytest.fixture
-def store(index: Index) -> Store:
-    return index.open()
+def address(mongod: Mongod) -> Iterator[Address]:
+    """A database of the test's own."""
+    name = f"test-{uuid.uuid4()}"
+    yield Address(mongod.uri, name)
+    with MongoClient[dict[str, object]](mongod.uri) as client:
+        client.drop_database(name)
 
 
 @pytest.fixture
-def other(store: Store, index: Index) -> Store:
+async def store(index: Index) -> Store:
+    return await index.open()
+
+
+@pytest.fixture
+async def other(store: Store, index: Index) -> Store:
     """Another instance of the same index, as a second process has it."""
-    return index.open()
+    return await index.open()

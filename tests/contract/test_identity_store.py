@@ -208,7 +208,7 @@ class TestLargeBlocks:
     @pytest.fixture
     async def crowded(self, index: Index) -> Store:
         """Five records under key 1; one of them under the narrower key 100 too."""
-        store = index.open(block_limit=3)
+        store = await index.open(block_limit=3)
         for number in range(5):
             await created(store, str(number), 1, *((100,) if number == 4 else ()))
         return store
@@ -229,7 +229,7 @@ class TestLargeBlocks:
         assert around.narrowed == 1
 
     async def test_many_small_blocks_are_not_a_large_one(self, index: Index) -> None:
-        store = index.open(block_limit=3)
+        store = await index.open(block_limit=3)
         for number in range(5):
             await created(store, str(number), number)
         around = await store.candidates(plain(*range(5)))

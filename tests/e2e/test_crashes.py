@@ -11,22 +11,26 @@ import time
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
 from mpi.demo.population import Population
 from tests.conftest import Effort
 from tests.support.crashes import Client, Witness, work_until_it_dies
-from tests.support.service import Service, command, environment, run_mpi, running
+from tests.support.servers import Mongod
+from tests.support.service import (
+    EMBEDDED,
+    Profile,
+    Service,
+    command,
+    environment,
+    on_mongodb,
+    run_mpi,
+)
 
 pytestmark = pytest.mark.proof
 
 CLIENTS = 4
-
-
-def verified(folder: Path) -> Any:
-    return json.loads(run_mpi(folder, "verify", "--embedded", "--json").stdout)["violations"]
 
 
 def kill(service: Service) -> None:
@@ -39,18 +43,55 @@ def kill(service: Service) -> None:
 
 
 def test_nothing_acknowledged_is_lost_when_the_service_is_killed(
-    tmp_path: Path, effort: Effort
+    tmp_path: Path, effort: Effort, profile: Profile
 ) -> None:
     chance, clients = Random(3), [Client(number) for number in range(CLIENTS)]
     witness, rounds = Witness(clients, chance), effort(2, 50)
     for number in range(rounds + 1):
-        with running(tmp_path, "--workers", str(1 + number % 2)) as service:
+        with profile.running(tmp_path, "--workers", str(1 + number % 2)) as service:
             with service.client() as http:
                 witness.assert_kept(http)
             if number < rounds:
                 after = chance.randrange(20, 150)
                 work_until_it_dies(service.url, clients, partial(kill, service), after=after)
-        assert verified(tmp_path) == []
+        assert profile.violations(tmp_path) == []
+
+
+def test_nothing_acknowledged_is_lost_when_mongod_is_killed(tmp_path: Path, effort: Effort) -> None:
+    """The service stays: it answers 503 while its store is down for long, and goes on by itself."""
+    server = Mongod(tmp_path / "mongod")
+    server.start()
+    profile = on_mongodb(server.uri, "mpi_service", MPI_MONGO_TIMEOUT="0.5")
+    chance = Random(4)
+    clients = [Client(number, outlives_the_store=True) for number in range(CLIENTS)]
+    witness = Witness(clients, chance)
+
+    def interrupt() -> None:
+        """A few times kill the server under load; then the service too, so that the clients stop."""
+        for _ in range(effort(2, 50)):
+            server.kill()
+            time.sleep(2)
+            server.start()
+            _wait_for(clients, chance.randrange(20, 80))
+        kill(service)
+
+    try:
+        with profile.running(tmp_path) as service:
+            work_until_it_dies(service.url, clients, interrupt, after=40)
+        assert sum(client.outages for client in clients) > 0
+        with profile.running(tmp_path) as service, service.client() as http:
+            witness.assert_kept(http)
+        assert profile.violations(tmp_path) == []
+    finally:
+        server.kill()
+
+
+def _wait_for(clients: list[Client], answers: int) -> None:
+    enough = sum(client.done for client in clients) + answers
+    deadline = time.monotonic() + 60
+    while sum(client.done for client in clients) < enough:
+        assert time.monotonic() < deadline, "the service did not recover"
+        time.sleep(0.01)
 
 
 def crosswalk(folder: Path) -> dict[tuple[str, str], str]:
@@ -105,7 +146,7 @@ def test_a_load_that_is_killed_again_and_again_comes_to_the_same_end(
             assert there <= len(found)
             assert found.keys() == set(keys[: len(found)])
             there = len(found)
-            assert there == 0 or verified(folder) == []
+            assert there == 0 or EMBEDDED.violations(folder) == []
         assert not killed_load(folder, path, seconds=300)
         assert crosswalk(folder) == expected
-        assert verified(folder) == []
+        assert EMBEDDED.violations(folder) == []

@@ -16,7 +16,7 @@ import pytest
 
 from mpi.domain.intake import ALIASES, FLAT_FIELDS
 from tests.support.sentinels import DIED, DOB, MARK, PHONE, SSN, ZIP, assert_clean
-from tests.support.service import Service, run_mpi, running
+from tests.support.service import EMBEDDED, Service, on_mongodb, run_mpi, running
 
 _TYPED = {
     "ssn": SSN,
@@ -130,10 +130,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("leaks")
 
 
-@pytest.fixture(scope="module")
-def service(folder: Path) -> Iterator[Service]:
-    settings = {"LOG_LEVEL": "DEBUG"}
-    with running(folder, settings=settings) as found:
+@pytest.fixture(scope="module", params=["embedded", "mongodb"])
+def service(request: pytest.FixtureRequest, folder: Path) -> Iterator[Service]:
+    """On either store, and with everything logged that can be."""
+    profile = EMBEDDED
+    if request.param == "mongodb":
+        profile = on_mongodb(request.getfixturevalue("mongod").uri, "leaks")
+    with running(folder, settings={"LOG_LEVEL": "DEBUG"}, profile=profile) as found:
         yield found
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,7 +16,7 @@ import pytest
 
 from tests.conftest import Effort
 from tests.support.people import FAULTS, Patient, made_up
-from tests.support.service import Service, run_mpi, running
+from tests.support.service import EMBEDDED, Profile, Service
 
 pytestmark = pytest.mark.proof
 
@@ -34,28 +37,37 @@ def registrations(chance: Random, number: int) -> list[dict[str, Any]]:
     ]
 
 
-async def race(url: str, bodies: list[dict[str, Any]]) -> list[httpx2.Response]:
-    """Send all of them at one moment, each on a connection of its own."""
+async def race(urls: Sequence[str], bodies: list[dict[str, Any]]) -> list[httpx2.Response]:
+    """Send all of them at one moment, each on a connection of its own, to the services in turn."""
     limits = httpx2.Limits(max_connections=AT_ONCE, max_keepalive_connections=0)
-    async with httpx2.AsyncClient(base_url=url, limits=limits, timeout=60) as client:
-        return await asyncio.gather(*(client.post("/mpi/match", json=body) for body in bodies))
+    async with httpx2.AsyncClient(limits=limits, timeout=60) as client:
+        places = cycle(f"{url}/mpi/match" for url in urls)
+        return await asyncio.gather(*(client.post(next(places), json=body) for body in bodies))
 
 
-def test_a_race_makes_one_person_and_loses_nothing(tmp_path: Path, effort: Effort) -> None:
+def test_a_race_makes_one_person_and_loses_nothing(
+    tmp_path: Path, effort: Effort, profile: Profile
+) -> None:
+    """Two workers on a file; on a server two instances with two workers each."""
     chance, persons = Random(64), []
-    with running(tmp_path, "--workers", "2") as service:
+    with ExitStack() as stack:
+        instances = 1 if profile is EMBEDDED else 2
+        services = [
+            stack.enter_context(profile.running(tmp_path, "--workers", "2"))
+            for _ in range(instances)
+        ]
+        urls = [service.url for service in services]
         for number in range(effort(5, 200)):
             bodies = registrations(chance, number)
-            answers = asyncio.run(race(service.url, bodies))
+            answers = asyncio.run(race(urls, bodies))
             assert [answer.status_code for answer in answers] == [200] * AT_ONCE
-            persons.append(_one_person(service, bodies, [answer.json() for answer in answers]))
+            persons.append(_one_person(services[0], bodies, [answer.json() for answer in answers]))
         assert len(set(persons)) == len(persons)
-        assert service.stop() == 0
-    statistics = json.loads(run_mpi(tmp_path, "stats", "--embedded", "--json").stdout)
+        assert [service.stop() for service in services] == [0] * instances
+    statistics = json.loads(profile.run(tmp_path, "stats", "--json").stdout)
     assert statistics["records"] == AT_ONCE * len(persons)
     assert statistics["persons"] == len(persons)
-    verified = run_mpi(tmp_path, "verify", "--embedded", "--json")
-    assert json.loads(verified.stdout) == {"violations": []}
+    assert profile.violations(tmp_path) == []
 
 
 def _one_person(

@@ -7,38 +7,13 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
+from tests.support.refusals import SECRET, assert_refused
 from tests.support.service import environment, free_port, run_mpi
 
 EMBEDDED = {"MPI_PROVIDER": "internal", "MPI_STORE": "sqlite", "MPI_CACHE": "memory"}
-SECRET = "a-secret-that-nobody-may-see-0123456789"
-
-
-class Ended(Protocol):
-    """A command or a process that ended."""
-
-    @property
-    def returncode(self) -> int: ...
-
-    @property
-    def stdout(self) -> str: ...
-
-    @property
-    def stderr(self) -> str: ...
-
-
-def assert_refused(done: Ended, *words: str) -> None:
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("mpi: ")
-    for word in words:
-        assert word in lines[0]
-    assert SECRET not in done.stderr
 
 
 def index_of(folder: Path) -> Path:
@@ -62,8 +37,10 @@ def index(tmp_path: Path) -> Path:
         ({"VERATO_API_KEY": SECRET}, ("MPI_PROVIDER=verato", "--embedded")),
         ({"MPI_PROVIDER": "hybrid"}, ("MPI_PROVIDER=hybrid", "--embedded")),
         ({"MPI_PROVIDER": SECRET}, ("MPI_PROVIDER must be verato, internal or hybrid",)),
-        ({"MPI_PROVIDER": "internal"}, ("MPI_STORE=mongodb", "--embedded")),
-        (EMBEDDED | {"MPI_CACHE": "memory,redis"}, ("MPI_CACHE=redis", "--embedded")),
+        ({"MPI_PROVIDER": "internal", "MPI_CACHE": "memory"}, ("MPI_HMAC_KEY",)),
+        (EMBEDDED | {"MPI_CACHE": "redis,memory"}, ("MPI_CACHE must be", "memory first")),
+        (EMBEDDED | {"REDIS_POOL_SIZE": "0"}, ("REDIS_POOL_SIZE must be a whole number",)),
+        (EMBEDDED | {"MPI_REDIS_CA": f"/nowhere/{SECRET}"}, ("MPI_REDIS_CA must be",)),
         (EMBEDDED | {"MPI_PORT": SECRET}, ("MPI_PORT must be a port number",)),
         (EMBEDDED | {"BATCH_SIZE": "0"}, ("BATCH_SIZE must be a whole number",)),
         (EMBEDDED | {"MPI_WORKERS": "-1"}, ("MPI_WORKERS must be",)),

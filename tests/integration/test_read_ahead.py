@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,7 +30,7 @@ MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("MPI_SQLITE_PATH", str(tmp_path / "index.sqlite3"))
     settings = read_settings(EMBEDDED)
-    build(settings, create=True).store.close()
+    asyncio.run(build(settings, create=True).close())
     return settings
 
 

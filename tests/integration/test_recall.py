@@ -275,9 +275,7 @@ async def test_keys_and_tags_of_the_cache_tell_nothing_about_patients(tmp_path: 
             return None
 
         async def put(self, key: bytes, answer: KeptAnswer) -> None:
-            seen.extend((key, *answer.tags))
-
-        async def forget(self, position: int, tags: object) -> None: ...
+            seen.extend((key, *(tag.to_bytes(8) for tag in answer.tags)))
 
     async with indexing(tmp_path, cache=Watched()) as index:
         await index.add(MARGA, "1")

@@ -1,4 +1,4 @@
-"""Cached answers equal uncached ones, whatever is committed in between and by whom."""
+"""Cached answers equal uncached ones, whatever is committed in between, by whom, and whatever becomes of Redis."""
 
 from __future__ import annotations
 
@@ -8,17 +8,24 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from redis import Redis
 
 from mpi.errors import MpiError
 from mpi.ports import Provider
 from mpi.service.answers import MatchAnswer
-from tests.support.cache import Gate, memory
+from tests.support.cache import Gate, memory, redis_cache, tiers
 from tests.support.index import MARGA, MARGA_IN_DOUBT, OTTO, indexing, key, submission
+from tests.support.servers import Valkey
 
 PEOPLE = (
     MARGA,
@@ -40,13 +47,19 @@ def content(answer: MatchAnswer) -> MatchAnswer:
 
 
 class Interleaved(RuleBasedStateMachine):
-    """Two cached instances of one index and an uncached one that says what is true.
+    """Two cached instances of one index, sharing a Redis, and an uncached one that says what is true.
 
-    After every step everybody is asked for everywhere, so the caches are always full of answers.
+    After every step everybody is asked for everywhere, so the caches are always full of answers. Only the first
+    instance keeps any in its own memory.
     """
+
+    server: ClassVar[Valkey]
 
     def __init__(self) -> None:
         super().__init__()
+        self._valkey = Redis(port=self.server.port)
+        self._valkey.flushall()
+        self._snapshot: dict[Any, Any] = {}
         self._loop = asyncio.new_event_loop()
         self._stack = AsyncExitStack()
         self._folder = TemporaryDirectory()
@@ -59,9 +72,19 @@ class Interleaved(RuleBasedStateMachine):
             self._gates.append(Gate(provider, with_answer=True))
             return self._gates[-1]
 
-        self._caches = [memory(), memory()]
-        cached = [indexing(folder, cache=cache, around=put) for cache in self._caches]
-        self._cached = [await self._stack.enter_async_context(one) for one in cached]
+        self._near = memory()
+        self._cached = []
+        for near in (self._near, None):
+            shared = tiers(redis_cache(self.server, b"test:"))
+            cached = indexing(
+                folder,
+                cache=near,
+                shared=await self._stack.enter_async_context(shared),
+                around=put,
+                lookback=5,
+                patience=0,
+            )
+            self._cached.append(await self._stack.enter_async_context(cached))
         self._true = await self._stack.enter_async_context(indexing(folder))
 
     def _run(self, work: Coroutine[Any, Any, object]) -> None:
@@ -71,6 +94,7 @@ class Interleaved(RuleBasedStateMachine):
         self._run(self._arrive())
         self._run(self._stack.aclose())
         self._loop.close()
+        self._valkey.close()
         self._folder.cleanup()
 
     async def _changed(self, work: Coroutine[Any, Any, object]) -> None:
@@ -104,15 +128,31 @@ class Interleaved(RuleBasedStateMachine):
     ) -> None:
         gate = self._gates[instance]
         # Nothing is known of it, so that it has to be asked for.
-        await self._caches[instance].forget(await self._true.store.position(), None)
+        self._near._answers.clear()
+        self._valkey.flushall()
         gate.close()
+        calls = gate.calls
         asking = asyncio.create_task(self._cached[instance].ask(fields))
-        await asyncio.sleep(0)
+        await gate.called(calls + 1)
         self._early.append((gate.open_for_others(), asking))
         position = await self._true.store.position()
         await self._true.add(change, source_id)
         if await self._true.store.position() == position:
             await self._arrive()  # nothing has changed: whoever asks next would wait for it
+
+    @rule()
+    def keep_a_copy(self) -> None:
+        self._snapshot = {name: self._valkey.get(name) for name in self._valkey.keys("test:*")}
+
+    @rule()
+    def bring_the_copy_back(self) -> None:
+        """As a restored Redis does, and a write that was delayed for long."""
+        for name, value in self._snapshot.items():
+            self._valkey.set(name, value)
+
+    @rule()
+    def lose_everything(self) -> None:
+        self._valkey.flushall()
 
     @rule()
     def arrive(self) -> None:
@@ -157,5 +197,10 @@ class Interleaved(RuleBasedStateMachine):
         self._run(self._cached[instance].batch(*rows))
 
 
-TestInterleaved = Interleaved.TestCase
-TestInterleaved.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+def test_every_answer_is_true_whatever_happens_in_between(valkey: Valkey) -> None:
+    class Sharing(Interleaved):
+        server = valkey
+
+    run_state_machine_as_test(
+        Sharing, settings=settings(max_examples=20, stateful_step_count=20, deadline=None)
+    )

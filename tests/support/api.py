@@ -36,6 +36,7 @@ async def serving(folder: Path, **settings: str) -> AsyncIterator[Api]:
     """An application over an index in ``folder``; ``settings`` are named as in the environment."""
     chosen = {**EMBEDDED, "MPI_SQLITE_PATH": str(folder / "index.sqlite3"), **settings}
     parts = build(read_settings(chosen))
+    await parts.open()
     app = create_app(parts)
     transport = ASGITransport(app=app, client=("127.0.0.1", 50000))
     async with AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:

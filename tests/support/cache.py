@@ -3,27 +3,99 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from time import monotonic, time
 
 from mpi.cache.memory import MemoryCache
+from mpi.cache.mongodb import MongoCache, connect
+from mpi.cache.redis import RedisCache, RedisPlace
+from mpi.cache.sealing import Seal
+from mpi.cache.tiered import TieredCache
 from mpi.domain.identity import PersonState, StoredRecord
 from mpi.errors import MpiError
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Explanation
-from mpi.ports import Provider, Resolution
+from mpi.ports import KeptAnswer, Provider, RemoteCache, Resolution
+from mpi.resilience import BreakerState
 from mpi.service.answers import MatchAnswer
 from tests.support.index import Index
+from tests.support.servers import Mongod, Valkey
+
+SECRET = b"s" * 32
 
 
 def memory(
-    *,
-    ttl: float = 3600.0,
-    entries: int = 1000,
-    size: int = 10_000_000,
-    ticks: Callable[[], float] = lambda: 0.0,
+    *, entries: int = 1000, size: int = 10_000_000, now: Callable[[], float] = time
 ) -> MemoryCache:
-    """A memory tier on a clock that stands still."""
-    return MemoryCache(ttl=ttl, entries=entries, size=size, ticks=ticks)
+    """A memory tier."""
+    return MemoryCache(entries=entries, size=size, now=now)
+
+
+def an_answer(
+    body: bytes = b'{"mpi_id":null}',
+    *,
+    tags: tuple[int, ...] = (1, 2**64 - 1),
+    position: int = 5,
+    expires: float | None = None,
+) -> KeptAnswer:
+    """An answer that holds for an hour."""
+    return KeptAnswer(
+        body=body,
+        status="no_match",
+        tags=tags,
+        position=position,
+        mark=2**63 + 7,
+        valid_until=position + 100,
+        expires=time() + 3600 if expires is None else expires,
+    )
+
+
+@dataclass(slots=True)
+class Counted:
+    """What the tiers tell of themselves."""
+
+    told: Counter[str] = field(default_factory=Counter)
+    states: list[tuple[str, BreakerState]] = field(default_factory=list)
+
+    def cache_hit(self, tier: str) -> None:
+        self.told[f"hit {tier}"] += 1
+
+    def cache_missed(self, tier: str) -> None:
+        self.told[f"miss {tier}"] += 1
+
+    def cache_skipped(self, tier: str) -> None:
+        self.told[f"skipped {tier}"] += 1
+
+    def cache_state(self, tier: str, state: BreakerState) -> None:
+        if (tier, state) not in self.states[-1:]:
+            self.states.append((tier, state))
+
+
+def redis_cache(valkey: Valkey, prefix: bytes, *, lease: float = 5.0) -> RedisCache:
+    """A tier in a real Valkey."""
+    client = RedisPlace("127.0.0.1", valkey.port, pool_size=10).client()
+    return RedisCache(client, prefix, Seal(SECRET), now=time, lease=lease)
+
+
+def mongo_cache(mongod: Mongod, prefix: bytes, *, uri: str | None = None) -> MongoCache:
+    """A tier in a real MongoDB."""
+    return MongoCache(connect(uri or mongod.uri, 10), "cache", prefix, Seal(SECRET), now=time)
+
+
+@asynccontextmanager
+async def tiers(
+    *caches: RemoteCache, told: Counted | None = None, deadline: float = 0.25
+) -> AsyncIterator[TieredCache]:
+    """Tiers in a row. Their deadline is long: a busy machine is no reason to be left out."""
+    turns = next((cache for cache in caches if isinstance(cache, RedisCache)), None)
+    row = TieredCache(caches, turns, deadline=deadline, ticks=monotonic, told=told or Counted())
+    try:
+        yield row
+    finally:
+        await row.close()
 
 
 class Gate:
@@ -58,6 +130,14 @@ class Gate:
         before, self._open = self._open, asyncio.Event()
         self._open.set()
         return before
+
+    async def called(self, times: int) -> None:
+        """Wait until it was asked so often in all."""
+        for _ in range(5000):
+            if self.calls >= times:
+                return
+            await asyncio.sleep(0.001)
+        raise AssertionError("nobody asked")
 
     async def reached(self) -> None:
         """Wait until one more has come to the gate."""

@@ -61,13 +61,15 @@ class Request:
 class Client:
     """Makes random requests, one at a time, on records that no other client registers."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, outlives_the_store: bool = False) -> None:
+        """With ``outlives_the_store`` it repeats what a store that is down did not answer, until it does."""
         self.truth = Truth()
+        self._repeats = outlives_the_store
         self._chance = Random(number)
         self._source = f"SITE-{number}"
         self._patients: list[Patient] = []
         self._serial = 0
-        self.done = 0
+        self.done = self.outages = 0
         self.faults: list[str] = []
 
     def work(self, url: str) -> None:
@@ -85,6 +87,10 @@ class Client:
     def send(self, http: httpx2.Client, request: Request) -> None:
         """Send one request and remember what its answer acknowledges."""
         answer = http.request(request.method, request.path, json=request.body)
+        while self._repeats and answer.status_code == 503:
+            self.outages += 1
+            time.sleep(0.05)
+            answer = http.request(request.method, request.path, json=request.body)
         self.truth.unanswered = None
         if answer.status_code == 200:
             request.told(answer.json())

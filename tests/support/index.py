@@ -8,16 +8,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import time
 
 from mpi.domain.record import RecordKey, Submission
 from mpi.domain.registration import read_flat
 from mpi.errors import MpiError
 from mpi.matching.model import load_default_model
-from mpi.ports import AnswerCache, Provider
+from mpi.ports import AnswerCache, Provider, SharedAnswers
 from mpi.providers.internal import InternalProvider
 from mpi.service.answers import MatchAnswer
+from mpi.service.changes import RecentChanges
 from mpi.service.index import MasterPatientIndex
-from mpi.service.recall import Recall
+from mpi.service.recall import Lifetime, Recall
 from mpi.service.stewardship import Stewardship
 from mpi.stores.sqlite import SqliteStore, open_store
 
@@ -122,6 +124,9 @@ async def indexing(
     enroll: str = "identified",
     *,
     cache: AnswerCache | None = None,
+    shared: SharedAnswers | None = None,
+    lookback: int = 0,
+    patience: float = 5.0,
     around: Callable[[Provider], Provider] = lambda provider: provider,
 ) -> AsyncIterator[Index]:
     """The index in ``folder``; ``around`` may put something in front of its provider."""
@@ -129,11 +134,14 @@ async def indexing(
     clock, key = Clock(), b"k" * 32
     told: Counter[str] = Counter()
     recall = None
-    if cache is not None:
+    if cache is not None or shared is not None:
         recall = Recall(
             cache,
-            store,
+            shared,
+            RecentChanges(store, key, lookback=lookback),
             key,
+            lifetime=Lifetime(3600, time),
+            patience=patience,
             hit=lambda tier: told.update([f"hit {tier}"]),
             miss=lambda tier: told.update([f"miss {tier}"]),
         )

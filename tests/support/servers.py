@@ -123,9 +123,9 @@ class Mongod(Server):
             try:
                 if not standalone:
                     self._initiate(client)
-                    hello = client.admin.command("hello")
-                    if not hello.get("isWritablePrimary"):
-                        raise ConnectionError("no primary yet")
+                hello = client.admin.command("hello")
+                if not standalone and not hello.get("isWritablePrimary"):
+                    raise ConnectionError("no primary yet")
             except PyMongoError as error:
                 raise ConnectionError(str(error)) from error
 
@@ -141,15 +141,17 @@ class Mongod(Server):
 class Valkey(Server):
     """A Valkey, which speaks Redis; it keeps nothing over a restart, unless ``options`` say otherwise."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, password: str | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
+        self._password = password
+        options += ("--requirepass", password) if password else ()
         command = [_valkey(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
         command += ["--save", "", *options]
         super().__init__(command, port, folder / "valkey.log", self._wait)
 
     def _wait(self) -> None:
-        with Redis(port=self.port, socket_timeout=1) as client:
+        with Redis(port=self.port, socket_timeout=1, password=self._password) as client:
             try:
                 client.ping()
             except RedisError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import socket
@@ -10,9 +11,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from contextlib import (
+    AbstractContextManager,
+    chdir,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+)
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import httpx2
@@ -124,22 +132,63 @@ class Service:
         return self.process.wait(30)
 
 
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How a service and its commands find their index."""
+
+    options: tuple[str, ...] = ("--embedded",)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, folder: Path, *arguments: str) -> Done:
+        """Run one command on the index."""
+        return run_mpi(folder, *arguments, *self.options, settings=self.settings)
+
+    def running(self, folder: Path, *arguments: str) -> AbstractContextManager[Service]:
+        """Serve the index."""
+        return running(folder, *arguments, profile=self)
+
+    def violations(self, folder: Path) -> Any:
+        """What ``mpi verify`` finds."""
+        return json.loads(self.run(folder, "verify", "--json").stdout)["violations"]
+
+
+EMBEDDED = Profile()
+
+
+def on_mongodb(uri: str, database: str, **settings: str) -> Profile:
+    """An index in a database of a server."""
+    return Profile(
+        (),
+        {
+            "MPI_PROVIDER": "internal",
+            "MPI_STORE": "mongodb",
+            "MPI_CACHE": "memory",
+            "MPI_HMAC_KEY": "a-key-for-tests-of-at-least-32-characters",
+            "MONGODB_URI": uri,
+            "MPI_DB": database,
+            **settings,
+        },
+    )
+
+
 @contextmanager
 def running(
     folder: Path,
     *arguments: str,
     settings: Mapping[str, str] | None = None,
+    profile: Profile = EMBEDDED,
     prelude: str = "",
 ) -> Iterator[Service]:
-    """``mpi serve --embedded`` on a free port; all it prints goes to ``output``."""
-    port, output = free_port(), folder / "service.log"
+    """``mpi serve`` on a free port, embedded unless the profile says otherwise; all it prints goes to ``output``."""
+    port = free_port()
+    output = folder / f"service-{port}.log"
     with output.open("ab") as log:
         process = subprocess.Popen(
-            command("serve", "--embedded", "--port", str(port), *arguments, prelude=prelude),
+            command("serve", *profile.options, "--port", str(port), *arguments, prelude=prelude),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=environment(folder, settings),
+            env=environment(folder, {**profile.settings, **(settings or {})}),
             cwd=folder,
         )
     service = Service(process, f"http://127.0.0.1:{port}", output)

@@ -137,8 +137,6 @@ def test_loopback(host: str, expected: bool) -> None:
     [
         ({"VERATO_ENDPOINT": "https://cust1.example"}, "MPI_STORE=mongodb"),
         ({"MPI_PROVIDER": "hybrid"}, "MPI_PROVIDER=hybrid"),
-        ({"MPI_PROVIDER": "internal"}, "MPI_STORE=mongodb"),
-        ({"MPI_PROVIDER": "internal", "MPI_STORE": "sqlite"}, "MPI_CACHE=redis,mongodb"),
     ],
 )
 def test_what_is_not_released_is_refused_with_the_way_out(
@@ -173,10 +171,28 @@ def test_embedded_is_released() -> None:
     check_released(read_settings(EMBEDDED))
 
 
-def test_commands_need_no_cache() -> None:
-    check_released(
-        read_settings({"MPI_PROVIDER": "internal", "MPI_STORE": "sqlite"}), serving=False
-    )
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ()),
+        ({"MPI_PROVIDER": "verato"}, ("redis", "mongodb")),
+        ({"MPI_CACHE_REMOTE_FOR": "internal"}, ("redis", "mongodb")),
+        ({"MPI_CACHE_REMOTE_FOR": "internal", "MPI_CACHE": "mongodb,redis"}, ("mongodb", "redis")),
+        ({"MPI_CACHE_REMOTE_FOR": "internal", "MPI_CACHE": "memory"}, ()),
+        ({"MPI_CACHE_REMOTE_FOR": "", "MPI_PROVIDER": "verato"}, ()),
+    ],
+)
+def test_remote_tiers_serve_the_providers_they_are_worth_it_for(
+    changes: dict[str, str], expected: tuple[str, ...]
+) -> None:
+    chosen = read_settings({"MPI_PROVIDER": "internal", "MPI_STORE": "sqlite", **changes})
+    assert chosen.remote_tiers == expected
+
+
+@pytest.mark.parametrize("order", ["redis,memory", "redis,redis", "memory,disk"])
+def test_tiers_in_an_order_without_sense_are_refused(order: str) -> None:
+    with pytest.raises(ConfigurationError, match="memory first"):
+        read_settings({"MPI_CACHE": order})
 
 
 def test_a_home_folder_in_the_path_of_the_database_is_not_taken_for_a_name() -> None:

@@ -107,6 +107,7 @@ def from_environment() -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        await container.open()
         _collect_rarely()
         log.info("started", version=__version__, model_version=container.model_version)
         _end_with_parent()
@@ -118,15 +119,14 @@ def from_environment() -> FastAPI:
 
 
 def _collect_rarely() -> None:
-    """Keep the garbage collector from walking the whole record cache while patients wait.
+    """Keep the garbage collector from walking everything that is kept while patients wait.
 
-    A full collection stopped a worker with 20,000 cached records for 350 to 850 ms. Nearly everything dies young
-    or by reference counting; what the start made lives as long as the worker. Young objects are looked at often, as
-    that takes as long as there are many of them: 50,000, most of them records for the cache, took 40 ms.
+    Nearly everything dies young or by reference counting; what the start made lives as long as the worker. Young
+    objects are looked at often, as that takes as long as there are many of them.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(2_000, 5_000, 100)
+    gc.set_threshold(2_000, 100, 1_000)
 
 
 def _end_with_parent() -> None:

@@ -72,12 +72,13 @@ async def match(request: Request) -> Response:
 
 
 def kept_match(parts: Container) -> Kept | None:
-    """What the cache knows of ``POST /mpi/match``; None without a cache.
+    """What the cache knows of ``POST /mpi/match``; None when nothing is kept in this process.
 
     Equal bodies are equal queries, so what was answered to one is found before the next is even read.
     """
     recall, metrics = parts.recall, parts.metrics
-    if recall is None:
+    tier = recall.tier if recall else None
+    if recall is None or tier is None:
         return None
 
     async def find(scope: Scope) -> bytes | None:
@@ -87,7 +88,7 @@ def kept_match(parts: Container) -> Kept | None:
         who: Principal = scope[PRINCIPAL]
         who.require("read")
         metrics.decided(kept.status)
-        return completed(kept.body, scope[REQUEST_ID], recall.tier)
+        return completed(kept.body, scope[REQUEST_ID], tier)
 
     return find
 

@@ -34,8 +34,9 @@ async def fill_demo(container: Container) -> None:
     known = (await container.index.statistics())["records"]
     if not await container.store.is_demo():
         if known:
+            place = "MPI_DB" if container.settings.store == "mongodb" else "MPI_SQLITE_PATH"
             raise ConfigurationError(
-                "MPI_SQLITE_PATH names an index that is no demo; unset it, or start without --demo"
+                f"{place} names an index that is no demo; unset it, or start without --demo"
             )
         await container.store.mark_demo()
     if known >= ROWS:

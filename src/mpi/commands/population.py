@@ -60,7 +60,7 @@ def load_file(
     origin = origin_of(path, source, renames, rejects)
 
     async def work() -> ResumableLoad:
-        checkpoints = CheckpointFile(chosen.sqlite_path, path)
+        checkpoints = CheckpointFile(chosen.beside_index, path)
         with checkpoints.held():
             async with opened(chosen, create=True) as index:
                 state = await ResumableLoad.begin(

@@ -72,6 +72,9 @@ async def _prepare(settings: Settings) -> None:
     async with opened(settings, create=True) as container:
         if not settings.is_loopback:
             await _require_key(container)
+        if container.tiers is not None:
+            for problem in await container.tiers.start():
+                note(f"Serving more slowly for now: {problem}")
         if settings.demo:
             await fill_demo(container)
 

@@ -32,7 +32,7 @@ def overrides(*, embedded: bool, demo: bool) -> dict[str, str]:
 def settings(*, embedded: bool, demo: bool) -> Settings:
     """The settings of a command that works on the index itself."""
     found = read_settings(overrides(embedded=embedded, demo=demo))
-    check_released(found, serving=False)
+    check_released(found)
     return found
 
 
@@ -41,6 +41,7 @@ async def opened(chosen: Settings, *, create: bool = False) -> AsyncIterator[Con
     """The wired index, closed at the end. ``create`` makes one where there is none."""
     container = build(chosen, create=create)
     try:
+        await container.open()
         yield container
     finally:
         await container.close()

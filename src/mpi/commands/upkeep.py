@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
-from mpi.bootstrap import fingerprint, hmac_key
-from mpi.commands.session import AsJson, Demo, Embedded, settings
+from mpi.bootstrap import fingerprint, hmac_key, mongo_address
+from mpi.commands.session import AsJson, Demo, Embedded, run, settings
 from mpi.commands.terminal import note, progress_bar, show_json, show_table
+from mpi.errors import ConfigurationError
+from mpi.settings import Settings
+from mpi.stores.mongodb import MongoStore
 from mpi.stores.sqlite_backup import backup_store, restore_store
 from mpi.stores.sqlite_verify import verify_store
+from mpi.stores.verification import Progress, Violation
 
 
 def backup(
@@ -23,6 +27,7 @@ def backup(
 ) -> None:
     """Copy the index, which may be in use, with its key to one file. It holds patient data."""
     chosen = settings(embedded=embedded, demo=demo)
+    _need_file(chosen, "mongodump --uri=… --db=… --oplog")
     with progress_bar("Copying", counts_rows=False) as bar:
         task = bar.add_task("", total=None)
         backup_store(
@@ -46,6 +51,7 @@ def restore(
 ) -> None:
     """Make the index what it was when the backup was taken. The service must not run."""
     chosen = settings(embedded=embedded, demo=demo)
+    _need_file(chosen, "mongorestore --uri=… --drop")
     expected = None
     if chosen.hmac_key is not None:
         expected = fingerprint(hmac_key(chosen, create=False))
@@ -59,12 +65,15 @@ def restore(
 def verify(*, embedded: Embedded = False, demo: Demo = False, as_json: AsJson = False) -> int:
     """Check every invariant of the index, which may be in use. Exit code 1 when one is broken."""
     chosen = settings(embedded=embedded, demo=demo)
+    # A file is checked as it is; a database is opened first, which takes the key.
+    known = fingerprint(hmac_key(chosen, create=False)) if chosen.store == "mongodb" else b""
     with progress_bar("Checking", counts_rows=True) as bar:
         task = bar.add_task("", total=None)
-        found = verify_store(
-            chosen.sqlite_path,
-            progress=lambda _, number, total: bar.update(task, completed=number, total=total),
-        )
+
+        def progress(_: str, number: int, total: int) -> None:
+            bar.update(task, completed=number, total=total)
+
+        found = run(violations(chosen, known, progress))
     if as_json:
         show_json({"violations": found})
     elif found:
@@ -72,3 +81,25 @@ def verify(*, embedded: Embedded = False, demo: Demo = False, as_json: AsJson = 
     else:
         note("Every invariant holds.")
     return 1 if found else 0
+
+
+async def violations(
+    chosen: Settings, hmac_fingerprint: bytes, progress: Progress
+) -> list[Violation]:
+    """The broken invariants of the index that the settings name."""
+    if chosen.store == "sqlite":
+        return verify_store(chosen.sqlite_path, progress)
+    store = MongoStore(mongo_address(chosen))
+    try:
+        await store.open(hmac_fingerprint, create=False)
+        return await store.verify(progress)
+    finally:
+        await store.close()
+
+
+def _need_file(chosen: Settings, instead: str) -> None:
+    """Backups are of files; a database server has tools of its own, which know its replica set."""
+    if chosen.store == "mongodb":
+        raise ConfigurationError(
+            f"MPI_STORE=mongodb is backed up and restored with MongoDB's own tools; use `{instead}`"
+        )

@@ -77,6 +77,7 @@ async def judge(file: LabelledFile, step: Step) -> Trial:
         settings = _settings(Path(folder))
         container = build(settings)
         try:
+            await container.open()
             found = file.read(preparation(settings), lambda done, size: step("reading", done, size))
             if len(set(found.people.values())) == len(found.people):
                 raise InvalidInput("no two rows are of one person, so there is nothing to find")

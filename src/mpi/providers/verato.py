@@ -39,7 +39,8 @@ _PROBE_PATIENCE_S = 0.5
 class VeratoProvider:
     """Asks Verato who a patient is.
 
-    ``unposted`` is the source whose records are never told to Verato; ``probed`` one that it should know.
+    ``version`` names which Verato is asked, and how: answers of another are not ours. ``unposted`` is the source
+    whose records are never told to Verato; ``probed`` one that it should know.
     """
 
     name = NAME
@@ -64,8 +65,8 @@ class VeratoProvider:
 
     @property
     def version(self) -> str:
-        """The version of the interface."""
-        return f"verato-{self._version}"
+        """Which Verato is asked, and how."""
+        return self._version
 
     async def introduce(self, records: Sequence[StoredRecord]) -> Sequence[StoredRecord | MpiError]:
         """See :class:`mpi.ports.Provider`: ``postIdentity``, unless the content is known already."""

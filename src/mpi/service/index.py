@@ -23,6 +23,7 @@ from mpi.domain.mpi_id import parse_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus, Submission, TraitWarning
 from mpi.domain.survivorship import golden_record
 from mpi.errors import Gone, MpiError, NotFound, PreconditionFailed
+from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Explanation, Outcome, explain_person, self_weight
 from mpi.matching.model import Model
 from mpi.matching.placeholders import DEFAULT, Placeholders
@@ -41,10 +42,11 @@ from mpi.service.enrollment import Enrolled, Enrollment
 from mpi.service.introduction import introduced
 from mpi.service.past import history_of, person_at
 from mpi.service.preparation import Preparation, Prepared
-from mpi.service.recall import Recall
+from mpi.service.recall import Question, Recall
 from mpi.service.settlements import withdrawn
 
 INSUFFICIENT = "insufficient_demographics"
+_STATUS = {Outcome.LINK: "matched", Outcome.REVIEW: "review", Outcome.NEW: "no_match"}
 
 
 class _RowAnswer(Protocol):
@@ -54,9 +56,8 @@ class _RowAnswer(Protocol):
 class MasterPatientIndex:
     """Says who a patient is, and registers patients.
 
-    Who it is says the ``provider``; the ``model`` explains pairs and tells whether a record is recognisable at all.
-    Without ``recall`` every query reaches the provider. Enrollments of one process wait for each other, so that
-    only other processes can cause conflicts, of which ``conflict`` is told.
+    Who it is says the ``provider``, for every query without ``recall``; the ``model`` explains pairs and tells who is
+    recognisable. ``side_by_side`` enrollments are under way at a time; ``conflict`` is told of late commits.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class MasterPatientIndex:
         placeholders: Placeholders = DEFAULT,
         enroll: str = "identified",
         batch_size: int = 100,
+        side_by_side: int = 1,
         conflict: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
@@ -82,7 +84,7 @@ class MasterPatientIndex:
         self._clock = clock
         self._policy = enroll
         self._batch_size = batch_size
-        self._enrolling = asyncio.Lock()
+        self._enrolling = asyncio.Semaphore(side_by_side)
 
     async def resolve(
         self,
@@ -146,7 +148,7 @@ class MasterPatientIndex:
             if enrolling(row):
                 return await self._register(row, actor, explain=explain)
             # Inside the group it sees what nobody else may be told yet.
-            return (await self._ask(row, (), explain=explain))[0]
+            return (await self._question(row, (), explain=explain).ask())[0]
 
         rows = await introduced(rows, self._prepare, self._provider, enrolling)
         async with self._enrolling, self._store.group():
@@ -184,28 +186,38 @@ class MasterPatientIndex:
     ) -> MatchAnswer:
         started = perf_counter()
         if self._recall is None or explain:
-            found, _ = await self._ask(submission, warnings, explain=explain)
+            found, _ = await self._question(submission, warnings, explain=explain).ask()
         else:
             found = await self._recall.answer(
                 form or self._prepare.form(submission, warnings),
-                lambda: self._ask(submission, warnings, explain=False),
+                lambda: self._question(submission, warnings, explain=False),
             )
         return replace(found, processing_time_ms=_milliseconds_since(started))
 
-    async def _ask(
+    def _question(
         self,
         submission: Submission | Prepared,
         warnings: Sequence[TraitWarning],
         *,
         explain: bool,
-    ) -> tuple[MatchAnswer, Resolution]:
+    ) -> Question:
         record, keys = self._prepare.record(submission)
+        return Question(
+            lambda: self._prepare.meaning(record, warnings),
+            lambda: self._ask(record, keys, warnings, explain=explain),
+        )
+
+    async def _ask(
+        self,
+        record: StoredRecord,
+        keys: BlockingKeys,
+        warnings: Sequence[TraitWarning],
+        *,
+        explain: bool,
+    ) -> tuple[MatchAnswer, Resolution]:
         found = await self._provider.resolve(record, keys)
-        decision = found.decision
-        status = {Outcome.LINK: "matched", Outcome.REVIEW: "review", Outcome.NEW: "no_match"}[
-            decision.outcome
-        ]
-        answer = match_answer(record, self._provider, found, status, decision.mpi_id)
+        status, mpi_id = _STATUS[found.decision.outcome], found.decision.mpi_id
+        answer = match_answer(record, self._provider, found, status, mpi_id)
         return (
             replace(
                 answer,
@@ -303,6 +315,7 @@ class MasterPatientIndex:
             if if_match not in seen:
                 raise PreconditionFailed("the person has another version than If-Match names")
             gone = ((person.mpi_id, None),) if person and len(person.records) == 1 else ()
+            holder = ((person.mpi_id, person.version),) if person else ()
             change = IdentityChange(
                 kind=EventKind.DELETED,
                 at=self._clock(),
@@ -312,7 +325,7 @@ class MasterPatientIndex:
                 moves=(RecordMove(key, record.mpi_id, None),),
                 retire=gone,
                 task_updates=await withdrawn(self._store, record),
-                expected_versions=_expected(person, if_match),
+                expected_versions=() if if_match is None else holder,
             )
             committed = await self._store.commit(change)
         return ChangeAnswer(
@@ -384,7 +397,3 @@ def _canonical(mpi_id: str) -> str:
     if found is None:
         raise NotFound("this is no mpi_id: its form or its check character is wrong")
     return found
-
-
-def _expected(person: PersonState | None, if_match: int | None) -> tuple[tuple[str, int], ...]:
-    return () if person is None or if_match is None else ((person.mpi_id, person.version),)

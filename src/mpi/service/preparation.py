@@ -75,6 +75,11 @@ class Preparation:
         submitted = submission.record if isinstance(submission, Prepared) else submission
         return orjson.dumps((submitted.demographics, submission.key, tuple(warnings)))
 
+    @staticmethod
+    def meaning(record: StoredRecord, warnings: Sequence[TraitWarning]) -> bytes:
+        """As :meth:`form`, but of what was understood: queries written differently may mean the same."""
+        return orjson.dumps((record.standard, record.key, tuple(warnings), record.warnings))
+
     def anonymous_key(self, record: StoredRecord) -> RecordKey:
         """The key of a record that came without ids: equal people get equal keys."""
         return RecordKey(ANONYMOUS, self._digest(b"anonymous:", record.standard).hex())

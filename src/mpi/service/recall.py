@@ -1,95 +1,135 @@
 """Answers that are given again: only to queries, and only while nothing they rest on has changed.
 
-The store's position is looked at before every answer. When it has moved, by a commit of this process or of another,
-what the events since then touched is forgotten first; so an answer is never older than the last commit.
+Where the index stands is looked at before every answer, and what is found anywhere is compared with what has changed
+since it was computed; so an answer is never older than the last commit that the store knows of.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from hashlib import blake2b
 
-from mpi.domain.identity import Event
-from mpi.domain.record import RecordKey
-from mpi.ports import AnswerCache, IndexStore, KeptAnswer, Resolution
+from mpi.ports import AnswerCache, KeptAnswer, Resolution, SharedAnswers, Turn
 from mpi.service.answers import MatchAnswer, kept_body, restored
-
-_MOST_EVENTS = 100
-"""After more events than this, forgetting everything is cheaper than reading what each of them touched."""
+from mpi.service.changes import RecentChanges
 
 _KEY_BYTES = 16
-_TAG_BYTES = 8
+_JITTER = 0.1
+"""Answers made together expire over this part of their time, not all at once."""
+_FIRST_LOOK, _LONGEST_PAUSE = 0.005, 0.1
+"""Seconds between looks for the answer that another process is computing."""
 
 
 class _Abandoned(Exception):
     """Whoever asked first went away before the answer came."""
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A query that has been read. Equal meanings (what is asked, standardised, and all warnings) have equal answers."""
+
+    meaning: Callable[[], bytes]
+    ask: Callable[[], Awaitable[tuple[MatchAnswer, Resolution]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """How long answers are kept, in seconds, and the clock: seconds since 1970."""
+
+    seconds: float
+    now: Callable[[], float]
+
+    def end(self) -> float:
+        """When an answer expires that is made now."""
+        return self.now() + self.seconds * (1 - _JITTER * random.random())  # noqa: S311 - no secret
+
+
 class Recall:
-    """The cache as the service uses it. ``hit`` and ``miss`` are told the tier."""
+    """The cache as the service uses it. ``hit`` and ``miss`` are told the tier.
+
+    ``near`` keeps answers in this process, by the form of a query; ``shared`` for several processes, by its meaning.
+    ``patience``: seconds to wait for an answer that another process is computing before computing it here too.
+    """
 
     def __init__(
         self,
-        cache: AnswerCache,
-        store: IndexStore,
-        hmac_key: bytes,
+        near: AnswerCache | None,
+        shared: SharedAnswers | None,
+        changes: RecentChanges,
+        secret: bytes,
         *,
+        lifetime: Lifetime,
         hit: Callable[[str], None],
         miss: Callable[[str], None],
+        patience: float = 5.0,
     ) -> None:
-        self._cache = cache
-        self._store = store
-        # BLAKE2 takes keys of at most 64 bytes; a setting may be longer.
-        self._secret = blake2b(hmac_key, digest_size=32, person=b"mpi-recall").digest()
+        self._near = near
+        self._shared = shared
+        self._changes = changes
+        self._secret = secret
+        self._lifetime = lifetime
         self._hit = hit
         self._miss = miss
-        self._seen = 0
-        self._catching_up = asyncio.Lock()
+        self._patience = patience
         self._asking: dict[tuple[int, bytes], asyncio.Future[MatchAnswer]] = {}
 
     @property
-    def tier(self) -> str:
-        """Who keeps the answers, as ``served_from`` names it."""
-        return self._cache.tier
+    def tier(self) -> str | None:
+        """Who keeps the answers that :meth:`find` finds, as ``served_from`` names it; None when nobody does."""
+        return self._near.tier if self._near else None
 
     async def find(self, form: bytes) -> KeptAnswer | None:
         """What was answered to a query submitted in this form, if it still holds."""
-        return await self._find(self._digest(form, _KEY_BYTES), await self._catch_up())
+        await self._changes.catch_up()
+        return await self._find(self._digest(form))
 
-    async def answer(
-        self, form: bytes, ask: Callable[[], Awaitable[tuple[MatchAnswer, Resolution]]]
-    ) -> MatchAnswer:
-        """The kept answer, or that of ``ask``, called once for all who want it at the same time.
+    async def answer(self, form: bytes, read: Callable[[], Question]) -> MatchAnswer:
+        """The kept answer, or that to the question, computed once for all who want it at the same time.
 
         Nobody joins who came after a later commit. An error goes to all of them, and nothing is kept.
         """
-        key = self._digest(form, _KEY_BYTES)
+        key = self._digest(form)
         while True:
-            position = await self._catch_up()
-            kept = await self._find(key, position)
+            position = await self._changes.catch_up()
+            kept = await self._find(key)
             if kept is not None:
-                return restored(kept, self._cache.tier)
+                return restored(kept, self.tier or "")
             asking = self._asking.get((position, key))
             if asking is None:
-                self._miss(self._cache.tier)
-                return await self._lead(position, key, ask)
+                return await self._lead(position, key, read())
             try:
                 return await asyncio.shield(asking)
             except _Abandoned:
                 continue
 
-    async def _lead(
-        self,
-        position: int,
-        key: bytes,
-        ask: Callable[[], Awaitable[tuple[MatchAnswer, Resolution]]],
-    ) -> MatchAnswer:
+    async def _find(self, key: bytes) -> KeptAnswer | None:
+        if self._near is None:
+            return None
+        kept = await self._near.get(key)
+        if kept is None or not self._changes.holds(kept):
+            return None
+        # At once: after waiting for anything it might hold no longer.
+        renewed = self._changes.renewed(kept)
+        if renewed is not kept:
+            await self._near.put(key, renewed)
+        self._hit(self._near.tier)
+        return kept
+
+    async def _lead(self, position: int, key: bytes, question: Question) -> MatchAnswer:
+        if self._near is not None:
+            self._miss(self._near.tier)
         asking = asyncio.get_running_loop().create_future()
         self._asking[position, key] = asking
         try:
-            answer, found = await ask()
-            await self._cache.put(key, self._kept(answer, found))
+            if self._shared is None:
+                answer, kept = await self._computed(question)
+            else:
+                answer, kept = await self._share(self._shared, question)
+            if self._near is not None and kept is not None:
+                await self._near.put(key, kept)
         except Exception as error:
             _fail(asking, error)
             raise
@@ -102,63 +142,63 @@ class Recall:
         finally:
             del self._asking[position, key]
 
-    async def _find(self, key: bytes, position: int) -> KeptAnswer | None:
-        kept = await self._cache.get(key)
-        if kept is None or position > kept.valid_until:
-            return None
-        self._hit(self._cache.tier)
-        return kept
+    async def _share(
+        self, shared: SharedAnswers, question: Question
+    ) -> tuple[MatchAnswer, KeptAnswer | None]:
+        """The answer that some process has kept or is computing; ours, for all of them, if none has and none is."""
+        key = self._digest(question.meaning())
+        found = await shared.find(key, self._changes.holds)
+        if found is None:
+            turn, found = await self._await(shared, key)
+            try:
+                if found is None:
+                    answer, kept = await self._computed(question)
+                    if kept is not None:
+                        await shared.keep(key, kept)
+                    return answer, kept
+            finally:
+                if turn is not None:
+                    await turn.end()
+        tier, kept = found
+        return restored(kept, tier), kept
 
-    async def _catch_up(self) -> int:
-        """Forget what has changed since the last look; returns where the index stands."""
-        position = await self._store.position()
-        if position == self._seen:
-            return position
-        async with self._catching_up:
-            position = await self._store.position()
-            if position != self._seen:
-                await self._cache.forget(position, await self._touched(self._seen, position))
-                self._seen = position
-        return position
+    async def _await(
+        self, shared: SharedAnswers, key: bytes
+    ) -> tuple[Turn | None, tuple[str, KeptAnswer] | None]:
+        """Our turn to compute the answer, or the answer of whoever had the turn."""
+        pause, waited = _FIRST_LOOK, 0.0
+        while True:
+            turn = await shared.take_turn(key)
+            # Whoever had the turn before may have kept the answer just now.
+            found = await shared.find(key, self._changes.holds)
+            if turn is not None or found is not None or waited >= self._patience:
+                return turn, found
+            await asyncio.sleep(pause)
+            waited += pause
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            await self._changes.catch_up()
 
-    async def _touched(self, start: int, end: int) -> set[bytes] | None:
-        """The tags that events after ``start`` touched; None when that cannot be told or would take long."""
-        if not 0 < end - start <= _MOST_EVENTS:
-            return None
-        events = await self._store.events(start, _MOST_EVENTS)
-        keys = {
-            key
-            for record in _registrations(events)
-            for version in await self._store.versions(record)
-            for key in version.blocking_keys
-        }
-        persons = {mpi_id for event in events for mpi_id in event.persons}
-        return self._tags(persons, keys)
-
-    def _kept(self, answer: MatchAnswer, found: Resolution) -> KeptAnswer:
-        tags = self._tags((person.mpi_id for person in found.persons), found.blocking_keys)
-        return KeptAnswer(
+    async def _computed(self, question: Question) -> tuple[MatchAnswer, KeptAnswer | None]:
+        """What the provider answers, and how it is kept: said of the index as it was before it was asked."""
+        position = await self._changes.catch_up()
+        mark = self._changes.mark(position)
+        answer, found = await question.ask()
+        if mark is None or found.position < position or found.valid_until < found.position:
+            return answer, None
+        return answer, KeptAnswer(
             body=kept_body(answer),
             status=answer.status,
-            tags=tuple(tags),
-            position=found.position,
+            tags=self._changes.tags(
+                (person.mpi_id for person in found.persons), found.blocking_keys
+            ),
+            position=position,
+            mark=mark,
             valid_until=found.valid_until,
+            expires=self._lifetime.end(),
         )
 
-    def _tags(self, persons: Iterable[str], keys: Iterable[int]) -> set[bytes]:
-        tags = {mpi_id.encode() for mpi_id in persons}
-        tags.update(self._digest(key.to_bytes(8), _TAG_BYTES) for key in keys)
-        return tags
-
-    def _digest(self, value: bytes, size: int) -> bytes:
-        return blake2b(value, key=self._secret, digest_size=size).digest()
-
-
-def _registrations(events: Iterable[Event]) -> set[RecordKey]:
-    """Records whose content, and so whose keys, the events may have changed."""
-    return {event.record for event in events if event.record is not None} | {
-        move.key for event in events for move in event.moves if None in (move.origin, move.target)
-    }
+    def _digest(self, value: bytes) -> bytes:
+        return blake2b(value, key=self._secret, digest_size=_KEY_BYTES).digest()
 
 
 def _fail(asking: asyncio.Future[MatchAnswer], error: Exception) -> None:

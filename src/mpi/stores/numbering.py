@@ -31,6 +31,12 @@ def task_number(text: str) -> int | None:
     return _number(text, _TASK)
 
 
+def person_number(mpi_id: str) -> int | None:
+    """The number behind an ``mpi_id`` in its canonical form; None for anything else."""
+    number = _number(mpi_id, PREFIX)
+    return None if number is None or format_mpi_id(number) != mpi_id else number
+
+
 def _number(text: str, prefix: str) -> int | None:
     compact = text.strip().upper()
     if not compact.startswith(prefix[:-1]):

@@ -29,10 +29,10 @@ from mpi.errors import Conflict, KeyMismatch, SchemaMismatch
 from mpi.ports import ApiKey
 from mpi.stores import sqlite_commit, sqlite_history, sqlite_reads
 from mpi.stores.codec import decode_time, encode_time
+from mpi.stores.rows import BLOCK_LIMIT
 from mpi.stores.sqlite_schema import SCHEMA_VERSION, get_meta, prepare, set_meta
 from mpi.stores.sqlite_transactions import Transactions
 
-BLOCK_LIMIT = 500
 _CROSSWALK_ROWS = 1_000
 _CROSSWALK = """SELECT r.source, r.source_id, p.mpi_id FROM record r
     CROSS JOIN person p ON p.id = r.person ORDER BY r.source, r.source_id"""

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 
 import orjson
 
+from mpi.stores.rows import NARROWED_FACTOR
+
 RECENT_KEYS = 1_000_000
 """Rows of the small table before they start to move over: some 40,000 records, 19 MB."""
-
-NARROWED_FACTOR = 4
-"""A narrowed block is read up to this many times the limit."""
 
 _SLICE = 1_024
 _LOWEST = -(1 << 63)

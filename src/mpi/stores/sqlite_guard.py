@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from mpi.domain.identity import NEW_PERSON, IdentityChange
+from mpi.domain.identity import IdentityChange
 from mpi.errors import ConcurrentChange, Conflict, PreconditionFailed
 from mpi.stores.codec import decode_keys
+from mpi.stores.history_codec import touched_records
 from mpi.stores.numbering import event_seq, task_number
+from mpi.stores.plan import named_persons
+from mpi.stores.rows import VERSION_BITS, Head
 from mpi.stores.sqlite_blocking import Recent
-from mpi.stores.sqlite_history import touched_records, undone_by
+from mpi.stores.sqlite_history import undone_by
 from mpi.stores.sqlite_reads import as_list, record_number
-from mpi.stores.sqlite_schema import VERSION_BITS
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Where the index stands when the transaction begins."""
-
-    position: int
-    last_record: int
-    minted: int
-    assertions: int
-    recent: Recent
-
-
-def read_head(connection: sqlite3.Connection) -> Head:
+def read_head(connection: sqlite3.Connection) -> tuple[Head, Recent]:
     """The counters from which a change numbers what it makes."""
     position, last_record, minted, assertions, *recent = connection.execute("""SELECT
         (SELECT coalesce(max(seq), 0) FROM event), (SELECT coalesce(max(id), 0) FROM record),
         minted, assertions, recent_keys, next_key FROM tally""").fetchone()
-    return Head(position, last_record, minted, assertions, Recent(*recent))
+    return Head(position, last_record, minted, assertions), Recent(*recent)
 
 
 def check_guard(connection: sqlite3.Connection, change: IdentityChange, head: Head) -> None:
@@ -41,7 +31,7 @@ def check_guard(connection: sqlite3.Connection, change: IdentityChange, head: He
         _check_version(connection, name, version)
     if change.position is None or change.position >= head.position:
         return
-    for mpi_id in _named_persons(change):
+    for mpi_id in named_persons(change):
         if connection.execute(
             """SELECT 1 FROM person p CROSS JOIN event_person x ON x.person = p.id AND x.seq > ?
             WHERE p.mpi_id = ? LIMIT 1""",
@@ -63,15 +53,6 @@ def _check_version(connection: sqlite3.Connection, name: str, expected: int) -> 
         row = connection.execute("SELECT version FROM person WHERE mpi_id = ?", (name,)).fetchone()
     if row is None or row[0] != expected:
         raise PreconditionFailed(f"{name} is no longer at the expected version")
-
-
-def _named_persons(change: IdentityChange) -> set[str]:
-    named = {move.origin for move in change.moves} | {move.target for move in change.moves}
-    for pair in change.retire:
-        named.update(pair)
-    named.update(change.revive)
-    named.update(name for name, _ in change.expected_versions)
-    return {mpi_id for mpi_id in named if mpi_id is not None and mpi_id != NEW_PERSON}
 
 
 def _touched_since(connection: sqlite3.Connection, position: int) -> set[int]:

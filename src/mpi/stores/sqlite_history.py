@@ -9,12 +9,13 @@ from typing import Any
 
 import orjson
 
-from mpi.domain.identity import Assertion, Event, EventKind, RecordMove, Task, TaskKind, TaskStatus
+from mpi.domain.identity import Event, Task, TaskKind, TaskStatus
 from mpi.domain.record import RecordKey
 from mpi.errors import InvalidInput
 from mpi.stores.codec import decode_time, encode_time
+from mpi.stores.history_codec import decode_event, touched_records
 from mpi.stores.numbering import event_id, event_seq, task_id, task_number
-from mpi.stores.sqlite_reads import as_list, asserted
+from mpi.stores.sqlite_reads import as_list
 
 _EVENTS = "SELECT e.* FROM event e WHERE e.seq > ? ORDER BY e.seq LIMIT ?"
 _EVENTS_OF_PERSON = """SELECT e.* FROM event_person x
@@ -47,71 +48,6 @@ _TASKS_OF_PERSON = """SELECT * FROM task_row WHERE id IN (
     AND (:status IS NULL OR status = :status) AND id > :start
     AND (deferred_until IS NULL OR deferred_until <= :due) ORDER BY id LIMIT :limit"""
 _NEVER = 2**63 - 1
-
-
-def payload(event: Event, records: Sequence[int]) -> bytes:
-    """What the columns of an event do not hold. ``records``: numbers of all records it touches."""
-    content: dict[str, Any] = {
-        "records": records,
-        "persons": event.persons,
-        "moves": [(m.key.source, m.key.source_id, m.origin, m.target) for m in event.moves],
-        "retired": event.retired,
-        "revived": event.revived,
-        "asserted": [_assertion_row(a) for a in event.asserted],
-        "lifted": [_assertion_row(a) for a in event.lifted],
-        "record": event.record
-        and (event.record.source, event.record.source_id, event.record_version),
-        "detail": event.detail,
-    }
-    return orjson.dumps({name: value for name, value in content.items() if value})
-
-
-def _assertion_row(a: Assertion) -> tuple[Any, ...]:
-    left, right = a.left, a.right
-    return (
-        a.kind.value,
-        left.source,
-        left.source_id,
-        right.source,
-        right.source_id,
-        a.actor,
-        a.reason,
-        encode_time(a.at),
-    )
-
-
-def touched_records(blob: bytes) -> list[int]:
-    """The numbers of the records that an event touched, from its payload."""
-    numbers: list[int] = orjson.loads(blob).get("records", [])
-    return numbers
-
-
-def decode_event(row: Sequence[Any], undone_by: str | None = None) -> Event:
-    """A row of the event columns as a value."""
-    seq, kind, at, actor, reason, undoes, blob = row
-    content = orjson.loads(blob)
-    record = content.get("record")
-    return Event(
-        seq=seq,
-        event_id=event_id(seq),
-        kind=EventKind(kind),
-        at=decode_time(at),
-        actor=actor,
-        reason=reason,
-        moves=tuple(
-            [RecordMove(RecordKey(m[0], m[1]), m[2], m[3]) for m in content.get("moves", ())]
-        ),
-        retired=tuple([(old, into) for old, into in content.get("retired", ())]),
-        revived=tuple(content.get("revived", ())),
-        persons=tuple(content.get("persons", ())),
-        asserted=tuple(map(asserted, content.get("asserted", ()))),
-        lifted=tuple(map(asserted, content.get("lifted", ()))),
-        record=None if record is None else RecordKey(record[0], record[1]),
-        record_version=None if record is None else record[2],
-        undoes=None if undoes is None else event_id(undoes),
-        undone_by=undone_by,
-        detail=content.get("detail", {}),
-    )
 
 
 def undone_by(connection: sqlite3.Connection, seq: int) -> int | None:

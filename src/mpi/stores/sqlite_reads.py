@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from mpi.domain.identity import Assertion, AssertionKind, Neighbourhood, PersonState, StoredRecord
+from mpi.domain.identity import Assertion, Neighbourhood, PersonState, StoredRecord
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.stores import sqlite_blocking
 from mpi.stores.codec import (
@@ -22,8 +22,8 @@ from mpi.stores.codec import (
     record_key,
     stored_record,
 )
-from mpi.stores.numbering import event_id
-from mpi.stores.sqlite_schema import VERSION_BITS
+from mpi.stores.history_codec import asserted
+from mpi.stores.rows import VERSION_BITS
 
 _MANY_VERSIONS = "SELECT s.* FROM json_each(?) j CROSS JOIN stored_version s ON s.id = j.value"
 _ASSERTIONS = """SELECT a.id, a.kind, l.source, l.source_id, r.source, r.source_id, a.actor, a.reason,
@@ -36,7 +36,8 @@ _ASSERTIONS = """SELECT a.id, a.kind, l.source, l.source_id, r.source, r.source_
             WHERE x.lifted_seq IS NULL)
     ORDER BY a.id"""
 _STATUS = {status.value: status for status in RecordStatus}
-_CACHE_ENTRIES = 20_000
+_CACHE_ENTRIES = 1_000
+"""What was just written is asked for next. More of them make loads no faster, but collections of garbage longer."""
 
 
 class RecordCache:
@@ -239,17 +240,3 @@ def assertions_of(
     """See :meth:`mpi.ports.IdentityStore.assertions`."""
     numbers = [record_number(connection, key) for key in keys]
     return assertions(connection, [number for number in numbers if number is not None])
-
-
-def asserted(row: Sequence[Any]) -> Assertion:
-    """Kind, left, right, actor, reason and time (microseconds) as a value; stored ones end with their event."""
-    kind, left_source, left_id, right_source, right_id, actor, reason, at, *seq = row
-    return Assertion(
-        AssertionKind(kind),
-        RecordKey(left_source, left_id),
-        RecordKey(right_source, right_id),
-        actor,
-        reason,
-        decode_time(at),
-        event_id(seq[0]) if seq else None,
-    )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 
 from mpi.domain.identity import StoredRecord
-from mpi.domain.record import RecordKey, RecordStatus
+from mpi.domain.record import RecordStatus
 from mpi.stores.codec import (
     decode_keys,
     encode_demographics,
@@ -15,71 +14,8 @@ from mpi.stores.codec import (
     encode_time,
     encode_warnings,
 )
+from mpi.stores.rows import VERSION_BITS, RecordRow, VersionPlan
 from mpi.stores.sqlite_blocking import Recent, exchange
-from mpi.stores.sqlite_schema import VERSION_BITS
-
-
-@dataclass(slots=True)
-class RecordRow:
-    """A record as the change will leave it; ``version`` 0 means that it has no row yet."""
-
-    number: int
-    key: RecordKey
-    version: int = 0
-    status: RecordStatus | None = None
-    person: str | None = None
-
-    def copy(self) -> RecordRow:
-        """The same row. A fifth of the time of ``dataclasses.replace``, for every record that a commit touches."""
-        return RecordRow(self.number, self.key, self.version, self.status, self.person)
-
-
-@dataclass(frozen=True, slots=True)
-class VersionPlan:
-    """Which version row a submission becomes. ``settles`` is a pending one that it ends."""
-
-    number: int
-    is_new: bool
-    settles: int | None
-
-
-def load_record(connection: sqlite3.Connection, key: RecordKey) -> RecordRow | None:
-    """The record as it stands; None if it was never seen."""
-    row = connection.execute(
-        """SELECT r.id, r.version, r.status, p.mpi_id FROM record r
-        LEFT JOIN person p ON p.id = r.person WHERE r.source = ? AND r.source_id = ?""",
-        (key.source, key.source_id),
-    ).fetchone()
-    if row is None:
-        return None
-    return RecordRow(row[0], key, row[1], RecordStatus(row[2]), row[3])
-
-
-def plan_version(
-    connection: sqlite3.Connection, record: RecordRow, content: StoredRecord
-) -> VersionPlan:
-    """Number the version. Content that is pending already is not stored as pending or history again:
-    repeated, it stays pending; as HISTORY it was rejected; as ACTIVE it was accepted and gets a new version.
-    """
-    if record.version == 0:
-        return VersionPlan(1, is_new=True, settles=None)
-    first = record.number << VERSION_BITS
-    span = (first, first + (1 << VERSION_BITS) - 1)
-    last = connection.execute(
-        "SELECT max(version) FROM record_version WHERE id BETWEEN ? AND ?", span
-    ).fetchone()[0]
-    pending = connection.execute(
-        """SELECT version FROM record_version
-        WHERE id BETWEEN ? AND ? AND status = 'pending' AND digest = ?""",
-        (*span, content.digest),
-    ).fetchone()
-    if pending is None:
-        return VersionPlan(last + 1, is_new=True, settles=None)
-    if content.status is RecordStatus.PENDING:
-        return VersionPlan(pending[0], is_new=False, settles=None)
-    if content.status is RecordStatus.HISTORY:
-        return VersionPlan(pending[0], is_new=False, settles=pending[0])
-    return VersionPlan(last + 1, is_new=True, settles=pending[0])
 
 
 def write_version(

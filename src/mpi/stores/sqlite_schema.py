@@ -15,9 +15,6 @@ from mpi.errors import ConfigurationError
 APPLICATION_ID = 0x4D504931
 """``MPI1``: tells our files from other SQLite databases."""
 
-VERSION_BITS = 20
-"""``record_version.id`` is the record's number shifted by this, plus the version."""
-
 _CACHE_KIB = 65_536
 _MAPPED = 1 << 31
 """Bytes read through the page cache of the system, the most SQLite allows: a third faster than copying each page."""

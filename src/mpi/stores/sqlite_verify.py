@@ -8,7 +8,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from mpi.domain.mpi_id import format_mpi_id
@@ -16,19 +15,9 @@ from mpi.errors import ConfigurationError
 from mpi.stores.codec import UnreadableBlob, decode_demographics, decode_keys, decode_standard
 from mpi.stores.sqlite_replay import replay
 from mpi.stores.sqlite_schema import check_known, connect, get_meta
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A broken invariant: a stable code, and where."""
-
-    code: str
-    detail: str
-
+from mpi.stores.verification import Progress, Violation
 
 Check = Callable[[sqlite3.Connection], Iterator[str]]
-Progress = Callable[[str, int, int], None]
-"""Told the check that begins, its number and how many there are."""
 
 _QUERIES: tuple[tuple[str, str, str], ...] = (
     (

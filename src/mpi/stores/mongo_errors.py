@@ -1,0 +1,43 @@
+"""What the driver raises, in our words. Its own texts quote documents, so none of them is passed on."""
+
+from __future__ import annotations
+
+from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError
+
+from mpi.errors import StoreUnavailable
+
+_WRITE_CONFLICT = 112
+SNAPSHOT_GONE = 239
+_UNREADABLE_YET = 246
+"""The snapshot is older than a collection or index that has just been made; a moment later it is not."""
+
+TRANSIENT, UNKNOWN_COMMIT = "TransientTransactionError", "UnknownTransactionCommitResult"
+
+
+def is_transient(error: PyMongoError) -> bool:
+    """Whether the same transaction or read may well succeed in a moment."""
+    code = error.code if isinstance(error, OperationFailure) else None
+    return error.has_error_label(TRANSIENT) or code == _UNREADABLE_YET
+
+
+def is_conflict(error: PyMongoError) -> bool:
+    """Whether another transaction holds what this one wants to write."""
+    return isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT
+
+
+def unavailable(error: PyMongoError) -> StoreUnavailable:
+    """The error to raise, ``from None``."""
+    if isinstance(error, InvalidOperation):
+        return StoreUnavailable("the database is closed")
+    if isinstance(error, OperationFailure) and error.code == SNAPSHOT_GONE:
+        return StoreUnavailable(
+            "the read took longer than MongoDB keeps its snapshots; raise "
+            "minSnapshotHistoryWindowInSeconds there"
+        )
+    return StoreUnavailable(f"MongoDB cannot be used ({name_of(error)})")
+
+
+def name_of(error: PyMongoError) -> str:
+    """A stable name of what went wrong."""
+    details = error.details if isinstance(error, OperationFailure) else None
+    return str((details or {}).get("codeName") or type(error).__name__)

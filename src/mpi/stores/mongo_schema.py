@@ -1,0 +1,143 @@
+"""Collections of the MongoDB store, their indexes and migrations, and the document at the head of everything.
+
+========== ========================== =====================================================================
+collection ``_id``                    what it holds
+========== ========================== =====================================================================
+meta       ``head``                   schema, fingerprint of the HMAC key, last event, counters
+           ``transfer``               instead, while the index is being copied from elsewhere
+event      its sequence number        what happened; the moves inside are the links of records to persons
+person     the number of its mpi_id   version, active, ``into`` (whom it was merged into)
+record     a number                   the current version with its content; ``person`` and ``keys`` while active
+version    record << 20 | version     every other version
+task       its number                 with the record's source and id, and the numbers of its candidates
+assertion  a number                   ``records`` only while it is in force
+api_key    its public id              a digest of the secret
+========== ========================== =====================================================================
+
+Times are microseconds since 1970, UTC. Content is kept as :mod:`mpi.stores.codec` writes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from pymongo import ASCENDING, IndexModel
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import CollectionInvalid, DuplicateKeyError
+
+from mpi.errors import ConfigurationError
+
+Document = dict[str, Any]
+Database = AsyncDatabase[Document]
+
+META, EVENT, PERSON, RECORD = "meta", "event", "person", "record"
+VERSION, TASK, ASSERTION, API_KEY = "version", "task", "assertion", "api_key"
+HEAD, TRANSFER = "head", "transfer"
+
+COUNTERS = ("minted", "records", "persons", "retired", "tasks_open", "assertions")
+"""What every commit keeps in the head, so that counting never scans."""
+
+_NUMBERS = ("position", "last_record", "last_task", "last_assertion", *COUNTERS)
+
+
+def _index(*names: str, unique: bool = False, sparse: bool = False) -> IndexModel:
+    keys = [(name, ASCENDING) for name in names]
+    return IndexModel(keys, unique=unique, sparse=sparse, name="_".join(names))
+
+
+INDEXES: Mapping[str, tuple[IndexModel, ...]] = {
+    META: (),
+    EVENT: (_index("persons"), _index("records"), _index("undoes", sparse=True)),
+    PERSON: (),
+    RECORD: (
+        _index("source", "source_id", unique=True),
+        _index("person"),  # not sparse: $lookup would not use it
+        _index("keys", sparse=True),
+    ),
+    VERSION: (),
+    TASK: (_index("status", "_id"), _index("record"), _index("persons")),
+    ASSERTION: (_index("records", sparse=True),),
+    API_KEY: (_index("digest", unique=True),),
+}
+
+
+async def make_collections(database: Database) -> None:
+    """Collections exist before the first transaction: making one inside would conflict with others."""
+    await asyncio.gather(*(_make(database, name, indexes) for name, indexes in INDEXES.items()))
+
+
+async def _make(database: Database, name: str, indexes: Sequence[IndexModel]) -> None:
+    if indexes:
+        await database[name].create_indexes(list(indexes))
+        return
+    with suppress(CollectionInvalid):  # Another process makes the same schema at this moment.
+        await database.create_collection(name)
+
+
+Migration = Callable[[Database], Awaitable[None]]
+
+MIGRATIONS: tuple[Migration, ...] = (make_collections,)
+"""Migration n leads from schema n to n + 1, and may be repeated: MongoDB makes no collection in a transaction."""
+
+SCHEMA_VERSION = len(MIGRATIONS)
+
+
+async def prepare(database: Database, fingerprint: bytes, *, create: bool) -> None:
+    """Make or migrate the database, and check that it is ours. Raises ``ConfigurationError``, ``PyMongoError``."""
+    head = await database[META].find_one({"_id": HEAD})
+    if await database[META].find_one({"_id": TRANSFER}):
+        raise ConfigurationError(
+            "the database that MPI_DB names is being filled by `mpi migrate`; let it finish, or repeat it"
+        )
+    if head is None:
+        await _check_vacant(database, create=create)
+    else:
+        check_head(head, fingerprint)
+    schema = 0 if head is None else int(head["schema"])
+    for number in range(schema, SCHEMA_VERSION):
+        await MIGRATIONS[number](database)
+    if head is None:
+        await _begin(database, fingerprint)
+    elif schema < SCHEMA_VERSION:
+        await database[META].update_one(
+            {"_id": HEAD, "schema": schema}, {"$set": {"schema": SCHEMA_VERSION}}
+        )
+
+
+async def _check_vacant(database: Database, *, create: bool) -> None:
+    if not create:
+        raise ConfigurationError(
+            "there is no index in the database that MPI_DB names; make one with `mpi load FILE` or "
+            "`mpi serve`, or name another"
+        )
+    if set(await database.list_collection_names()) - set(INDEXES):
+        raise ConfigurationError(
+            "the database that MPI_DB names holds something else than an index; name another"
+        )
+
+
+async def _begin(database: Database, fingerprint: bytes) -> None:
+    head = {"_id": HEAD, "schema": SCHEMA_VERSION, "fingerprint": fingerprint, "demo": False}
+    try:
+        await database[META].insert_one(head | dict.fromkeys(_NUMBERS, 0))
+    except DuplicateKeyError:
+        # Another process was faster; its head counts, if it has the same key.
+        check_head(await database[META].find_one({"_id": HEAD}) or {}, fingerprint)
+
+
+def check_head(head: Document, fingerprint: bytes) -> None:
+    """Raise ``ConfigurationError`` unless this version reads the index, and with this key."""
+    if head.get("schema", 0) > SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"the index in MPI_DB has schema {head['schema']}, this version knows up to "
+            f"{SCHEMA_VERSION}; install the newer version or name another database"
+        )
+    if not hmac.compare_digest(head.get("fingerprint", b""), fingerprint):
+        raise ConfigurationError(
+            "the index in MPI_DB was made with another HMAC key; set MPI_HMAC_KEY to that key, or "
+            "name another database"
+        )

@@ -1,0 +1,314 @@
+"""Transactions on MongoDB: one writer at a time, snapshots for readers.
+
+Every write transaction begins by changing the head document. So writers of all processes queue up for it, nothing that
+they read can change before they commit, and events are numbered without a gap. Within a process, changes that wait
+for the writer before them are written together; between processes MongoDB answers with a conflict, after which
+this one pauses and begins anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from pymongo import AsyncMongoClient, ReadPreference, ReturnDocument, WriteConcern
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from mpi.domain.identity import Committed, IdentityChange
+from mpi.errors import MpiError, StoreUnavailable
+from mpi.stores import mongo_commit
+from mpi.stores.mongo_abandoned import end_abandoned
+from mpi.stores.mongo_errors import UNKNOWN_COMMIT, is_conflict, is_transient, unavailable
+from mpi.stores.mongo_schema import HEAD, META, Database, Document
+from mpi.stores.mongo_tail import Tail
+from mpi.stores.mongo_unit import Unit
+
+T = TypeVar("T")
+
+DEADLINE = 10.0
+"""Seconds for which a transaction is tried again."""
+
+_TOGETHER = 100
+_FIRST_PAUSE, _LAST_PAUSE = 0.002, 0.050
+_LOOK_AROUND = 0.5
+"""Seconds of waiting for another writer after which its transaction may be an abandoned one."""
+_SNAPSHOT = ReadConcern("snapshot")
+_DURABLE = WriteConcern("majority", j=True)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One moment of the index: what a snapshot, or an open group of changes, shows."""
+
+    database: Database
+    session: AsyncClientSession
+    known_head: Document | None = None
+
+    async def head(self) -> Document:
+        """The head at that moment."""
+        if self.known_head is not None:
+            return self.known_head
+        found = await self.database[META].find_one({"_id": HEAD}, session=self.session)
+        if found is None:
+            raise vanished()
+        return found
+
+
+def vanished() -> StoreUnavailable:
+    """There is a database, but its head is gone."""
+    return StoreUnavailable("the index has vanished from its database")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    changes: Sequence[IdentityChange]
+    done: asyncio.Future[Committed]
+
+
+@dataclass(slots=True)
+class _Group:
+    """A transaction that stays open for a block of code; ``turn`` lets its tasks use the session one by one."""
+
+    unit: Unit
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    broken: bool = False
+
+
+class Transactions:
+    """Reading and writing in one database."""
+
+    def __init__(self, client: AsyncMongoClient[Document], database: Database) -> None:
+        self._client = client
+        self._database = database
+        self._tail = Tail()
+        self._writing = asyncio.Lock()
+        self._waiting: list[_Waiting] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._open_group: _Group | None = None
+        self._my_group: ContextVar[_Group | None] = ContextVar("group", default=None)
+
+    @property
+    def _group(self) -> _Group | None:
+        """The open group, for the tasks inside it; nobody else may see its changes."""
+        mine = self._my_group.get()
+        return mine if mine is self._open_group else None
+
+    async def read(
+        self,
+        body: Callable[[View], Awaitable[T]],
+        inside: Callable[[View, Unit], Awaitable[T]] | None = None,
+    ) -> T:
+        """Run ``body`` on one snapshot. Inside a group it sees what the group has committed.
+
+        ``inside`` does the same within a group from what is known there, which spares writing it before.
+        """
+        group = self._group
+        if group is None:
+            return await self._patiently(lambda: self._snapshot(body))
+        return await self._inside(group, lambda unit: self._seen(unit, body, inside))
+
+    async def _snapshot(self, body: Callable[[View], Awaitable[T]]) -> T:
+        async with self._client.start_session(snapshot=True) as session:
+            return await body(View(self._database, session))
+
+    async def _seen(
+        self,
+        unit: Unit,
+        body: Callable[[View], Awaitable[T]],
+        inside: Callable[[View, Unit], Awaitable[T]] | None,
+    ) -> T:
+        view = View(self._database, unit.session, unit.head)
+        if inside is not None:
+            return await inside(view, unit)
+        await unit.write()
+        return await body(view)
+
+    async def head(self) -> Document:
+        """The head: of the open group inside one, else the durable one. One read without a session is the cheapest."""
+        group = self._group
+        if group is not None:
+            return group.unit.head
+        found = await self._patiently(lambda: self._database[META].find_one({"_id": HEAD}))
+        if found is None:
+            raise vanished()
+        return found
+
+    async def stream(
+        self, body: Callable[[View], AsyncIterator[Document]]
+    ) -> AsyncIterator[Document]:
+        """The documents of a long read on one snapshot of what is durable."""
+        async with self._client.start_session(snapshot=True) as session:
+            try:
+                async for document in body(View(self._database, session)):
+                    yield document
+            except PyMongoError as error:
+                raise unavailable(error) from None
+
+    async def commit(self, changes: Sequence[IdentityChange]) -> Committed:
+        """Apply the changes whole or not at all; durable on return, or inside a group when that ends."""
+        group = self._group
+        if group is not None:
+            return await self._inside(group, lambda unit: mongo_commit.apply(unit, changes))
+        waiting = _Waiting(changes, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+        return await waiting.done
+
+    async def _write(self) -> None:
+        """Write what waits, all that has come meanwhile in one transaction, until nothing waits."""
+        while self._waiting:
+            async with self._writing:
+                batch = self._waiting[:_TOGETHER]
+                del self._waiting[:_TOGETHER]
+                await self._settle([w for w in batch if not w.done.done()])
+
+    async def _settle(self, batch: Sequence[_Waiting]) -> None:
+        # As a task of its own: whatever it raises is for those who wait, not for the writer.
+        attempt = asyncio.create_task(self._patiently(lambda: self._together(batch)))
+        await asyncio.wait([attempt])
+        error = attempt.exception()
+        if error is None:
+            outcomes = attempt.result()
+        elif isinstance(error, MpiError) or len(batch) == 1:
+            outcomes = [error] * len(batch)
+        else:
+            # A change that cannot even be written must not take the others with it.
+            for waiting in batch:
+                await self._settle([waiting])
+            return
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            _answer(waiting.done, outcome)
+
+    async def _together(self, batch: Sequence[_Waiting]) -> list[Committed | BaseException]:
+        """One transaction; a change that is refused leaves the others."""
+        outcomes: list[Committed | BaseException] = []
+        unit = await self._begin()
+        try:
+            await unit.prefetch([change for waiting in batch for change in waiting.changes])
+            for waiting in batch:
+                try:
+                    outcomes.append(await mongo_commit.apply(unit, waiting.changes))
+                except MpiError as refusal:
+                    outcomes.append(refusal)
+            await self._finish(unit)
+        except BaseException:
+            await _abort(unit.session)
+            raise
+        return outcomes
+
+    @asynccontextmanager
+    async def group(self) -> AsyncIterator[None]:
+        """Writes inside become durable together. A group inside a group is part of it."""
+        if self._group is not None:
+            yield
+            return
+        async with self._writing:
+            # A block cannot be repeated: only its beginning is tried again.
+            group = _Group(await self._patiently(self._begin))
+            self._open_group = group
+            self._my_group.set(group)
+            try:
+                yield
+                await self._inside(group, self._finish)
+            except BaseException:
+                await _abort(group.unit.session)
+                raise
+            finally:
+                self._open_group = None
+                self._my_group.set(None)
+
+    async def _inside(self, group: _Group, body: Callable[[Unit], Awaitable[T]]) -> T:
+        async with group.turn:
+            if group.broken:
+                raise StoreUnavailable("the group of changes was given up: none of them is stored")
+            try:
+                return await body(group.unit)
+            except PyMongoError as error:
+                group.broken = True
+                raise unavailable(error) from None
+
+    async def _begin(self) -> Unit:
+        """Open a transaction and take the head, which keeps every other writer out."""
+        session = self._client.start_session(causal_consistency=False)
+        try:
+            await session.start_transaction(
+                read_concern=_SNAPSHOT,
+                write_concern=_DURABLE,
+                read_preference=ReadPreference.PRIMARY,
+            )
+            head = await self._database[META].find_one_and_update(
+                {"_id": HEAD},
+                {"$inc": {"writes": 1}},
+                return_document=ReturnDocument.AFTER,
+                session=session,
+            )
+            if head is None:
+                raise vanished()
+        except BaseException:
+            await _abort(session)
+            raise
+        return Unit(self._database, session, head, self._tail)
+
+    async def _finish(self, unit: Unit) -> None:
+        """Make what the unit changed durable."""
+        if not unit.events:
+            await _abort(unit.session)
+            return
+        await unit.finish()
+        await _commit(unit.session)
+        self._tail.add(unit.events.items())
+        await unit.session.end_session()
+
+    async def _patiently(self, body: Callable[[], Awaitable[T]]) -> T:
+        """Run ``body``, again while others write or the primary changes, until the deadline."""
+        pause, begun = _FIRST_PAUSE, time.monotonic()
+        looked = begun
+        while True:
+            try:
+                return await body()
+            except PyMongoError as error:
+                now = time.monotonic()
+                if not is_transient(error) or now >= begun + DEADLINE:
+                    raise unavailable(error) from None
+                in_the_way = is_conflict(error) and now >= looked + _LOOK_AROUND
+            if in_the_way:
+                await end_abandoned(self._client)
+                looked = now
+            # Unequal pauses keep processes that met once from meeting again.
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+            pause = min(pause * 2, _LAST_PAUSE)
+
+
+async def _commit(session: AsyncClientSession) -> None:
+    """Commit, asking again while the answer got lost: MongoDB knows whether it has committed this transaction."""
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        try:
+            return await session.commit_transaction()
+        except PyMongoError as error:
+            if not error.has_error_label(UNKNOWN_COMMIT) or time.monotonic() >= deadline:
+                raise
+        await asyncio.sleep(_LAST_PAUSE)
+
+
+async def _abort(session: AsyncClientSession) -> None:
+    """Give the transaction up, if there is one; MongoDB ends by itself what it cannot be told about."""
+    await session.end_session()
+
+
+def _answer(done: asyncio.Future[Committed], outcome: Committed | BaseException) -> None:
+    if done.done():
+        return  # whoever waited has gone away
+    if isinstance(outcome, BaseException):
+        done.set_exception(outcome)
+    else:
+        done.set_result(outcome)

@@ -1,0 +1,263 @@
+"""The index in MongoDB: a replica set, shared by any number of processes.
+
+Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`,
+:class:`~mpi.ports.KeyStore` and :class:`~mpi.ports.Monitored`. One instance belongs to one event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from mpi.domain.identity import (
+    Assertion,
+    Committed,
+    Event,
+    IdentityChange,
+    Neighbourhood,
+    PersonState,
+    StoredRecord,
+    Task,
+    TaskStatus,
+)
+from mpi.domain.mpi_id import format_mpi_id
+from mpi.domain.record import RecordKey
+from mpi.errors import Conflict, KeyMismatch, SchemaMismatch
+from mpi.ports import ApiKey
+from mpi.stores import mongo_history, mongo_reads
+from mpi.stores.codec import decode_time, encode_time
+from mpi.stores.mongo_candidates import candidates, candidates_inside
+from mpi.stores.mongo_errors import unavailable
+from mpi.stores.mongo_opening import Address, client_for, database_of, prepare_database
+from mpi.stores.mongo_schema import API_KEY, HEAD, META, RECORD, SCHEMA_VERSION, Document
+from mpi.stores.mongo_transactions import Transactions, View
+from mpi.stores.mongo_verify import verify
+from mpi.stores.rows import BLOCK_LIMIT
+from mpi.stores.verification import Progress, Violation
+
+_CROSSWALK_ROWS = 1_000
+
+
+class MongoStore:
+    """Persons, records and their history in one database. ``block_limit``: records of a block that is read whole.
+
+    Nothing is connected before :meth:`open`. Raises ``ConfigurationError`` when the address cannot be one.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        block_limit: int = BLOCK_LIMIT,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._client = client_for(address)
+        self._database = database_of(self._client, address.database)
+        self._block_limit = block_limit
+        self._clock = clock
+        self._transactions = Transactions(self._client, self._database)
+
+    async def open(self, hmac_fingerprint: bytes, *, create: bool = True) -> None:
+        """Connect; make or migrate the database.
+
+        Raises:
+            ConfigurationError: it cannot be reached or used, is newer than this version, or was made with
+                another HMAC key; the message names the setting and says how to mend it.
+        """
+        await prepare_database(self._client, self._database, hmac_fingerprint, create=create)
+
+    async def close(self) -> None:
+        """Close every connection; everything acknowledged is durable already."""
+        await self._client.close()
+
+    async def candidates(
+        self, blocking_keys: Sequence[tuple[int, tuple[int, ...]]]
+    ) -> Neighbourhood:
+        """See :class:`mpi.ports.IdentityStore`."""
+        return await self._transactions.read(
+            lambda view: candidates(view, blocking_keys, self._block_limit),
+            lambda view, unit: candidates_inside(view, unit, blocking_keys, self._block_limit),
+        )
+
+    async def record(self, key: RecordKey) -> StoredRecord | None:
+        """See :class:`mpi.ports.IdentityStore`."""
+        return await self._transactions.read(
+            lambda view: mongo_reads.record(view, key),
+            lambda _, unit: mongo_reads.record_inside(unit, key),
+        )
+
+    async def versions(self, key: RecordKey) -> tuple[StoredRecord, ...]:
+        """See :class:`mpi.ports.IdentityStore`."""
+        return await self._transactions.read(lambda view: mongo_reads.versions(view, key))
+
+    async def person(self, mpi_id: str) -> PersonState | None:
+        """See :class:`mpi.ports.IdentityStore`."""
+        return await self._transactions.read(
+            lambda view: mongo_reads.person(view, mpi_id),
+            lambda _, unit: mongo_reads.person_inside(unit, mpi_id),
+        )
+
+    async def assertions(self, keys: Sequence[RecordKey]) -> tuple[Assertion, ...]:
+        """See :class:`mpi.ports.IdentityStore`."""
+        return await self._transactions.read(lambda view: mongo_reads.assertions_of(view, keys))
+
+    async def commit(self, change: IdentityChange, *more: IdentityChange) -> Committed:
+        """See :class:`mpi.ports.IdentityStore`."""
+        return await self._transactions.commit((change, *more))
+
+    def group(self) -> AbstractAsyncContextManager[None]:
+        """See :class:`mpi.ports.IdentityStore`. Other writers wait until the group ends."""
+        return self._transactions.group()
+
+    async def events(
+        self, after: int = 0, limit: int = 1000, mpi_id: str | None = None
+    ) -> tuple[Event, ...]:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return await self._transactions.read(
+            lambda view: mongo_history.events(view, after, limit, mpi_id)
+        )
+
+    async def record_events(self, key: RecordKey) -> tuple[Event, ...]:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return await self._transactions.read(lambda view: mongo_history.record_events(view, key))
+
+    async def event(self, event_id: str) -> Event | None:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return await self._transactions.read(lambda view: mongo_history.event(view, event_id))
+
+    async def later_events(self, event: Event) -> tuple[Event, ...]:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return await self._transactions.read(lambda view: mongo_history.later_events(view, event))
+
+    async def tasks(
+        self,
+        status: TaskStatus | None,
+        after: str | None = None,
+        limit: int = 100,
+        mpi_id: str | None = None,
+        due: datetime | None = None,
+    ) -> tuple[Task, ...]:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return await self._transactions.read(
+            lambda view: mongo_history.tasks(view, status, after, limit, mpi_id, due)
+        )
+
+    async def task(self, task_id: str) -> Task | None:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return await self._transactions.read(lambda view: mongo_history.task(view, task_id))
+
+    async def position(self) -> int:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return int((await self._transactions.head())["position"])
+
+    async def statistics(self) -> dict[str, int]:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return mongo_history.statistics(await self._transactions.head())
+
+    async def crosswalk(self) -> AsyncIterator[tuple[RecordKey, str]]:
+        """See :class:`mpi.ports.IdentityHistory`. One snapshot of what is durable."""
+        async for document in self._transactions.stream(_owned_records):
+            yield (
+                RecordKey(document["source"], document["source_id"]),
+                format_mpi_id(document["person"]),
+            )
+
+    async def add_key(self, key_id: str, name: str, digest: bytes, scopes: frozenset[str]) -> None:
+        """See :class:`mpi.ports.KeyStore`."""
+        document = {
+            "_id": key_id,
+            "name": name,
+            "digest": digest,
+            "scopes": sorted(scopes),
+            "created_at": encode_time(self._clock()),
+            "revoked_at": None,
+        }
+        try:
+            await self._database[API_KEY].insert_one(document)
+        except DuplicateKeyError:
+            raise Conflict("this API key exists already") from None
+        except PyMongoError as error:
+            raise unavailable(error) from None
+
+    async def find_key(self, digest: bytes) -> ApiKey | None:
+        """See :class:`mpi.ports.KeyStore`."""
+        try:
+            document = await self._database[API_KEY].find_one({"digest": digest})
+        except PyMongoError as error:
+            raise unavailable(error) from None
+        return None if document is None else _api_key(document)
+
+    async def list_keys(self) -> tuple[ApiKey, ...]:
+        """See :class:`mpi.ports.KeyStore`."""
+        order = [("created_at", 1), ("_id", 1)]
+        try:
+            documents = await self._database[API_KEY].find().sort(order).to_list()
+        except PyMongoError as error:
+            raise unavailable(error) from None
+        return tuple(map(_api_key, documents))
+
+    async def revoke_key(self, key_id: str) -> bool:
+        """See :class:`mpi.ports.KeyStore`."""
+        wanted = {"_id": key_id, "revoked_at": None}
+        update = {"$set": {"revoked_at": encode_time(self._clock())}}
+        try:
+            done = await self._database[API_KEY].update_one(wanted, update)
+        except PyMongoError as error:
+            raise unavailable(error) from None
+        return done.modified_count == 1
+
+    async def verify(
+        self, progress: Progress = lambda _name, _done, _all: None, *, most: int = 100
+    ) -> list[Violation]:
+        """Check every invariant of the index; at most ``most`` findings of each collection."""
+        return await self._transactions.read(lambda view: verify(view, progress, most))
+
+    async def check_reachable(self) -> None:
+        """See :class:`mpi.ports.Monitored`."""
+        await self._transactions.head()
+
+    async def check_schema(self) -> None:
+        """See :class:`mpi.ports.Monitored`."""
+        schema = (await self._transactions.head())["schema"]
+        if schema != SCHEMA_VERSION:
+            raise SchemaMismatch(f"the database has schema {schema}, not {SCHEMA_VERSION}")
+
+    async def check_key(self, fingerprint: bytes) -> None:
+        """See :class:`mpi.ports.Monitored`."""
+        if (await self._transactions.head())["fingerprint"] != fingerprint:
+            raise KeyMismatch("the database was made with another HMAC key")
+
+    async def is_demo(self) -> bool:
+        """Whether the database holds made-up patients."""
+        return bool((await self._transactions.head())["demo"])
+
+    async def mark_demo(self) -> None:
+        """Mark the database, for ever, as one of made-up patients."""
+        try:
+            await self._database[META].update_one({"_id": HEAD}, {"$set": {"demo": True}})
+        except PyMongoError as error:
+            raise unavailable(error) from None
+
+
+def _owned_records(view: View) -> AsyncIterator[Document]:
+    fields = {"_id": 0, "source": 1, "source_id": 1, "person": 1}
+    return (
+        view.database[RECORD]
+        .find({"person": {"$exists": True}}, fields, session=view.session)
+        .sort([("source", 1), ("source_id", 1)])
+        .batch_size(_CROSSWALK_ROWS)
+    )
+
+
+def _api_key(document: Document) -> ApiKey:
+    revoked_at = document["revoked_at"]
+    return ApiKey(
+        key_id=document["_id"],
+        name=document["name"],
+        scopes=frozenset(document["scopes"]),
+        created_at=decode_time(document["created_at"]),
+        revoked_at=None if revoked_at is None else decode_time(revoked_at),
+    )

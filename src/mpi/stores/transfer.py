@@ -1,0 +1,143 @@
+"""Moving a whole index from one store to another: the same rows, whatever they lie in.
+
+Rows go over table by table in the order of their first column, in batches that are durable before the next one. So a
+transfer that was interrupted goes on after the last row that arrived. What follows from the rows – searchable
+keys, links, counters – is made by the target at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mpi.errors import ConfigurationError
+
+Row = tuple[Any, ...]
+Progress = Callable[[int, int], None]
+"""Told how many rows of how many are done."""
+
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "event": ("seq", "kind", "at", "actor", "reason", "undoes", "payload"),
+    "person": ("number", "version", "active", "into", "seq"),
+    "record": (
+        *("number", "source", "source_id", "person", "version", "status", "received_at"),
+        *("recorded_at", "digest", "demographics", "standard", "keys", "warnings", "seq"),
+    ),
+    "version": (
+        *("number", "version", "status", "received_at", "recorded_at", "digest"),
+        *("demographics", "standard", "keys", "warnings", "seq"),
+    ),
+    "task": (
+        *("number", "version", "kind", "status", "record", "candidates", "weight", "reason"),
+        *("opened_at", "assignee", "outcome", "decided_at", "deferred_until", "seq"),
+    ),
+    "assertion": ("number", "kind", "left", "right", "actor", "reason", "at", "seq", "lifted"),
+    "api_key": ("key_id", "name", "digest", "scopes", "created_at", "revoked_at"),
+}
+"""Columns of the rows. A record comes with its current version; ``version`` holds the others, numbered as in
+:mod:`mpi.stores.rows`. Numbers stand for persons and records; contents are bytes of :mod:`mpi.stores.codec`."""
+
+BATCH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an index says of itself beside its rows."""
+
+    fingerprint: bytes
+    minted: int
+    demo: bool
+    position: int
+
+
+class Source(Protocol):
+    """An index to read from, at rest."""
+
+    async def facts(self) -> Facts:
+        """Raises ``ConfigurationError`` when it is no index of ours."""
+        ...
+
+    async def count(self, table: str) -> int: ...
+
+    def rows(self, table: str, after: Any = None) -> AsyncIterator[Row]:
+        """The rows of a table after the one with that first column, in order."""
+        ...
+
+
+class Target(Source, Protocol):
+    """An index to make. Nobody can open it before :meth:`finish`."""
+
+    async def begin(self, facts: Facts) -> None:
+        """Prepare an empty index, or go on with one begun before.
+
+        Raises ``ConfigurationError`` when there is an index already, or one begun from another source.
+        """
+        ...
+
+    async def last(self, table: str) -> Any:
+        """The first column of the last row that arrived; None without one."""
+        ...
+
+    async def add(self, table: str, rows: Sequence[Row]) -> None:
+        """Durable on return, whole or up to one of the rows."""
+        ...
+
+    async def finish(self, facts: Facts) -> None:
+        """Make what follows from the rows, and an index of all."""
+        ...
+
+
+async def copy(source: Source, target: Target, progress: Progress) -> int:
+    """Copy what is not there yet, without finishing; returns how many rows were there before.
+
+    Raises ``ConfigurationError`` as :class:`Target` does.
+    """
+    facts = await source.facts()
+    await target.begin(facts)
+    total = sum([await source.count(table) for table in TABLES])
+    before = done = sum([await target.count(table) for table in TABLES])
+    progress(done, total)
+    for table in TABLES:
+        batch: list[Row] = []
+        async for row in source.rows(table, await target.last(table)):
+            batch.append(row)
+            if len(batch) == BATCH:
+                await target.add(table, batch)
+                done += len(batch)
+                progress(done, total)
+                batch = []
+        if batch:
+            await target.add(table, batch)
+            done += len(batch)
+            progress(done, total)
+    return before
+
+
+async def digest(index: Source, progress: Progress = lambda _done, _all: None) -> str:
+    """A digest over every row of an index and what it says of itself, the same in whatever store."""
+    facts = await index.facts()
+    state = hashlib.blake2b(repr((facts.fingerprint, facts.minted, facts.demo)).encode())
+    total = sum([await index.count(table) for table in TABLES])
+    done = 0
+    for table in TABLES:
+        state.update(table.encode())
+        async for row in index.rows(table):
+            state.update(repr(row).encode())
+            done += 1
+            if done % BATCH == 0:
+                progress(done, total)
+    progress(total, total)
+    return state.hexdigest()[:32]
+
+
+async def check_equal(source: Source, target: Source, progress: Progress) -> str:
+    """Compare digests; returns theirs. Raises ``ConfigurationError`` when they differ."""
+    one, other = await digest(source, progress), await digest(target, progress)
+    if one != other:
+        raise ConfigurationError(
+            "the copy differs from the index it was made from, which must not change meanwhile; stop what "
+            "writes to it, remove the copy and migrate again"
+        )
+    return one

@@ -1,0 +1,125 @@
+"""A whole index moves between the stores and back, and nothing of it is lost."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from tests.support.index import MARGA, MARGA_BY_BIRTH, MARGA_BY_NUMBER, MARGA_IN_DOUBT, OTTO
+from tests.support.refusals import assert_refused
+from tests.support.servers import Mongod
+from tests.support.service import Done, on_mongodb, run_mpi
+
+KEY = on_mongodb("", "").settings["MPI_HMAC_KEY"]
+ROWS = [MARGA_BY_NUMBER, MARGA_BY_BIRTH, MARGA, MARGA_IN_DOUBT, OTTO, OTTO]
+PARTS = ("event", "person", "record", "task", "api_key")
+
+
+def settings(folder: Path, mongod: Mongod, database: str, name: str = "here") -> dict[str, str]:
+    return {
+        "MPI_SQLITE_PATH": str(folder / f"{name}.sqlite3"),
+        "MONGODB_URI": mongod.uri,
+        "MPI_DB": database,
+        "MPI_HMAC_KEY": KEY,
+    }
+
+
+@pytest.fixture
+def here(tmp_path: Path, mongod: Mongod, database: str) -> dict[str, str]:
+    """An index with an automatic merge, a task, an update, a deletion and a key."""
+    given = settings(tmp_path, mongod, database)
+    rows = [row | {"source": "A", "source_id": str(n)} for n, row in enumerate(ROWS)]
+    rows.append(OTTO | {"source": "A", "source_id": "4", "phone": "503-555-0199"})
+    file = tmp_path / "rows.ndjson"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run_mpi(tmp_path, "load", str(file), "--embedded", settings=given).returncode == 0
+    key = ("key", "add", "ann", "--scope", "read", "--scope", "submit")
+    assert run_mpi(tmp_path, *key, "--embedded", settings=given).returncode == 0
+    return given
+
+
+def moved(folder: Path, origin: str, goal: str, given: dict[str, str]) -> Done:
+    return run_mpi(folder, "migrate", "--from", origin, "--to", goal, "--json", settings=given)
+
+
+def content(path: str) -> dict[str, list[Any]]:
+    """Every row of every table of a file; blocking keys may lie in either of two, and move over when they like."""
+    with closing(sqlite3.connect(path)) as database:
+        found = database.execute("""SELECT name FROM sqlite_schema
+            WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'blocking_%'""")
+        wanted = {name: f"SELECT * FROM {name}" for (name,) in found}
+        wanted["keys"] = "SELECT * FROM blocking_key UNION ALL SELECT * FROM blocking_recent"
+        wanted["tally"] = (
+            "SELECT minted, records, persons, retired, tasks_open, assertions FROM tally"
+        )
+        return {
+            name: sorted(database.execute(statement), key=repr)
+            for name, statement in wanted.items()
+        }
+
+
+def test_an_index_moves_to_mongodb_and_back_unchanged(
+    tmp_path: Path, mongod: Mongod, database: str, here: dict[str, str]
+) -> None:
+    there = moved(tmp_path, "sqlite", "mongodb", here)
+    assert there.returncode == 0, there.stderr
+    profile = on_mongodb(mongod.uri, database)
+    expected = run_mpi(tmp_path, "stats", "--embedded", "--json", settings=here).stdout
+    assert profile.run(tmp_path, "stats", "--json").stdout == expected
+    again = settings(tmp_path, mongod, database, "again")
+    back = moved(tmp_path, "mongodb", "sqlite", again)
+    assert back.returncode == 0, back.stderr
+    assert json.loads(back.stdout)["digest"] == json.loads(there.stdout)["digest"]
+    assert content(here["MPI_SQLITE_PATH"]) == content(again["MPI_SQLITE_PATH"])
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_migration_that_was_interrupted_goes_on(
+    tmp_path: Path, mongod: Mongod, database: str, here: dict[str, str], part: str
+) -> None:
+    """What a killed run leaves: some of the rows, and no head."""
+    assert moved(tmp_path, "sqlite", "mongodb", here).returncode == 0
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        copy = client[database]
+        head = copy["meta"].find_one_and_delete({"_id": "head"})
+        assert head is not None
+        state = ("schema", "fingerprint", "minted", "demo", "position")
+        copy["meta"].insert_one({"_id": "transfer"} | {name: head[name] for name in state})
+        last = copy[part].find_one({}, sort=[("_id", -1)])
+        assert last is not None
+        copy[part].delete_one({"_id": last["_id"]})
+    refused = on_mongodb(mongod.uri, database).run(tmp_path, "stats")
+    assert_refused(refused, "mpi migrate", "MPI_DB")
+    done = moved(tmp_path, "sqlite", "mongodb", here)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows_there_before"] > 0
+
+
+def test_a_target_that_holds_an_index_is_left_alone(
+    tmp_path: Path, mongod: Mongod, database: str, here: dict[str, str]
+) -> None:
+    assert moved(tmp_path, "sqlite", "mongodb", here).returncode == 0
+    assert_refused(moved(tmp_path, "sqlite", "mongodb", here), "MPI_DB", "not empty")
+    assert_refused(moved(tmp_path, "mongodb", "sqlite", here), "MPI_SQLITE_PATH", "exists")
+
+
+def test_a_migration_needs_two_stores_and_the_key(
+    tmp_path: Path, mongod: Mongod, database: str, here: dict[str, str]
+) -> None:
+    assert_refused(moved(tmp_path, "sqlite", "sqlite", here), "--from", "--to")
+    assert_refused(moved(tmp_path, "mongodb", "sqlite", here | {"MPI_SQLITE_PATH": "x"}), "MPI_DB")
+    other = here | {"MPI_HMAC_KEY": KEY[::-1]}
+    assert_refused(moved(tmp_path, "sqlite", "mongodb", other), "MPI_HMAC_KEY")
+
+
+def test_a_broken_index_is_not_moved(tmp_path: Path, mongod: Mongod, here: dict[str, str]) -> None:
+    with closing(sqlite3.connect(here["MPI_SQLITE_PATH"])) as raw:
+        raw.execute("UPDATE tally SET persons = persons + 1")
+        raw.commit()
+    assert_refused(moved(tmp_path, "sqlite", "mongodb", here), "wrong_tally", "mpi verify")

@@ -1,0 +1,140 @@
+"""What only a store that is shared by many processes has to stand."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from pymongo import AsyncMongoClient, MongoClient
+
+from mpi.errors import StoreUnavailable
+from mpi.stores.mongo_abandoned import APP_NAME, RESTED
+from mpi.stores.mongo_opening import Address
+from mpi.stores.mongodb import MongoStore
+from tests.contract.changes import change, create, created, key, link, merged, not_same, plain
+from tests.support.servers import Mongod
+
+
+@pytest.fixture
+async def address(mongod: Mongod) -> AsyncIterator[Address]:
+    """A database of the test's own."""
+    name = f"test-{uuid.uuid4()}"
+    yield Address(mongod.uri, name)
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture
+async def store(address: Address) -> AsyncIterator[MongoStore]:
+    store = MongoStore(address)
+    await store.open(b"fingerprint")
+    yield store
+    await store.close()
+
+
+async def test_a_process_that_died_within_a_transaction_keeps_nobody_out(
+    store: MongoStore, address: Address
+) -> None:
+    """MongoDB itself would keep its locks for a minute."""
+    async with AsyncMongoClient[dict[str, Any]](address.uri, appName=APP_NAME) as dead:
+        session = dead.start_session()
+        await session.start_transaction()
+        head = {"_id": "head"}, {"$inc": {"writes": 1}}
+        await dead[address.database]["meta"].update_one(*head, session=session)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await created(store, "1", 10)
+        assert loop.time() - started < 2 * RESTED + 1
+        await session.end_session()
+
+
+async def test_what_is_read_leads_to_no_event_that_is_not_there(store: MongoStore) -> None:
+    """Writers that wait are written together; still each event has its number, and each reader a whole."""
+    first = await created(store, "0", 1)
+    made = await asyncio.gather(*(store.commit(create(str(n), n)) for n in range(1, 60)))
+    assert sorted(m.event.seq for m in made) == list(range(2, 61))
+    assert len({m.mpi_id for m in made} | {first}) == 60
+    assert await store.verify() == []
+
+
+async def test_a_refused_change_leaves_those_that_are_written_with_it(store: MongoStore) -> None:
+    changes = [create("1", 1), link("2", "MPI-00000000X"), create("3", 3), create("1", 4)]
+    done = await asyncio.gather(*map(store.commit, changes), return_exceptions=True)
+    assert [isinstance(d, Exception) for d in done] == [False, True, False, True]
+    assert [e.record for e in await store.events()] == [key("1"), key("3")]
+    assert await store.verify() == []
+
+
+async def test_whoever_gives_up_waiting_stops_nobody_else(store: MongoStore) -> None:
+    waiting = [asyncio.create_task(store.commit(create(str(n), n))) for n in range(8)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    waiting[5].cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert {(await store.record(key(str(n)))) is not None for n in (1, 2, 3, 4, 6, 7)} == {True}
+    assert await store.verify() == []
+
+
+async def test_changes_of_another_process_are_seen_by_the_guard(
+    store: MongoStore, address: Address
+) -> None:
+    other = MongoStore(address)
+    await other.open(b"fingerprint")
+    around = await store.candidates(plain(1))
+    for number in range(5):
+        await created(other, str(number), 100 + number)
+    await store.commit(create("9", 1, position=around.position, guard_keys=(1,)))
+    await other.close()
+
+
+async def test_an_index_that_vanished_is_no_empty_one(store: MongoStore, address: Address) -> None:
+    with MongoClient[dict[str, Any]](address.uri) as client:
+        client.drop_database(address.database)
+    for question in (store.position(), store.candidates(plain(1)), store.commit(create("1"))):
+        with pytest.raises(StoreUnavailable):
+            await question
+
+
+BREAKAGES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "record_without_person": ("record", {"_id": 1}, {"$set": {"person": 99}}),
+    "deleted_record_with_person": ("record", {"_id": 1}, {"$set": {"status": "deleted"}}),
+    "wrong_current_version": ("version", {}, {"$set": {"status": "active"}}),
+    "empty_person": ("record", {"_id": 3}, {"$set": {"person": 1}}),
+    "alias_without_end": ("person", {"_id": 1}, {"$set": {"active": False, "into": 2}}),
+    "not_same_in_one_person": ("record", {"_id": 3}, {"$set": {"person": 1}}),
+    "event_gap": ("event", {"_id": 2}, {}),
+    "event_undoes_later": ("event", {"_id": 2}, {"$set": {"undoes": 3}}),
+    "wrong_event_index": ("event", {"_id": 2}, {"$set": {"persons": []}}),
+    "wrong_tally": ("meta", {"_id": "head"}, {"$inc": {"persons": 1}}),
+    "wrong_assertion": ("assertion", {}, {"$set": {"lifted": 1}}),
+    "foreign_key": ("assertion", {}, {"$set": {"left": [77, "A", "1"]}}),
+    "unreadable_version": ("record", {"_id": 1}, {"$set": {"standard": b"?"}}),
+    "wrong_blocking_key": ("record", {"_id": 1}, {"$unset": {"keys": 1}}),
+    "replay": ("person", {"_id": 3}, {"$set": {"active": False}}),
+}
+
+
+@pytest.mark.parametrize("code", BREAKAGES)
+async def test_verify_finds_what_is_broken(store: MongoStore, address: Address, code: str) -> None:
+    first, second, _ = [await created(store, n, int(n)) for n in "123"]
+    await merged(store, first, second)
+    await store.commit(change(record=create("1", 7, family="JONES").record))
+    await store.commit(change(assertions=(not_same("1", "3"),)))
+    assert await store.verify() == []
+    collection, which, update = BREAKAGES[code]
+    with MongoClient[dict[str, Any]](address.uri) as client:
+        broken = client[address.database][collection]
+        if update:
+            assert broken.update_one(which, update).modified_count == 1
+        else:
+            assert broken.delete_one(which).deleted_count == 1
+    assert code in {violation.code for violation in await store.verify()}
+
+
+async def test_verify_finds_a_missing_index(store: MongoStore, address: Address) -> None:
+    with MongoClient[dict[str, Any]](address.uri) as client:
+        client[address.database]["record"].drop_index("keys")
+    assert [violation.code for violation in await store.verify()] == ["missing_index"]
