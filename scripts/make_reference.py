@@ -100,7 +100,7 @@ PURPOSES: Mapping[str, Mapping[str, str]] = {
         "MPI_PORT": "The port to listen on.",
         "MPI_WORKERS": "How many processes serve; one per core without it, and one on a SQLite file.",
         "CONNECTION_POOL_SIZE": "Most connections of one process to the provider.",
-        "BATCH_SIZE": "Rows of a batch that are scored and committed together.",
+        "BATCH_SIZE": "Rows of a batch that are scored and committed together, within a quarter of a second.",
         "MPI_BATCH_LIMIT": "Most rows in one batch; more are refused (413).",
         "MPI_BODY_LIMIT": "Largest body of a request; larger ones are refused (413).",
         "MPI_REQUEST_TIMEOUT": "How long a request may take before it is given up (504).",

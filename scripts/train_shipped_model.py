@@ -40,7 +40,7 @@ RENAME = {
     "street": "address",
     "unit": "address2",
 }
-STEPS = 400
+STEPS = 600
 ABOUT = (
     "u counted on pairs of strangers. Weights anchored at counted log2 m/u, then trained on labelled synthetic pairs "
     "({sets}) by penalised conditional likelihood; see docs/adr/0007 and scripts/train_shipped_model.py."

@@ -82,6 +82,15 @@ def test_the_truth_may_stand_in_the_file_itself(demo: Path, tmp_path: Path) -> N
     assert found["service"]["precision"] > 0.9
 
 
+def test_the_column_of_persons_may_have_any_name_in_a_file_of_its_own(
+    demo: Path, tmp_path: Path, facts: dict[str, Any]
+) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text((demo / "truth.csv").read_text().replace("entity_id", "WHO", 1))
+    found = evaluated(tmp_path, demo / "rows.csv", "--truth", truth, "--entity", "WHO")
+    assert found["service"]["b3"] == facts["service"]["b3"]
+
+
 def test_rows_without_ids_are_left_out_and_counted(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from mpi.errors import InvalidInput, MpiError
 from mpi.service.answers import MatchAnswer
 from tests.support.index import (
@@ -52,6 +54,20 @@ async def test_a_batch_may_be_replayed(index: Index) -> None:
 async def test_a_batch_of_queries_changes_nothing(index: Index) -> None:
     await index.batch(submission(MARGA, "1"), submission(OTTO, "2"), enroll=False)
     assert (await index.mpi.statistics())["events"] == 0
+
+
+async def test_a_group_ends_with_its_time_so_that_others_can_write(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mpi.service.index.LONGEST_GROUP_S", 0.0)
+    rows = [submission(OTTO, str(number)) for number in range(4)]
+    seen = []
+    async with indexing(tmp_path) as elsewhere:
+        async for answer in index.mpi.batch(rows, enroll=None, actor="ada"):
+            assert isinstance(answer, MatchAnswer)
+            await elsewhere.add(MARGA, f"other {answer.source_id}")
+            seen.append((answer.source_id, (await elsewhere.mpi.statistics())["records"]))
+    assert seen == [("0", 2), ("1", 4), ("2", 6), ("3", 8)]
 
 
 async def test_rows_are_committed_together_in_groups_of_the_batch_size(

@@ -98,6 +98,53 @@ async def test_a_task_decided_not_same_keeps_them_apart(index: Index) -> None:
     assert await index.stewards.tasks(TaskStatus.OPEN, None, 10) == ()
 
 
+async def test_a_merge_settles_the_tasks_about_the_two_persons(index: Index) -> None:
+    first, second, task = await doubtful(index)
+    third = (await index.add(OTTO, "3")).mpi_id or ""
+    wider = NewTask(TaskKind.MERGE, key("1"), (second, third), None, "two_certain_persons")
+    (more,) = (await index.store.commit(change(tasks=(wider,)))).task_ids
+    await index.stewards.merge(first, second, **BECAUSE)
+    settled = await index.stewards.task(task)
+    assert (settled.status, settled.outcome, settled.assignee) == (
+        TaskStatus.DECIDED,
+        "same",
+        "eve",
+    )
+    left = [t.task_id for t in await index.stewards.tasks(TaskStatus.OPEN, None, 10)]
+    assert left == [more], "what asks about a third person still asks"
+
+
+async def test_same_and_the_move_of_a_last_record_settle_tasks_as_a_merge_does(
+    index: Index,
+) -> None:
+    first, _, task = await doubtful(index)
+    moved = await index.stewards.move(key("2"), first, **BECAUSE)
+    assert (await index.stewards.task(task)).outcome == "same"
+    await index.stewards.undo(moved.event_id or "", **BECAUSE)
+    assert (await index.stewards.task(task)).status is TaskStatus.OPEN
+    await index.stewards.assert_pair("same", key("1"), key("2"), **BECAUSE)
+    assert (await index.stewards.task(task)).outcome == "same"
+
+
+async def test_undoing_a_merge_asks_again_what_it_had_settled(index: Index) -> None:
+    first, second, task = await doubtful(index)
+    merged = await index.stewards.merge(first, second, **BECAUSE)
+    undone = await index.stewards.undo(merged.event_id or "", **BECAUSE)
+    assert (await index.stewards.task(task)).status is TaskStatus.OPEN
+    await index.stewards.undo(undone.event_id or "", **BECAUSE)
+    assert (await index.stewards.task(task)).outcome == "same"
+    assert (await index.mpi.statistics())["tasks_open"] == 0
+
+
+async def test_a_question_that_was_answered_not_same_is_not_asked_again(index: Index) -> None:
+    first, second, task = await doubtful(index)
+    await index.stewards.decide(task, "not-same", **BECAUSE)
+    updated = await index.add({**MARGA_IN_DOUBT, "middle_name": "Q"}, "2")
+    assert (updated.mpi_id, updated.task_id) == (second, None)
+    assert await index.stewards.tasks(TaskStatus.OPEN, None, 10) == ()
+    assert await index.partition() == {"1": first, "2": second}
+
+
 async def test_an_unknown_outcome_or_task_is_refused(index: Index) -> None:
     *_, task = await doubtful(index)
     with pytest.raises(InvalidInput):

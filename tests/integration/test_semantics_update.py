@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
 from mpi.domain.identity import EventKind, TaskKind
@@ -10,6 +13,7 @@ from tests.support.index import (
     MARGA,
     OTTO,
     Index,
+    indexing,
     key,
 )
 
@@ -87,6 +91,22 @@ async def test_deleting_one_of_two_records_keeps_the_person(index: Index) -> Non
     await index.add(MARGA, "2")
     assert (await index.mpi.delete_record(key("2"), actor="ada")).retired == ()
     assert (await index.mpi.person(made.mpi_id or "")).crosswalk == (("lab", "1"),)
+
+
+async def test_a_record_that_changes_hands_while_its_deletion_waits_is_deleted(
+    index: Index, tmp_path: Path
+) -> None:
+    made = await index.add(MARGA, "1")
+    other = await index.add(OTTO, "2")
+    async with indexing(tmp_path) as elsewhere:
+        async with elsewhere.store.group():
+            deletion = asyncio.create_task(index.mpi.delete_record(key("1"), actor="ada"))
+            await asyncio.sleep(0.01)  # long enough for it to look
+            await elsewhere.stewards.merge(
+                other.mpi_id or "", made.mpi_id or "", reason="one", actor="eve"
+            )
+        assert (await deletion).mpi_id == other.mpi_id
+    assert await index.partition() == {"2": other.mpi_id}
 
 
 async def test_registering_a_deleted_record_revives_and_decides_again(index: Index) -> None:

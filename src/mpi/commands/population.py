@@ -29,8 +29,8 @@ _COLLECT_AFTER = 100_000
 exports = typer.Typer(help="Write what the index knows to a file.", no_args_is_help=True)
 
 _GROUP = 1_000
-"""Rows of a load that become durable together unless BATCH_SIZE is set: a page that many of them change is then
-written once. Others who write wait that long, half a second."""
+"""Rows of a load that become durable together unless BATCH_SIZE is set, or fewer when that takes too long for others
+who write: a page that many of them change is then written once."""
 
 
 def load_file(

@@ -110,7 +110,8 @@ class LabelledFile:
         return None
 
     def _people(self, path: Path) -> dict[str, str]:
-        return {row["rec_id"]: row[self.entity] for row in _rows(path, ("rec_id", self.entity))}
+        columns = ("rec_id", self.entity.lower())  # headings of CSV are read in lower case
+        return {row[columns[0]]: row[columns[1]] for row in _rows(path, columns)}
 
     def _related(self) -> Iterator[tuple[str, str, str]]:
         if self.related is not None:

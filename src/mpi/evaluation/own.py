@@ -84,7 +84,7 @@ def labelled_pairs(labels: Labels, records: Records, model: Model) -> LabelledPa
 
 
 async def decided(store: IndexStore) -> Labels:
-    """What people said of pairs of records: assertions in force, and merges that nobody undid."""
+    """What people said of pairs of records: assertions in force, and merges whose records are still together."""
     labels: Labels = {}
     after = 0
     while events := await store.events(after, _EVENTS):
@@ -97,7 +97,7 @@ async def decided(store: IndexStore) -> Labels:
 async def _note(event: Event, store: IndexStore, labels: Labels) -> None:
     for lifted in event.lifted:
         labels.pop(_pair(lifted.left, lifted.right), None)
-    if event.kind is EventKind.MERGED and event.is_human and event.undone_by is None:
+    if event.kind is EventKind.MERGED and event.is_human:
         for pair in await _merged(event, store):
             labels[pair] = True
     for said in event.asserted:

@@ -6,7 +6,7 @@ value of a column is compared once, so a household of ten costs little more than
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -89,6 +89,21 @@ def compare(record: StandardRecord, others: Sequence[StandardRecord]) -> NDArray
             if level is None:
                 level = seen[value] = numbers[trait.comparator(mine, value)]
             matrix[row, column] = level
+    return matrix
+
+
+def compare_values(record: StandardRecord, columns: Sequence[Collection[Any]]) -> NDArray[np.int8]:
+    """The levels of ``record`` with values of each trait, some for each: shape (longest column, len(TRAITS)).
+
+    A shorter column repeats its first level, which says nothing new.
+    """
+    matrix = np.empty((max(map(len, columns)), len(TRAITS)), dtype=np.int8)
+    for column, values in enumerate(columns):
+        trait, numbers = TRAITS[column], _LEVEL_NUMBERS[column]
+        mine = trait.value(record)
+        levels = [numbers[trait.comparator(mine, value)] for value in values]
+        matrix[:, column] = levels[0]
+        matrix[: len(levels), column] = levels
     return matrix
 
 

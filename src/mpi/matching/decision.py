@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -15,6 +15,9 @@ from mpi.matching.model import FREQUENCY_TRAITS, Model, shared_value
 from mpi.matching.record import StandardRecord
 from mpi.matching.vetoes import UNPROVEN, vetoes_between
 from mpi.matching.weighing import ExplanationRow, Weighing, weigh
+
+NOT_SAME = "not_same_assertion"
+"""The veto of a human."""
 
 _MOST_CANDIDATES = 20
 
@@ -94,7 +97,7 @@ def explain_person(
     """Every row that makes up the weight of one person, whether it matches or not."""
     weighing = weigh(record, [person], model, index_size)
     (weight,) = weighing.totals()
-    vetoes = vetoes_between(weighing.vectors)
+    vetoes = vetoes_between(weighing.compared.vectors)
     confidence, grade = confidence_of(weight), grade_of(weight, model)
     return Explanation(person.mpi_id, weighing.rows(0), weight, confidence, grade, vetoes)
 
@@ -127,11 +130,11 @@ def _scored(
     asserted: Mapping[RecordKey, AssertionKind],
     model: Model,
 ) -> ScoredPerson:
-    person = weighing.persons[number]
+    person = weighing.compared.persons[number]
     said = {asserted.get(other.key) for other in person.records} if asserted else set()
-    vetoes = vetoes_between(weighing.vectors_of(number))
+    vetoes = vetoes_between(weighing.compared.vectors_of(number))
     if AssertionKind.NOT_SAME in said:
-        vetoes = (*vetoes, "not_same_assertion")
+        vetoes = (*vetoes, NOT_SAME)
     confidence, grade = confidence_of(weight), grade_of(weight, model)
     same = AssertionKind.SAME in said
     return ScoredPerson(person.mpi_id, weight, confidence, grade, vetoes, same)
@@ -171,13 +174,15 @@ def decide(
     linkable = [s for s in ranked if _may_link(s, model)]
     if linkable:
         return _link(record, linkable, ranked, shown, people, assertions, model, index_size)
-    doubtful = tuple(s.mpi_id for s in ranked if s.weight >= model.thresholds.review)
+    doubtful = [s for s in ranked if s.weight >= model.thresholds.review and not _kept_apart(s)]
     if doubtful:
-        vetoed = best.weight >= model.thresholds.link
-        return Decision(
-            Outcome.REVIEW, None, best, shown, (), doubtful, "vetoed" if vetoed else "uncertain"
-        )
-    return Decision(Outcome.NEW, None, best, shown, reason="insufficient_weight" if shown else None)
+        vetoed = doubtful[0].weight >= model.thresholds.link
+        named = tuple(s.mpi_id for s in doubtful)
+        reason = "vetoed" if vetoed else "uncertain"
+        return Decision(Outcome.REVIEW, None, doubtful[0], shown, (), named, reason)
+    answered = best.weight >= model.thresholds.review
+    little = "insufficient_weight" if shown else None
+    return Decision(Outcome.NEW, None, best, shown, reason=NOT_SAME if answered else little)
 
 
 def _ranked(
@@ -196,13 +201,18 @@ def _ranked(
     scored = [
         _scored(weighing, number, weight, asserted, model)
         for number, weight in enumerate(totals)
-        if weight >= least or any(r.key in asserted for r in persons[number].records)
+        if weight >= least or (asserted and any(r.key in asserted for r in persons[number].records))
     ]
     return sorted(scored, key=lambda s: (not s.same_assertion, -s.weight, s.mpi_id))
 
 
+def _kept_apart(scored: ScoredPerson) -> bool:
+    """A human has answered for this person: nobody is asked again."""
+    return NOT_SAME in scored.vetoes
+
+
 def _may_link(scored: ScoredPerson, model: Model) -> bool:
-    if "not_same_assertion" in scored.vetoes:
+    if _kept_apart(scored):
         return False
     return scored.same_assertion or (scored.weight >= model.thresholds.link and not scored.vetoes)
 
@@ -246,6 +256,11 @@ def _with(record: StandardRecord, person: PersonState) -> PersonState:
     return replace(person, records=(*person.records, arrived))
 
 
+def _different(person: PersonState) -> Iterable[StandardRecord]:
+    """The records of a person, of equal ones the first."""
+    return dict.fromkeys(record.standard for record in person.records)
+
+
 def _now_certain(
     grown: PersonState,
     doubtful: Sequence[ScoredPerson],
@@ -256,8 +271,8 @@ def _now_certain(
     """Persons that would join the grown person if they arrived only now: the order of arrival must not matter."""
     found = []
     for scored in doubtful:
-        for member in people[scored.mpi_id].records:
-            weighing = weigh(member.standard, [grown], model, index_size)
+        for member in _different(people[scored.mpi_id]):
+            weighing = weigh(member, [grown], model, index_size)
             if weighing.totals()[0] >= model.thresholds.link:
                 found.append(scored)
                 break
@@ -280,9 +295,9 @@ def _could_be_one(
         apart = (a.left in ours and a.right in theirs) or (a.left in theirs and a.right in ours)
         if a.kind is AssertionKind.NOT_SAME and apart:
             return False
-    for member in left.records:
-        weighing = weigh(member.standard, [right], model, index_size)
-        contradictions = set(vetoes_between(weighing.vectors)) - {UNPROVEN}
+    for member in _different(left):
+        weighing = weigh(member, [right], model, index_size)
+        contradictions = set(vetoes_between(weighing.compared.vectors)) - {UNPROVEN}
         if contradictions or weighing.totals()[0] < model.thresholds.impossible:
             return False
     return True

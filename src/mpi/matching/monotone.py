@@ -5,7 +5,9 @@ Pool adjacent violators (Ayer, Brunk, Ewing, Reid and Silverman 1955).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,16 +43,43 @@ CHAINS: tuple[tuple[int, tuple[int, ...]], ...] = tuple(
 a name is a nickname says another thing than that it is misspelt."""
 
 
-def ordered(values: Sequence[float]) -> list[float]:
-    """The nearest values, by least squares, that never rise."""
-    pools: list[tuple[float, int]] = []
-    for value in values:
-        total, count = value, 1
-        while pools and pools[-1][0] / pools[-1][1] < total / count:
-            before, members = pools.pop()
-            total, count = total + before, count + members
-        pools.append((total, count))
-    return [total / count for total, count in pools for _ in range(count)]
+def ordered(
+    values: Sequence[float],
+    lowest: Sequence[float] | None = None,
+    highest: Sequence[float] | None = None,
+) -> list[float]:
+    """The nearest values, by least squares, that never rise and lie within bounds that never rise."""
+    lows = lowest if lowest is not None else [-math.inf] * len(values)
+    highs = highest if highest is not None else [math.inf] * len(values)
+    pools: list[_Pool] = []
+    for value, low, high in zip(values, lows, highs, strict=True):
+        pool = _Pool(value, 1, low, high)
+        while pools and pools[-1].level < pool.level:
+            pool = pools.pop().joined(pool)
+        pools.append(pool)
+    return [pool.level for pool in pools for _ in range(pool.count)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """Neighbours that share one value: their sum, and the bounds that all of them keep."""
+
+    total: float
+    count: int
+    low: float
+    high: float
+
+    @property
+    def level(self) -> float:
+        return min(max(self.total / self.count, self.low), self.high)
+
+    def joined(self, other: _Pool) -> _Pool:
+        return _Pool(
+            self.total + other.total,
+            self.count + other.count,
+            max(self.low, other.low),
+            min(self.high, other.high),
+        )
 
 
 def in_order(weights: Weights) -> Weights:
@@ -62,10 +91,7 @@ def in_order(weights: Weights) -> Weights:
 
 
 def bounds_in_order(lowest: Weights, highest: Weights) -> tuple[Weights, Weights]:
-    """Bounds [trait, level] that an ordered chain can meet: what a looser level may weigh, a closer one may as well.
-
-    Clipping an ordered chain to such bounds leaves it ordered, and nearest to what it was.
-    """
+    """Bounds [trait, level] that never rise along a chain and let the same ordered chains through."""
     lowest, highest = lowest.copy(), highest.copy()
     for row, levels in CHAINS:
         places = list(levels)

@@ -7,15 +7,16 @@ A record is looked up among those before it, so that every pair is compared once
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpi.matching.blocking import blocking_keys, stored_keys
-from mpi.matching.comparison import TRAIT_INDEX, TRAITS, compare
+from mpi.matching.comparison import TRAIT_INDEX, TRAITS
 from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Weights, shared_value
+from mpi.matching.pairs import Columns
 from mpi.matching.record import StandardRecord
 from mpi.matching.vetoes import vetoes_between
 
@@ -101,44 +102,24 @@ def compare_all(
     """Every pair of records that share a blocking key."""
     left: list[int] = []
     right: list[int] = []
-    matrices = [np.zeros((0, len(TRAITS)), dtype=np.int8)]
     told = 0
     for number, before in candidates_before(records, limit):
-        others = [records[other] for other in before]
-        matrices.append(compare(records[number], others))
         left += [number] * len(before)
         right += before
         if progress is not None and number >= told + _EVERY:
             told = number
             progress(told)
-    return _compared(records, left, right, np.concatenate(matrices))
+    return compare_pairs(records, left, right)
 
 
 def compare_pairs(
     records: Sequence[StandardRecord], left: Sequence[int], right: Sequence[int]
 ) -> ComparedPairs:
     """The pairs that are named, by the places of their records."""
-    by_record: Mapping[int, list[int]] = _places(left)
-    levels = np.zeros((len(left), len(TRAITS)), dtype=np.int8)
-    for number, places in by_record.items():
-        levels[places] = compare(records[number], [records[right[place]] for place in places])
-    return _compared(records, left, right, levels)
-
-
-def _places(values: Sequence[int]) -> dict[int, list[int]]:
-    places: dict[int, list[int]] = defaultdict(list)
-    for place, value in enumerate(values):
-        places[value].append(place)
-    return places
-
-
-def _compared(
-    records: Sequence[StandardRecord], left: Sequence[int], right: Sequence[int], levels: Matrix
-) -> ComparedPairs:
+    one, other = np.array(left, dtype=np.int64), np.array(right, dtype=np.int64)
+    levels = Columns(records).compare(one, other)
     shared = tuple(
         [shared_value(trait, records[a], records[b]) for a, b in zip(left, right, strict=True)]
         for trait in FREQUENCY_TRAITS
     )
-    return ComparedPairs(
-        np.array(left, dtype=np.int64), np.array(right, dtype=np.int64), levels, shared
-    )
+    return ComparedPairs(one, other, levels, shared)

@@ -145,11 +145,15 @@ class _Problem:
 
     def project(self, point: Weights) -> Weights:
         """The nearest point within all bounds whose match weights are in order."""
-        found = point.copy()
-        match = found[: math.prod(self._shape[1:])].reshape(self._shape[1:])
+        found = np.clip(point, self._lowest, self._highest)
+        wished, allowed, low, high = (
+            vector[: math.prod(self._shape[1:])].reshape(self._shape[1:])
+            for vector in (point, found, self._lowest, self._highest)
+        )
         for row, levels in CHAINS:
-            match[row, levels] = ordered(match[row, levels].tolist())
-        return np.clip(found, self._lowest, self._highest)
+            parts = (part[row, levels].tolist() for part in (wished, low, high))
+            allowed[row, levels] = ordered(*parts)
+        return found
 
     def loss(self, point: Weights) -> tuple[float, Weights]:
         """The loss and its gradient."""

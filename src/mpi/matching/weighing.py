@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi.domain.identity import PersonState, StoredRecord
-from mpi.matching.comparison import TRAIT_INDEX, TRAITS, compare
+from mpi.domain.identity import PersonState
+from mpi.matching.comparison import TRAIT_INDEX, TRAITS
+from mpi.matching.gathering import Compared, compare_persons
 from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Weights, shared_value
 from mpi.matching.record import StandardRecord
 
@@ -40,10 +41,8 @@ class Weighing:
     and its ``penalty``.
     """
 
-    persons: Sequence[PersonState]
-    vectors: Matrix  # (records, T): levels with every record, person by person
-    starts: NDArray[np.intp]  # (P,): first row of each person in ``vectors``
-    best: NDArray[np.intp]  # (P, T): row of the record that is most telling for a trait
+    compared: Compared
+    best: NDArray[np.intp]  # (P, T): its row that is most telling for a trait
     levels: Matrix  # (P, T): its level, 0 where the trait was not compared
     weights: Weights  # (P, T)
     rarities: Weights  # (P, F)
@@ -55,20 +54,14 @@ class Weighing:
         parts = np.column_stack((self.weights, self.rarities, self.penalties)).tolist()
         return [math.fsum((self.prior, *part)) for part in parts]
 
-    def vectors_of(self, number: int) -> Matrix:
-        """The comparison vectors with the records of one person."""
-        start = int(self.starts[number])
-        return self.vectors[start : start + len(self.persons[number].records)]
-
     def rows(self, number: int) -> tuple[ExplanationRow, ...]:
         """Everything that makes up the total weight of one person; the rows sum to it exactly."""
         found = [ExplanationRow("prior", "", self.prior, None, "prior")]
-        records, start = self.persons[number].records, int(self.starts[number])
         for column, trait in enumerate(TRAITS):
             level = int(self.levels[number, column])
             if not level:
                 continue
-            key = records[int(self.best[number, column]) - start].key
+            key = self.compared.record(number, column, int(self.best[number, column])).key
             named, word = (key.source, key.source_id), trait.levels[level]
             weight = float(self.weights[number, column])
             found.append(ExplanationRow(trait.name, word, weight, named, "comparison"))
@@ -86,29 +79,22 @@ def weigh(
     record: StandardRecord, persons: Sequence[PersonState], model: Model, index_size: int
 ) -> Weighing:
     """Weigh a record against persons, each with at least one record."""
-    records = [other for person in persons for other in person.records]
-    vectors = compare(record, [other.standard for other in records])
-    counts = [len(person.records) for person in persons]
-    starts = np.cumsum([0, *counts])[:-1]
-    best = _most_telling(vectors, starts, model)
-    levels = vectors[best, _COLUMNS]
+    compared = compare_persons(record, persons)
+    best = _most_telling(compared, model)
+    levels = compared.vectors[best, _COLUMNS]
     weights = model.match[_COLUMNS, levels]
-    for number, count in enumerate(counts):
-        if count > 1:
-            start = int(starts[number])
-            members = records[start : start + count]
-            _count_values(members, vectors[start : start + count], levels[number],
-                          weights[number], model)  # fmt: skip
-    rarities = _rarities(record, records, best, weights, model)
+    for number in np.flatnonzero(np.diff(compared.starts) > 1).tolist():
+        _count_values(compared, number, levels[number], weights[number], model)
+    rarities = _rarities(record, compared, best, weights, model)
     penalties = model.penalties(levels, rarities.sum(axis=1), index_size)
     return Weighing(
-        persons, vectors, starts, best, levels, weights, rarities, penalties,
-        model.prior(index_size),
+        compared, best, levels, weights, rarities, penalties, model.prior(index_size)
     )  # fmt: skip
 
 
-def _most_telling(vectors: Matrix, starts: NDArray[np.intp], model: Model) -> NDArray[np.intp]:
-    """Per person and trait the row of the record whose level weighs most; the first of equals. Shape (P, T)."""
+def _most_telling(compared: Compared, model: Model) -> NDArray[np.intp]:
+    """Per person and trait the row whose level weighs most; the first of equals. Shape (P, T)."""
+    vectors, starts = compared.vectors, compared.starts[:-1]
     size = len(vectors)
     if size == len(starts):
         return np.broadcast_to(np.arange(size)[:, np.newaxis], vectors.shape)
@@ -119,15 +105,11 @@ def _most_telling(vectors: Matrix, starts: NDArray[np.intp], model: Model) -> ND
 
 
 def _count_values(
-    members: Sequence[StoredRecord], vectors: Matrix, levels: Matrix, weights: Weights, model: Model
+    compared: Compared, number: int, levels: Matrix, weights: Weights, model: Model
 ) -> None:
     """Lower, in place, the ``weights`` of agreements with one of several different values."""
     for column in np.flatnonzero(model.agreement[_COLUMNS, levels]).tolist():
-        spoken = np.flatnonzero(vectors[:, column]).tolist()
-        if len(spoken) == 1:
-            continue
-        value = TRAITS[column].value
-        count = len({value(members[row].standard) for row in spoken})
+        count = compared.spoken(number, column)
         if count > 1:
             u = float(model.chance[column, levels[column]])
             any_of_them = math.log2((1 - (1 - u) ** count) / u)
@@ -136,7 +118,7 @@ def _count_values(
 
 def _rarities(
     record: StandardRecord,
-    records: Sequence[StoredRecord],
+    compared: Compared,
     best: NDArray[np.intp],
     weights: Weights,
     model: Model,
@@ -146,6 +128,6 @@ def _rarities(
     for place, trait in enumerate(FREQUENCY_TRAITS):
         column = TRAIT_INDEX[trait]
         for number in np.flatnonzero(weights[:, column] > 0).tolist():
-            other = records[int(best[number, column])].standard
+            other = compared.record(number, column, int(best[number, column])).standard
             found[number, place] = model.rarity(trait, shared_value(trait, record, other))
     return found

@@ -78,7 +78,7 @@ class VeratoProvider:
         return found
 
     async def _introduced(self, record: StoredRecord, lane: Lane) -> StoredRecord | MpiError:
-        if record.key.source == self._unposted:
+        if record.told is not None or record.key.source == self._unposted:
             return record
         current = await self._store.record(record.key)
         if current is not None and current.status is not RecordStatus.DELETED:

@@ -27,6 +27,7 @@ from mpi.errors import Conflict, Gone, NotFound
 from mpi.matching.model import Model
 from mpi.ports import IndexStore
 from mpi.service.answers import ChangeAnswer
+from mpi.service.settlements import ALSO_SETTLED, answered
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -272,12 +273,20 @@ class HumanDecisions:
         task: Settled | None,
         **parts: Any,
     ) -> ChangeAnswer:
-        """One change, with the task that it settles."""
+        """One change, with the task that it settles and those that are settled with it."""
         change = IdentityChange(kind=kind, at=self._clock(), actor=actor, reason=reason)
         if task is not None:
             parts["expected_versions"] = (*parts.get("expected_versions", ()), *task.expected)
             parts = {"task_updates": (task.update,), "detail": task.detail} | parts
-        return await self._apply(replace(change, **parts))
+        change = replace(change, **parts)
+        known = {update.task_id for update in change.task_updates}
+        also = await answered(self._store, change.retire, actor)
+        if also := tuple(update for update in also if update.task_id not in known):
+            detail = {"outcome": also[0].outcome, ALSO_SETTLED: [update.task_id for update in also]}
+            change = replace(
+                change, task_updates=(*change.task_updates, *also), detail=detail | change.detail
+            )
+        return await self._apply(change)
 
     async def _apply(self, change: IdentityChange, *more: IdentityChange) -> ChangeAnswer:
         committed = await self._store.commit(change, *more)

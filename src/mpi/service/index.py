@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from time import perf_counter
-from typing import Protocol
 
 from mpi.domain.identity import (
     ANY_VERSION,
@@ -43,14 +42,11 @@ from mpi.service.introduction import introduced
 from mpi.service.past import history_of, person_at
 from mpi.service.preparation import Preparation, Prepared
 from mpi.service.recall import Question, Recall
+from mpi.service.rows import LONGEST_GROUP_S, BatchRow, RowAnswer, answer_rows
 from mpi.service.settlements import withdrawn
 
 INSUFFICIENT = "insufficient_demographics"
 _STATUS = {Outcome.LINK: "matched", Outcome.REVIEW: "review", Outcome.NEW: "no_match"}
-
-
-class _RowAnswer(Protocol):
-    async def __call__(self, row: Submission | Prepared, /, *, explain: bool) -> MatchAnswer: ...
 
 
 class MasterPatientIndex:
@@ -118,31 +114,36 @@ class MasterPatientIndex:
 
     async def batch(
         self,
-        rows: Iterable[Submission | Prepared | MpiError],
+        rows: Iterable[BatchRow],
         *,
         enroll: bool | None,
         actor: str,
         explain: bool = False,
-    ) -> AsyncIterator[MatchAnswer | MpiError]:
+    ) -> AsyncIterator[RowAnswer]:
         """Answers in order. Rows are committed in groups; a row that fails leaves the others alone."""
-        waiting = iter(rows)
-        while group := list(islice(waiting, self._batch_size)):
-            for answer in await self._group(group, actor, enroll=enroll, explain=explain):
-                yield answer
 
-    async def _group(
-        self,
-        rows: list[Submission | Prepared | MpiError],
-        actor: str,
-        *,
-        enroll: bool | None,
-        explain: bool,
-    ) -> list[MatchAnswer | MpiError]:
         def enrolling(row: Submission | Prepared) -> bool:
             return self.enrolls(named=row.key is not None, wish=enroll)
 
+        waiting, group = iter(rows), list[BatchRow]()
+        while group := [*group, *islice(waiting, self._batch_size - len(group))]:
+            group = await introduced(group, self._prepare, self._provider, enrolling)
+            answers = await self._group(group, actor, enrolling, explain=explain)
+            for answer in answers:
+                yield answer
+            group = group[len(answers) :]
+
+    async def _group(
+        self,
+        rows: list[BatchRow],
+        actor: str,
+        enrolling: Callable[[Submission | Prepared], bool],
+        *,
+        explain: bool,
+    ) -> list[RowAnswer]:
+        """The answers to the first of the rows, or to all: who waits to write gets a turn before long."""
         if not any(not isinstance(row, MpiError) and enrolling(row) for row in rows):
-            return [await self._row(row, self._query, explain=explain) for row in rows]
+            return await answer_rows(rows, self._query, explain=explain)
 
         async def answer(row: Submission | Prepared, *, explain: bool) -> MatchAnswer:
             if enrolling(row):
@@ -150,22 +151,8 @@ class MasterPatientIndex:
             # Inside the group it sees what nobody else may be told yet.
             return (await self._question(row, (), explain=explain).ask())[0]
 
-        rows = await introduced(rows, self._prepare, self._provider, enrolling)
         async with self._enrolling, self._store.group():
-            return [await self._row(row, answer, explain=explain) for row in rows]
-
-    async def _row(
-        self, row: Submission | Prepared | MpiError, answer: _RowAnswer, *, explain: bool
-    ) -> MatchAnswer | MpiError:
-        if isinstance(row, MpiError):
-            return row
-        await asyncio.sleep(0)  # a long batch lets other requests in
-        try:
-            return await answer(row, explain=explain)
-        except MpiError as error:
-            if error.retryable:
-                raise
-            return error
+            return await answer_rows(rows, answer, explain=explain, seconds=LONGEST_GROUP_S)
 
     def enrolls(self, *, named: bool, wish: bool | None) -> bool:
         """Whether a submission is registered: as it wishes, otherwise by the policy.
@@ -308,7 +295,7 @@ class MasterPatientIndex:
         self, key: RecordKey, *, actor: str, reason: str | None = None, if_match: int | None = None
     ) -> ChangeAnswer:
         """Retire a registration and what was asked about it; with its last record the person retires, without alias."""
-        async with self._enrolling:
+        async with self._enrolling, self._store.group():
             record = await self._current(key)
             person = await self._store.person(record.mpi_id or "")
             seen = (None, ANY_VERSION, person.version if person else None)

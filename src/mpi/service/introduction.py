@@ -8,19 +8,18 @@ from mpi.domain.record import Submission
 from mpi.errors import MpiError
 from mpi.ports import Provider
 from mpi.service.preparation import Preparation, Prepared
-
-Row = Submission | Prepared | MpiError
+from mpi.service.rows import BatchRow
 
 
 async def introduced(
-    rows: Sequence[Row],
+    rows: Sequence[BatchRow],
     prepare: Preparation,
     provider: Provider,
     enrolls: Callable[[Submission | Prepared], bool] = lambda _: True,
-) -> list[Row]:
+) -> list[BatchRow]:
     """The rows, those to enroll as the provider knows them or as its refusal. Raises ``ProviderUnavailable``.
 
-    A row that came without ids is nobody's business elsewhere.
+    A row that came without ids is nobody's business elsewhere. One that was introduced before stays as it is.
     """
     found = list(rows)
     places, pairs = [], []

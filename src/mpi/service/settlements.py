@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,9 @@ from mpi.service.past import current_version
 
 DELETED = "deleted"
 """The outcome of a task whose record its source has deleted."""
+
+ALSO_SETTLED = "also_settled"
+"""The detail of a merge: tasks beside the one decided, if any, that asked whether these two persons are one."""
 
 _ALL = 1_000_000
 
@@ -68,23 +72,49 @@ async def content_before(
     return content, (waiting,), {}
 
 
-async def task_before(
+async def tasks_before(
     store: IndexStore, event: Event
 ) -> tuple[tuple[TaskUpdate, ...], dict[str, Any]]:
-    """The task that the decision settled is open again; with an undo undone, settled again."""
-    task = await store.task(event.detail.get("task_id", ""))
-    if task is None:
+    """The tasks that the decision settled are open again; with an undo undone, settled again."""
+    names = (event.detail.get("task_id"), *event.detail.get(ALSO_SETTLED, ()))
+    tasks = [t for t in [await store.task(name or "") for name in names] if t is not None]
+    if not tasks:
         return (), {}
     outcome = None
     if event.kind is EventKind.UNDONE and event.undoes is not None:
         outcome = await _outcome_of(store, event.undoes)
-    details = {"task_id": task.task_id, "outcome": outcome}
-    if (task.status is TaskStatus.DECIDED) is (outcome is not None):
-        return (), details
-    if outcome is None and await _asked_again(store, task):
-        return (), details
+    known = ("task_id", ALSO_SETTLED)
+    details = {k: event.detail[k] for k in known if k in event.detail} | {"outcome": outcome}
+    changed = [t for t in tasks if (t.status is TaskStatus.DECIDED) is not (outcome is not None)]
+    if outcome is None:
+        changed = [t for t in changed if not await _asked_again(store, t)]
     status = TaskStatus.OPEN if outcome is None else TaskStatus.DECIDED
-    return (TaskUpdate(task.task_id, status, outcome=outcome),), details
+    return tuple(TaskUpdate(t.task_id, status, outcome=outcome) for t in changed), details
+
+
+async def answered(
+    store: IndexStore, retired: Iterable[tuple[str, str | None]], actor: str
+) -> tuple[TaskUpdate, ...]:
+    """The undecided tasks that only ask whether two persons are one, when one of them is ``retired`` into the other."""
+    found: dict[str, TaskUpdate] = {}
+    for gone, kept in retired:
+        for task in await store.tasks(None, mpi_id=gone, limit=_ALL) if kept else ():
+            is_open = task.status is not TaskStatus.DECIDED
+            if is_open and await _parties(store, task) == {gone, kept}:
+                found[task.task_id] = TaskUpdate(task.task_id, TaskStatus.DECIDED, actor, "same")
+    return tuple(found.values())
+
+
+async def _parties(store: IndexStore, task: Task) -> set[str | None]:
+    """The persons that a task is about, as they are called now."""
+    record = await store.record(task.record)
+    parties: set[str | None] = {record.mpi_id if record else None}
+    for mpi_id in task.candidates:
+        person = await store.person(mpi_id)
+        while person is not None and person.merged_into is not None:
+            person = await store.person(person.merged_into)
+        parties.add(person.mpi_id if person and person.active else None)
+    return parties
 
 
 async def withdrawn(store: IndexStore, record: StoredRecord) -> tuple[TaskUpdate, ...]:

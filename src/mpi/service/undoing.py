@@ -21,7 +21,7 @@ from mpi.errors import Conflict, NotFound, PreconditionFailed
 from mpi.service.aftermath import questions
 from mpi.service.answers import ChangeAnswer
 from mpi.service.decisions import APART, HumanDecisions, named, not_same, pair_of
-from mpi.service.settlements import content_before, task_before
+from mpi.service.settlements import content_before, tasks_before
 from mpi.service.way_back import WayBack, in_the_way
 
 _JOINS = frozenset({EventKind.LINKED, EventKind.REVIVED, EventKind.MERGED})
@@ -138,11 +138,11 @@ class Undoing(HumanDecisions):
         if forbidding:
             raise Conflict(APART, assertions=named(forbidding))
         content, pending, details = await content_before(self._store, event, actor, self._clock())
-        task, settles = await task_before(self._store, event)
+        reopened, settles = await tasks_before(self._store, event)
         asked = await questions(self._store, self._model, event, back)
         in_doubt = {question.record for question in asked}
         apart = await self._kept_apart(event, back, in_doubt, reason, actor)
-        if not (back.moves or lift or again or content or task):
+        if not (back.moves or lift or again or content or reopened):
             raise Conflict("nothing is left of what this event did")
         undone = IdentityChange(
             kind=EventKind.UNDONE,
@@ -154,7 +154,7 @@ class Undoing(HumanDecisions):
             retire=back.retire,
             revive=back.revive,
             tasks=asked,
-            task_updates=task,
+            task_updates=reopened,
             assertions=_each_once((*again, *apart)),
             lift=lift,
             undoes=event.event_id,

@@ -24,7 +24,10 @@ from mpi.stores.sqlite_schema import connect, is_busy
 T = TypeVar("T")
 
 LOCK_DEADLINE = 10.0
-_FIRST_PAUSE, _LAST_PAUSE = 0.001, 0.010
+_FIRST_PAUSE, _LAST_PAUSE = (
+    0.001,
+    0.003,
+)  # a load lets go of the lock for some ten milliseconds only
 
 
 class Transactions:

@@ -156,6 +156,19 @@ async def test_a_refused_registration_fails_alone(verato: Verato, tmp_path: Path
         assert verato.calls("postIdentity") == 7
 
 
+async def test_a_batch_that_lets_others_in_between_tells_verato_each_row_once(
+    verato: Verato, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mpi.service.index.LONGEST_GROUP_S", 0)
+    rows = [
+        {**body(row)["patient_data"], "source_id": str(n)} for n, (row, _) in enumerate(MADE[:6])
+    ]
+    async with serving(tmp_path, **settings(verato)) as api:
+        answer = await api.client.post("/mpi/batch", json={"patients": rows, "source": SOURCE})
+        assert all(result["provider_ids"]["verato"] for result in answer.json()["results"])
+        assert verato.calls("postIdentity") == 6
+
+
 async def test_people_outrank_verato(verato: Verato, tmp_path: Path) -> None:
     mary = MADE[1][0]
     async with serving(tmp_path, **settings(verato)) as api:

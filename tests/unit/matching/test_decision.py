@@ -93,8 +93,18 @@ def test_not_same_forbids_the_link_and_the_next_best_is_taken() -> None:
     apart = _asserted(AssertionKind.NOT_SAME, "me", "A1")
     decision = _decide(MARGA, person_of("A", MARGA), person_of("B", BY_BIRTH), assertions=(apart,))
     assert (decision.outcome, decision.mpi_id) == (Outcome.LINK, "B")
+
+
+def test_nobody_is_asked_again_about_a_person_that_a_human_called_another() -> None:
+    apart = _asserted(AssertionKind.NOT_SAME, "me", "A1")
     alone = _decide(MARGA, person_of("A", MARGA), assertions=(apart,))
-    assert alone.outcome is Outcome.REVIEW
+    assert (alone.outcome, alone.reason, alone.review) == (Outcome.NEW, "not_same_assertion", ())
+    assert alone.candidates[0].vetoes == ("not_same_assertion",), "shown, but no question"
+    junior, senior = replace(MARGA, suffix="JR"), replace(MARGA, suffix="SR")
+    beside = _decide(junior, person_of("A", junior), person_of("B", senior), assertions=(apart,))
+    assert (beside.outcome, beside.reason, beside.review) == (Outcome.REVIEW, "vetoed", ("B",))
+    assert beside.best is not None
+    assert beside.best.mpi_id == "B"
 
 
 def test_same_links_whatever_the_weight() -> None:

@@ -107,6 +107,13 @@ def test_a_rare_name_says_more_than_a_common_one() -> None:
     assert MODEL.rarity("family", ()) == MODEL.rarity("dob", ("1961-03-17",)) == 0
 
 
+def test_a_name_that_the_census_does_not_know_is_not_taken_for_the_rarest_of_all() -> None:
+    """It may have come into use since: one in 2,000 is as rare as a name gets."""
+    unheard = MODEL.rarity("given", ("LUNA",))
+    assert unheard == MODEL.rarity("given", ("XQZ",))
+    assert 0 < unheard < 2.5
+
+
 def test_a_document_may_bring_frequencies_of_its_own() -> None:
     document = _document() | {"frequencies": {"family": {"VANDERSLOOT": 0.25}}}
     model = load_model(orjson.dumps(document))

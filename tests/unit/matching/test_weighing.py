@@ -44,7 +44,7 @@ def test_persons_weigh_the_same_together_as_alone() -> None:
         alone = _weigh(ADA, person)
         assert together.totals()[number] == alone.totals()[0]
         assert together.rows(number) == alone.rows(0)
-        assert np.array_equal(together.vectors_of(number), alone.vectors)
+        assert np.array_equal(together.compared.vectors_of(number), alone.compared.vectors)
 
 
 def test_the_rows_of_a_person_sum_exactly_to_its_total() -> None:
