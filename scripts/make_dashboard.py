@@ -125,6 +125,26 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             width=12,
         ),
     ),
+    "Outside provider": (
+        Panel(
+            "Calls, by how they ended",
+            "ops",
+            _rates("mpi_provider_calls_total", "outcome"),
+            stacked=True,
+        ),
+        Panel("Requests", "reqps", _rates("mpi_provider_attempts_total", "operation")),
+        Panel(
+            "Mean time of a call",
+            "s",
+            (
+                (
+                    f"sum by (operation) (rate(mpi_provider_call_duration_seconds_sum{{{_JOB}}}[5m])) / "
+                    f"sum by (operation) (rate(mpi_provider_call_duration_seconds_count{{{_JOB}}}[5m]))",
+                    "{{operation}}",
+                ),
+            ),
+        ),
+    ),
 }
 
 

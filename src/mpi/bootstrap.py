@@ -10,30 +10,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic
 from typing import Any
 
 import orjson
 
-from mpi import __version__
-from mpi.cache.memory import MemoryCache
-from mpi.cache.mongodb import MongoCache, connect
-from mpi.cache.redis import RedisCache, RedisPlace
-from mpi.cache.sealing import FORMAT, Seal
+from mpi.bootstrap_cache import recall_of, tiers_of
+from mpi.bootstrap_verato import verato_provider
 from mpi.cache.tiered import TieredCache
 from mpi.errors import ConfigurationError
 from mpi.matching.model import Model, load_default_model, load_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
-from mpi.ports import Monitored, Provider, RemoteCache, Store
+from mpi.ports import Monitored, Store
 from mpi.providers.internal import InternalProvider
+from mpi.providers.verato import VeratoProvider
 from mpi.service.access import Access
-from mpi.service.changes import RecentChanges
 from mpi.service.health import Check
 from mpi.service.index import MasterPatientIndex
 from mpi.service.preparation import Preparation
-from mpi.service.recall import Lifetime, Recall
+from mpi.service.recall import Recall
 from mpi.service.stewardship import Stewardship
 from mpi.settings import Settings
 from mpi.stores.mongo_opening import Address
@@ -43,8 +39,6 @@ from mpi.stores.sqlite_backup import key_file
 from mpi.telemetry import Metrics
 
 _KEY_BYTES = 32
-_LOOKBACK = 2_000
-"""Events before the start that are read when other processes keep answers: about a quarter of a second, once."""
 _SIDE_BY_SIDE = {"sqlite": 1, "mongodb": 32}
 """Enrollments under way at a time: MongoDB needs milliseconds to commit, however many changes at once."""
 
@@ -64,6 +58,7 @@ class Container:
     store: Store
     model_version: str
     checks: tuple[Check, ...]
+    verato: VeratoProvider | None
     opening: Callable[[], Awaitable[None]]
     closing: Callable[[], Awaitable[None]]
 
@@ -82,7 +77,9 @@ class Container:
         await self.opening()
 
     async def close(self) -> None:
-        """Let go of the store and of the cache; everything acknowledged is durable already."""
+        """Let go of everything that runs elsewhere and of the store; all that is acknowledged is durable already."""
+        if self.verato is not None:
+            await self.verato.close()
         if self.tiers is not None:
             await self.tiers.close()
         await self.closing()
@@ -100,11 +97,12 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     key = hmac_key(settings, create=create)
     store, opening, closing = _store(settings, fingerprint(key), create=create)
     metrics = Metrics()
-    provider = InternalProvider(
+    verato = verato_provider(settings, store, metrics) if settings.provider == "verato" else None
+    provider = verato or InternalProvider(
         store, model, narrowed=partial(metrics.count, "mpi_blocks_narrowed_total")
     )
-    tiers = _tiers(settings, provider, key, metrics)
-    recall = _recall(settings, store, tiers, key, metrics)
+    tiers = tiers_of(settings, provider, key, metrics)
+    recall = recall_of(settings, store, tiers, key, metrics)
     index = MasterPatientIndex(
         store=store,
         provider=provider,
@@ -128,13 +126,16 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         metrics=metrics,
         store=store,
         model_version=model.version,
+        verato=verato,
         opening=opening,
         closing=closing,
-        checks=_checks(store, tiers, key),
+        checks=_checks(store, key, tiers, verato),
     )
 
 
-def _checks(store: Monitored, tiers: TieredCache | None, key: bytes) -> tuple[Check, ...]:
+def _checks(
+    store: Monitored, key: bytes, tiers: TieredCache | None, verato: VeratoProvider | None
+) -> tuple[Check, ...]:
     """What ``/health/ready`` looks at. Caches and remote providers are never critical: without them it is slower."""
     caches = tiers.checks if tiers is not None else {}
     return (
@@ -142,6 +143,7 @@ def _checks(store: Monitored, tiers: TieredCache | None, key: bytes) -> tuple[Ch
         Check("schema", is_critical=True, probe=store.check_schema),
         Check("key", is_critical=True, probe=partial(store.check_key, fingerprint(key))),
         *(Check(name, is_critical=False, probe=probe) for name, probe in caches.items()),
+        *(() if verato is None else (Check("verato", is_critical=False, probe=verato.check),)),
     )
 
 
@@ -171,80 +173,6 @@ def mongo_address(settings: Settings) -> Address:
         settings.mongo_pool_size,
         settings.mongo_timeout,
     )
-
-
-def _recall(
-    settings: Settings, store: Store, tiers: TieredCache | None, key: bytes, metrics: Metrics
-) -> Recall | None:
-    """The cache, if there is any tier to keep answers in."""
-    near = None
-    if "memory" in settings.cache:
-        near = MemoryCache(entries=settings.cache_entries, size=settings.cache_bytes, now=time)
-    if near is None and tiers is None:
-        return None
-    secret = _derived(key, b"mpi-recall")
-    return Recall(
-        near,
-        tiers,
-        RecentChanges(store, secret, lookback=_LOOKBACK if tiers else 0),
-        secret,
-        lifetime=Lifetime(settings.cache_ttl, time),
-        hit=metrics.cache_hit,
-        miss=metrics.cache_missed,
-    )
-
-
-def _tiers(
-    settings: Settings, provider: Provider, key: bytes, metrics: Metrics
-) -> TieredCache | None:
-    """The tiers that other processes share; they connect when they are first asked."""
-    if not settings.remote_tiers:
-        return None
-    secret = _derived(key, b"mpi-seal")
-    seal, prefix = Seal(secret), _prefix(secret, provider)
-    redis = RedisCache(_redis(settings).client(), prefix, seal, now=time)
-    made: dict[str, Callable[[], RemoteCache]] = {
-        "redis": lambda: redis,
-        "mongodb": lambda: MongoCache(
-            connect(settings.mongodb_uri.get_secret_value(), settings.mongo_pool_size),
-            settings.database,
-            prefix,
-            seal,
-            now=time,
-        ),
-    }
-    return TieredCache(
-        [made[tier]() for tier in settings.remote_tiers],
-        redis if "redis" in settings.remote_tiers else None,
-        deadline=settings.cache_timeout,
-        ticks=monotonic,
-        told=metrics,
-    )
-
-
-def _redis(settings: Settings) -> RedisPlace:
-    password = settings.redis_password
-    return RedisPlace(
-        host=settings.redis_host,
-        port=settings.redis_port,
-        pool_size=settings.redis_pool_size,
-        database=settings.redis_database,
-        username=settings.redis_username,
-        password=password.get_secret_value() if password else None,
-        tls=settings.redis_tls,
-        authorities=settings.redis_authorities,
-    )
-
-
-def _prefix(secret: bytes, provider: Provider) -> bytes:
-    """What keys begin with: answers of another index, version, provider or model are never met."""
-    scope = "|".join((__version__, provider.name, provider.version)).encode()
-    return f"mpi:{FORMAT}:{blake2b(scope, key=secret, digest_size=8).hexdigest()}:".encode()
-
-
-def _derived(key: bytes, purpose: bytes) -> bytes:
-    """A secret of its own for each purpose. BLAKE2 takes keys of at most 64 bytes; a setting may be longer."""
-    return blake2b(key, digest_size=32, person=purpose).digest()
 
 
 def preparation(settings: Settings) -> Preparation:

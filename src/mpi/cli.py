@@ -15,6 +15,7 @@ from mpi import __version__
 from mpi.commands import asking, demo, keys, migration, population, upkeep
 from mpi.commands.evaluation import evaluate
 from mpi.commands.serving import serve
+from mpi.commands.simulator import verato_simulator
 from mpi.commands.training import train_model
 from mpi.errors import ConfigurationError, MpiError
 from mpi.telemetry import place_of
@@ -41,6 +42,7 @@ app.command()(evaluate)
 app.command("train")(train_model)
 app.add_typer(keys.app, name="key")
 app.add_typer(demo.app, name="demo")
+app.command()(verato_simulator)
 
 FAILED, MISUSED = 1, 2
 _OPTION = re.compile(r"--?[a-z][a-z-]*")

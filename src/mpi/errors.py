@@ -78,6 +78,21 @@ class KeyMismatch(StoreUnavailable):
     code, title = "key_mismatch", "The store was made with another HMAC key"
 
 
+class ProviderUnavailable(MpiError):
+    code, status, title, retryable = (
+        "provider_unavailable",
+        503,
+        "Who resolves identity does not answer",
+        True,
+    )
+
+
+class ProviderRefusal(MpiError):
+    """This registration is refused by whoever keeps an index elsewhere; sending it again changes nothing."""
+
+    code, status, title = "provider_refusal", 422, "The provider refuses this registration"
+
+
 class CacheUnavailable(MpiError):
     """A tier of the cache does not answer. Never reaches a client: it is only slower without it."""
 

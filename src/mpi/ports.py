@@ -18,8 +18,10 @@ from mpi.domain.identity import (
     StoredRecord,
     Task,
     TaskStatus,
+    Told,
 )
 from mpi.domain.record import Guarded, RecordKey
+from mpi.errors import MpiError
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Decision, Explanation
 
@@ -198,7 +200,8 @@ class Resolution:
 
     ``persons`` are those it was compared with, as they were compared. ``position`` is the last event seen.
     Growth of the index alone changes nothing noticeable up to event ``valid_until``. Any other event matters only
-    if it touches one of the ``persons``, or a record under one of the ``blocking_keys``.
+    if it touches one of the ``persons``, or a record under one of the ``blocking_keys``. ``told`` is what an outside
+    provider said, if one decided.
     """
 
     decision: Decision
@@ -207,6 +210,7 @@ class Resolution:
     position: int
     index_size: int
     valid_until: int
+    told: Told | None = None
 
 
 class Provider(Protocol):
@@ -222,10 +226,18 @@ class Provider(Protocol):
         """Names what the decision rests on: equal input, index and version give an equal decision."""
         ...
 
+    async def introduce(self, records: Sequence[StoredRecord]) -> Sequence[StoredRecord | MpiError]:
+        """The records as they are to be enrolled, after telling whoever keeps an index elsewhere of them.
+
+        Several are a batch, which lets people go first. One that is refused comes back as its error. Safe to repeat.
+        Raises ``ProviderUnavailable`` when one got no answer: none may be enrolled then.
+        """
+        ...
+
     async def resolve(
         self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None
     ) -> Resolution:
-        """Whose record is this? Changes nothing.
+        """Whose record is this? Changes nothing. Raises ``ProviderUnavailable``.
 
         ``home`` is the person that holds an earlier version of it, no evidence for the new one. With other
         records in it, the question is whether the record may stay (LINK) or not (REVIEW); alone in it, the

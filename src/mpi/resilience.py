@@ -131,3 +131,34 @@ class CircuitBreaker:
             len(self._ended) > (self._latest or math.inf) or now - self._ended[0][0] >= self._window
         ):
             self._failures -= self._ended.popleft()[1]
+
+
+class TokenBucket:
+    """Paces calls: at most ``rate`` a second, evenly, never two at once to make up for a quiet time.
+
+    It begins at ``start`` and gains ``ramp`` calls a second per minute, up to ``most``. Same clock rule as above.
+    """
+
+    def __init__(self, *, most: float, start: float, ramp: float, now: float) -> None:
+        self._most = most
+        self._ramp = ramp / 60
+        self._base = min(start, most)
+        self._since = now
+        self._next = now
+
+    def rate(self, now: float) -> float:
+        """Calls a second that it lets through at that time."""
+        return min(self._most, self._base + self._ramp * (now - self._since))
+
+    def take(self, now: float) -> float:
+        """0.0 when the call may be made now, which counts; otherwise the seconds until one may be."""
+        if now < self._next:
+            return self._next - now
+        self._next = now + 1 / self.rate(now)
+        return 0.0
+
+    def slow_down(self, now: float, pause: float) -> None:
+        """Halve the rate, from which it recovers as it began; let nothing through for ``pause`` seconds."""
+        self._base = max(self.rate(now) / 2, self._most / 16)
+        self._since = now
+        self._next = max(self._next, now + pause)

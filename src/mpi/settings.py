@@ -7,7 +7,9 @@ No message repeats a value: it may be a secret.
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
+import re
 from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
@@ -44,17 +46,88 @@ def data_directory() -> Path:
     return root / "mpi"
 
 
+_SECONDS = "a number of seconds, more than 0"
+
+
 def _named(env: str, default: Any, allowed: str, **limits: Any) -> Any:
     """A field read from variable ``env``; ``allowed`` completes the sentence "ENV must be …"."""
     return Field(default, validation_alias=env, description=allowed, **limits)
 
 
-class Settings(BaseSettings):
-    """The settings of one process. Descriptions say what a variable may hold."""
+class VeratoSettings(BaseSettings):
+    """How to get in at Verato, and how much to ask of it. Secrets come from files, or as ``VERATO_API_KEY``."""
 
     model_config = SettingsConfigDict(
         frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
     )
+
+    verato_endpoint: str | None = _named("VERATO_ENDPOINT", None, "an https:// address")
+    verato_path_prefix: str = _named("VERATO_PATH_PREFIX", "/link-ws/svc", "a path")
+    verato_api_version: Literal["v1", "v2"] = _named("VERATO_API_VERSION", "v1", "v1 or v2")
+    verato_auth_mode: Literal["basic", "bearer", "header"] | None = _named(
+        "VERATO_AUTH_MODE", None, "basic, bearer or header"
+    )
+    verato_api_key: SecretStr | None = _named("VERATO_API_KEY", None, "Verato's key")
+    verato_username: str | None = _named("VERATO_USERNAME", None, "a user's name")
+    verato_password_file: Path | None = _named("VERATO_PASSWORD_FILE", None, "a file's path")
+    verato_client_cert: Path | None = _named("VERATO_CLIENT_CERT_FILE", None, "a file's path")
+    verato_client_key: Path | None = _named("VERATO_CLIENT_KEY_FILE", None, "a file's path")
+    verato_client_pfx: Path | None = _named("VERATO_CLIENT_PFX_FILE", None, "a file's path")
+    verato_pfx_password: Path | None = _named(
+        "VERATO_CLIENT_PFX_PASSWORD_FILE", None, "a file's path"
+    )
+    verato_ca: Path | None = _named("VERATO_CA_FILE", None, "a file's path")
+    verato_sources: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        validation_alias="VERATO_SOURCE_MAP",
+        description='a JSON object of our source names and Verato\'s, {"clinic": "ACME.CLINIC"}',
+    )
+    verato_formats: str = _named("VERATO_RESPONSE_FORMATS", "DEFAULT", "names with commas between")
+    verato_dates: Literal["iso", "digits"] = _named("VERATO_DATE_FORMAT", "iso", "iso or digits")
+    verato_ssns: Literal["digits", "dashed"] = _named(
+        "VERATO_SSN_FORMAT", "digits", "digits or dashed"
+    )
+    verato_overlay: str = _named(
+        "VERATO_OVERLAY_PATTERN", r"(?i)overlay", "a regular expression for Verato's message"
+    )
+    verato_connect_timeout: float = _named("VERATO_TIMEOUT_CONNECT", 2, _SECONDS, gt=0)
+    verato_read_timeout: float = _named("VERATO_TIMEOUT_READ", 5, _SECONDS, gt=0)
+    verato_total_timeout: float = _named("VERATO_TIMEOUT_TOTAL", 8, _SECONDS, gt=0)
+    verato_batch_read_timeout: float = _named("VERATO_BATCH_TIMEOUT_READ", 30, _SECONDS, gt=0)
+    verato_batch_total_timeout: float = _named("VERATO_BATCH_TIMEOUT_TOTAL", 60, _SECONDS, gt=0)
+    verato_max_retries: int = _named("VERATO_MAX_RETRIES", 2, "a whole number from 0", ge=0)
+    verato_max_tps: float = _named("VERATO_MAX_TPS", 8, "a number above 0", gt=0)
+    verato_ramp: float = _named("VERATO_RAMP_PER_MIN", 2, "a number from 0", ge=0)
+    verato_concurrency: int = _named("VERATO_MAX_CONCURRENCY", 8, "a whole number from 1", ge=1)
+    verato_breaker_share: float = _named(
+        "VERATO_BREAKER_SHARE", 0.5, "a share from above 0 to 1", gt=0, le=1
+    )
+    verato_breaker_calls: int = _named("VERATO_BREAKER_CALLS", 20, "a whole number from 1", ge=1)
+    verato_breaker_window: float = _named("VERATO_BREAKER_WINDOW", 30, _SECONDS, gt=0)
+    verato_breaker_pause: float = _named("VERATO_BREAKER_PAUSE", 30, _SECONDS, gt=0)
+
+    @field_validator("verato_sources", mode="before")
+    @classmethod
+    def _object(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("not JSON") from None
+
+    @field_validator("verato_overlay")
+    @classmethod
+    def _readable(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error:
+            raise ValueError("not a regular expression") from None
+        return pattern
+
+
+class Settings(VeratoSettings):
+    """The settings of one process. Descriptions say what a variable may hold."""
 
     provider: Literal["verato", "internal", "hybrid"] = _named(
         "MPI_PROVIDER", "verato", "verato, internal or hybrid"
@@ -94,7 +167,6 @@ class Settings(BaseSettings):
         "MPI_MONGO_TIMEOUT", 10, "a number of seconds, 0.1 or more", ge=0.1
     )
     connection_pool_size: int = _named("CONNECTION_POOL_SIZE", 100, "a whole number from 1", ge=1)
-    verato_api_key: SecretStr | None = _named("VERATO_API_KEY", None, "Verato's key")
 
     host: str = _named("MPI_HOST", "127.0.0.1", "the address to listen on")
     port: int = _named("MPI_PORT", 8000, "a port number, 1 to 65535", ge=1, le=65535)
@@ -262,9 +334,13 @@ def _sentence(name: str) -> str:
 
 
 def check_released(settings: Settings) -> None:
-    """Refuse the parts that this release does not contain, naming the way to run without them."""
-    if settings.provider != "internal":
-        unmet = f"MPI_PROVIDER={settings.provider} is not part of this release"
+    """Refuse what this release does not contain, and Verato without an address; names the way to run without."""
+    if settings.provider == "hybrid":
+        unmet = "MPI_PROVIDER=hybrid is not part of this release"
+    elif settings.provider == "verato" and settings.verato_endpoint is None:
+        unmet = (
+            "MPI_PROVIDER=verato needs VERATO_ENDPOINT, the address that Verato gave you; set it"
+        )
     else:
         return
     raise ConfigurationError(f"{unmet}; {RUN_EMBEDDED}")

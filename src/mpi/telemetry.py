@@ -101,6 +101,25 @@ class Metrics:
                 ("mpi_requests_in_progress", "Requests being answered."),
             )
         )
+        self._calls = Counter(
+            "mpi_provider_calls_total",
+            "Calls to an outside provider, by how they ended.",
+            ("operation", "outcome"),
+            registry=self.registry,
+        )
+        self._attempts = Counter(
+            "mpi_provider_attempts_total",
+            "Requests that those calls took, repetitions and look-ups included.",
+            ("operation",),
+            registry=self.registry,
+        )
+        self._call_duration = Histogram(
+            "mpi_provider_call_duration_seconds",
+            "Time of a call to an outside provider, waiting for its turn included.",
+            ("operation",),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._labels: dict[tuple[Counter, str], Counter] = {}
 
@@ -124,6 +143,12 @@ class Metrics:
     def cache_missed(self, tier: str) -> None:
         """Count one query that a tier could not answer."""
         self._labelled(self._misses, tier).inc()
+
+    def provider_called(self, operation: str, outcome: str, seconds: float, attempts: int) -> None:
+        """Count one call to an outside provider; ``operation`` is the provider's name for it."""
+        self._calls.labels(operation, outcome).inc()
+        self._attempts.labels(operation).inc(attempts)
+        self._call_duration.labels(operation).observe(seconds)
 
     def cache_skipped(self, tier: str) -> None:
         """Count one call that a tier did not answer in time, or that was not even made."""

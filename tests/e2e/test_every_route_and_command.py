@@ -174,7 +174,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
 }
 """What each command that opens the index needs to be run; a new one has to be added."""
 
-WITHOUT_INDEX = {"demo population", "evaluate", "migrate", "restore"}
+WITHOUT_INDEX = {"demo population", "evaluate", "migrate", "restore", "verato-simulator"}
 
 
 def test_every_command_that_opens_the_index_is_listed() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic, time
@@ -143,6 +143,9 @@ class Gate:
         """Wait until one more has come to the gate."""
         async with asyncio.timeout(5):
             await self._waiting.acquire()
+
+    async def introduce(self, records: Sequence[StoredRecord]) -> Sequence[StoredRecord | MpiError]:
+        return await self._provider.introduce(records)
 
     async def resolve(
         self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None

@@ -73,6 +73,7 @@ def _part(part: Part) -> dict[str, Any]:
         "status": "ok" if part.code is None else "failing",
         "critical": part.is_critical,
         "code": part.code,
+        "detail": part.detail,
         "latency_ms": round(part.latency_ms, 3),
     }
 

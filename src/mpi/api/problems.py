@@ -82,7 +82,7 @@ def problem_response(error: MpiError, request_id: str | None = None) -> Response
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="mpi"'
     if error.retryable:
-        headers["Retry-After"] = RETRY_AFTER_SECONDS
+        headers["Retry-After"] = str(error.extra.get("retry_after", RETRY_AFTER_SECONDS))
     if allow := error.extra.get("allow"):
         headers["Allow"] = str(allow)
     content = orjson.dumps(problem(error, request_id), default=str)

@@ -344,6 +344,7 @@ class PartHealth(_Published):
     status: Literal["ok", "failing"]
     critical: bool = Field(description="Whether nothing can be served without it.")
     code: str | None
+    detail: str | None = Field(description="What is wrong, and the remedy where one is known.")
     latency_ms: float
 
 

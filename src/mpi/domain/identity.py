@@ -49,6 +49,10 @@ KEPT_AS = "kept_as"
 """The detail of an event whose version of the record did not become the current one: its status."""
 
 
+TOLD = "told"
+"""The detail of an event that rests on what an outside provider said: its members are those of :class:`Told`."""
+
+
 class AssertionKind(StrEnum):
     SAME = "same"
     NOT_SAME = "not-same"
@@ -75,12 +79,30 @@ NEW_PERSON = "new"
 """Stands for a person the store mints while applying a change; at most one per change."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an outside provider said of a record: whom it links it to there, and by which names to ask about the call.
+
+    ``outcome`` is our word for how the call ended; ``score`` the provider's own, from 0 to 1, where it gives one.
+    ``overlaid`` says that it takes the record for another patient than the version before.
+    """
+
+    provider: str
+    outcome: str
+    link_id: str | None = None
+    score: float | None = None
+    tracking_id: str | None = None
+    audit_id: str | None = None
+    overlaid: bool = False
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class StoredRecord(Guarded):
     """One version of a source record as stored.
 
     ``standard`` is the comparison form (:class:`mpi.matching.standardize.StandardRecord`), stored so that nothing
     is standardised twice. ``digest`` is a keyed digest of the raw demographics; equal digest = equal content.
+    ``told`` is what an outside provider said on the way in: kept with the event, not with the version.
     """
 
     key: RecordKey
@@ -94,6 +116,7 @@ class StoredRecord(Guarded):
     recorded_at: datetime | None = None
     mpi_id: str | None = None
     warnings: tuple[tuple[str, str], ...] = ()
+    told: Told | None = None
 
 
 @dataclass(frozen=True, slots=True)

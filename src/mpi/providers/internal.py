@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mpi.domain.identity import Neighbourhood, PersonState, StoredRecord
@@ -36,6 +36,10 @@ class InternalProvider:
     def version(self) -> str:
         """The version of the model document."""
         return self._model.version
+
+    async def introduce(self, records: Sequence[StoredRecord]) -> Sequence[StoredRecord]:
+        """See :class:`mpi.ports.Provider`. Nobody else keeps an index."""
+        return records
 
     async def resolve(
         self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None

@@ -10,8 +10,8 @@ import orjson
 
 from mpi.domain.identity import StoredRecord
 from mpi.domain.record import Demographics, Guarded, RecordStatus, TraitWarning
-from mpi.matching.decision import Decision, Explanation, ScoredPerson
-from mpi.ports import KeptAnswer, Provider
+from mpi.matching.decision import Explanation, Grade, Outcome, ScoredPerson
+from mpi.ports import KeptAnswer, Provider, Resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,34 @@ class ChangeAnswer:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
+def match_answer(
+    record: StoredRecord,
+    provider: Provider,
+    found: Resolution | None,
+    status: str,
+    mpi_id: str | None,
+) -> MatchAnswer:
+    """What was found (None: nothing was asked), as clients see it."""
+    decision = found.decision if found else None
+    told = (found.told if found else None) or record.told
+    best = decision.best if decision else None
+    by_provider = Grade.CERTAIN if told and decision and decision.outcome is Outcome.LINK else None
+    return MatchAnswer(
+        mpi_id=mpi_id,
+        status=status,
+        confidence=best.confidence if best else None,
+        match_weight=best.weight if best else None,
+        grade=best.grade if best else by_provider,
+        provider=provider.name,
+        model_version=provider.version,
+        provider_ids={"verato": told.link_id if told else None},
+        provider_score=told.score if told else None,
+        reason=decision.reason if decision else None,
+        warnings=tuple(TraitWarning(*warning) for warning in record.warnings),
+        candidates=tuple(candidate_view(c) for c in decision.candidates) if decision else (),
+    )
+
+
 def candidate_view(scored: ScoredPerson) -> CandidateView:
     """A scored person as clients see it."""
     return CandidateView(
@@ -121,29 +149,6 @@ def record_view(
         warnings=tuple(TraitWarning(*warning) for warning in record.warnings),
         pending=pending or record.status is RecordStatus.PENDING,
         person_version=person_version,
-    )
-
-
-def match_answer(
-    provider: Provider,
-    record: StoredRecord,
-    decision: Decision | None,
-    status: str,
-    mpi_id: str | None,
-) -> MatchAnswer:
-    """What is answered to a submission; without ``decision`` nobody was asked."""
-    best = decision.best if decision else None
-    return MatchAnswer(
-        mpi_id=mpi_id,
-        status=status,
-        confidence=best.confidence if best else None,
-        match_weight=best.weight if best else None,
-        grade=best.grade if best else None,
-        provider=provider.name,
-        model_version=provider.version,
-        reason=decision.reason if decision else None,
-        warnings=tuple(TraitWarning(*warning) for warning in record.warnings),
-        candidates=tuple(candidate_view(c) for c in decision.candidates) if decision else (),
     )
 
 

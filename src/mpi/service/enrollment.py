@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from mpi.domain.identity import (
     ANY_VERSION,
     AUTOMATIC,
     KEPT_AS,
     NEW_PERSON,
+    TOLD,
     Committed,
     EventKind,
     IdentityChange,
@@ -130,6 +132,7 @@ class Enrollment:
             tasks=_tasks(record.key, found.decision),
             position=found.position,
             guard_keys=record.blocking_keys,
+            detail=_told(record),
         )
         # The merges first: undone, they leave the record as one that came later.
         first, *rest = (*(replace(m, position=found.position) for m in merges), change)
@@ -150,7 +153,8 @@ class Enrollment:
             return await self._replay(current, pending=RecordStatus.PENDING in known)
         if record.recorded_at and current.recorded_at and record.recorded_at < current.recorded_at:
             return await self._keep(record, RecordStatus.HISTORY, actor, current, (), expected)
-        if _overlays(current.standard, record.standard):
+        overlaid = record.told is not None and record.told.overlaid
+        if overlaid or _overlays(current.standard, record.standard):
             task = NewTask(TaskKind.OVERLAY, record.key, (_owner(current),), None, "overlay")
             return await self._keep(record, RecordStatus.PENDING, actor, current, (task,), expected)
         return await self._replace(record, keys, actor, current, expected)
@@ -188,7 +192,7 @@ class Enrollment:
             record=replace(record, status=status),
             tasks=tasks,
             expected_versions=expected,
-            detail={KEPT_AS: status.value},
+            detail={KEPT_AS: status.value} | _told(record),
         )
         committed = await self.store.commit(change)
         task = committed.task_ids[0] if tasks else await self._open_task(current)
@@ -223,6 +227,7 @@ class Enrollment:
             position=found.position,
             guard_keys=record.blocking_keys,
             expected_versions=expected or ((person.mpi_id, person.version),),
+            detail=_told(record),
         )
         *before, last = (change, *(replace(m, position=found.position) for m in merges))
         committed = await self.store.commit(*before, replace(last, tasks=tasks))
@@ -289,10 +294,19 @@ def _tasks(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:
 
 
 def _update_tasks(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:
-    if decision.outcome is Outcome.LINK or decision.best is None:
+    if decision.outcome is Outcome.LINK:
         return ()
     best = decision.best
+    if best is None:  # an outside provider knows it for somebody else
+        return _tasks(key, decision)
     return (NewTask(TaskKind.UPDATE, key, (best.mpi_id,), best.weight, "no_longer_fits"),)
+
+
+def _told(record: StoredRecord) -> dict[str, Any]:
+    """What an outside provider said, as the detail of the event."""
+    if record.told is None:
+        return {}
+    return {TOLD: {name: value for name, value in asdict(record.told).items() if value is not None}}
 
 
 def _overlays(before: StandardRecord, after: StandardRecord) -> bool:

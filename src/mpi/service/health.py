@@ -28,12 +28,13 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """How a part was found. ``code`` is that of its error, None when it works."""
+    """How a part was found. ``code`` and ``detail`` are those of its error, None when it works."""
 
     name: str
     is_critical: bool
     code: str | None
     latency_ms: float
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,12 @@ async def examine(checks: Sequence[Check]) -> Health:
 
 async def _probe(check: Check) -> Part:
     started = perf_counter()
-    code = None
+    code, detail = None, None
     try:
         async with asyncio.timeout(check.seconds):
             await check.probe()
     except MpiError as error:
-        code = error.code
+        code, detail = error.code, error.detail
     except TimeoutError:
         code = DeadlineExceeded.code
-    return Part(check.name, check.is_critical, code, (perf_counter() - started) * 1000)
+    return Part(check.name, check.is_critical, code, (perf_counter() - started) * 1000, detail)

@@ -38,6 +38,7 @@ from mpi.service.answers import (
     record_view,
 )
 from mpi.service.enrollment import Enrolled, Enrollment
+from mpi.service.introduction import introduced
 from mpi.service.past import history_of, person_at
 from mpi.service.preparation import Preparation, Prepared
 from mpi.service.recall import Question, Recall
@@ -102,9 +103,12 @@ class MasterPatientIndex:
         """
         if not self.enrolls(named=submission.key is not None, wish=enroll):
             return await self._query(submission, warnings, form, explain=explain)
+        (ready,) = await introduced([submission], self._prepare, self._provider)
+        if isinstance(ready, MpiError):
+            raise ready
         async with self._enrolling:
             found = await self._register(
-                submission, actor, explain=explain, if_match=if_match, create_only=create_only
+                ready, actor, explain=explain, if_match=if_match, create_only=create_only
             )
         return replace(found, warnings=(*warnings, *found.warnings)) if warnings else found
 
@@ -117,9 +121,14 @@ class MasterPatientIndex:
         explain: bool = False,
     ) -> AsyncIterator[RowAnswer]:
         """Answers in order. Rows are committed in groups; a row that fails leaves the others alone."""
+
+        def enrolling(row: Submission | Prepared) -> bool:
+            return self.enrolls(named=row.key is not None, wish=enroll)
+
         waiting, group = iter(rows), list[BatchRow]()
         while group := [*group, *islice(waiting, self._batch_size - len(group))]:
-            answers = await self._group(group, actor, enroll=enroll, explain=explain)
+            group = await introduced(group, self._prepare, self._provider, enrolling)
+            answers = await self._group(group, actor, enrolling, explain=explain)
             for answer in answers:
                 yield answer
             group = group[len(answers) :]
@@ -128,19 +137,16 @@ class MasterPatientIndex:
         self,
         rows: list[BatchRow],
         actor: str,
+        enrolling: Callable[[Submission | Prepared], bool],
         *,
-        enroll: bool | None,
         explain: bool,
     ) -> list[RowAnswer]:
         """The answers to the first of the rows, or to all: who waits to write gets a turn before long."""
-        if not any(
-            not isinstance(row, MpiError) and self.enrolls(named=row.key is not None, wish=enroll)
-            for row in rows
-        ):
+        if not any(not isinstance(row, MpiError) and enrolling(row) for row in rows):
             return await answer_rows(rows, self._query, explain=explain)
 
         async def answer(row: Submission | Prepared, *, explain: bool) -> MatchAnswer:
-            if self.enrolls(named=row.key is not None, wish=enroll):
+            if enrolling(row):
                 return await self._register(row, actor, explain=explain)
             # Inside the group it sees what nobody else may be told yet.
             return (await self._question(row, (), explain=explain).ask())[0]
@@ -197,10 +203,8 @@ class MasterPatientIndex:
         explain: bool,
     ) -> tuple[MatchAnswer, Resolution]:
         found = await self._provider.resolve(record, keys)
-        decision = found.decision
-        answer = match_answer(
-            self._provider, record, decision, _STATUS[decision.outcome], decision.mpi_id
-        )
+        status, mpi_id = _STATUS[found.decision.outcome], found.decision.mpi_id
+        answer = match_answer(record, self._provider, found, status, mpi_id)
         return (
             replace(
                 answer,
@@ -223,20 +227,18 @@ class MasterPatientIndex:
         record, keys = self._prepare.record(submission)
         if submission.key is None:
             if self_weight(record.standard, self._model, 0) < self._model.thresholds.link:
-                return replace(
-                    match_answer(self._provider, record, None, "no_match", None),
-                    reason=INSUFFICIENT,
-                )
+                answer = match_answer(record, self._provider, None, "no_match", None)
+                return replace(answer, reason=INSUFFICIENT)
             record = replace(record, key=self._prepare.anonymous_key(record))
         enrolled = await self._enrollment.register(
             record, keys, actor=actor, if_match=if_match, create_only=create_only
         )
         found = enrolled.found
-        decision = found.decision if found else None
+        answer = match_answer(record, self._provider, found, enrolled.status, enrolled.mpi_id)
         if explain and found is None:  # a replay decides nothing
             found = await self._provider.resolve(record, keys, home=await self._home(enrolled))
         return replace(
-            match_answer(self._provider, record, decision, enrolled.status, enrolled.mpi_id),
+            answer,
             event_id=enrolled.committed.event.event_id if enrolled.committed else None,
             task_id=enrolled.task_id,
             source=record.key.source,

@@ -183,7 +183,7 @@ class Recall:
         position = await self._changes.catch_up()
         mark = self._changes.mark(position)
         answer, found = await question.ask()
-        if mark is None or found.position < position:
+        if mark is None or found.position < position or found.valid_until < found.position:
             return answer, None
         return answer, KeptAnswer(
             body=kept_body(answer),

@@ -1,0 +1,116 @@
+"""From settings to Verato: credentials, limits and the form of what is sent."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import orjson
+
+from mpi.ports import IndexStore
+from mpi.providers.verato import VeratoProvider
+from mpi.providers.verato_access import Access, Credentials, check_sources, open_access
+from mpi.providers.verato_client import BreakerRule, CallReport, Limits, VeratoClient
+from mpi.providers.verato_operations import VeratoIndex
+from mpi.providers.verato_payload import PayloadForm
+from mpi.providers.verato_transport import Timeouts
+from mpi.service.preparation import ANONYMOUS
+from mpi.settings import Settings
+from mpi.telemetry import Metrics
+
+_START_TPS = 8.0
+"""What every production customer may send; more is reached by the ramp."""
+
+
+def verato_provider(settings: Settings, store: IndexStore, metrics: Metrics) -> VeratoProvider:
+    """The provider that ``VERATO_*`` describe. Verato is not asked yet.
+
+    Raises:
+        ConfigurationError: names the setting that is wrong or missing, and the remedy.
+    """
+    check_sources(settings.verato_sources)
+    access = open_access(
+        settings.verato_endpoint, settings.verato_path_prefix, _credentials(settings)
+    )
+
+    def report(call: CallReport) -> None:
+        metrics.provider_called(call.operation, call.outcome, call.seconds, call.attempts)
+
+    client = VeratoClient(
+        access,
+        version=settings.verato_api_version,
+        real_time=Timeouts(
+            settings.verato_connect_timeout,
+            settings.verato_read_timeout,
+            settings.verato_total_timeout,
+        ),
+        batch=Timeouts(
+            settings.verato_connect_timeout,
+            settings.verato_batch_read_timeout,
+            settings.verato_batch_total_timeout,
+        ),
+        limits=_limits(settings),
+        breaker=BreakerRule(
+            share=settings.verato_breaker_share,
+            calls=settings.verato_breaker_calls,
+            window=settings.verato_breaker_window,
+            pause=settings.verato_breaker_pause,
+        ),
+        overlay=settings.verato_overlay,
+        report=report,
+    )
+    form = PayloadForm(
+        version=settings.verato_api_version,
+        date_format=settings.verato_dates,
+        ssn_format=settings.verato_ssns,
+        formats=tuple(name.strip() for name in settings.verato_formats.split(",")),
+        sources=settings.verato_sources,
+    )
+    return VeratoProvider(
+        VeratoIndex(client, form),
+        store,
+        version=_version(access, settings),
+        unposted=ANONYMOUS,
+        probed=next(iter(settings.verato_sources), None),
+    )
+
+
+def _version(access: Access, settings: Settings) -> str:
+    """Names what an answer depends on: which customer asks which Verato, how questions are written and answers read."""
+    asked = (
+        access.endpoint,
+        settings.verato_username,
+        settings.verato_formats,
+        settings.verato_dates,
+        settings.verato_ssns,
+        settings.verato_sources,
+        settings.verato_overlay,
+    )
+    digest = blake2b(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS), digest_size=4).hexdigest()
+    return f"verato-{settings.verato_api_version}-{digest}"
+
+
+def _credentials(settings: Settings) -> Credentials:
+    key = settings.verato_api_key
+    return Credentials(
+        username=settings.verato_username,
+        password_file=settings.verato_password_file,
+        api_key=None if key is None else key.get_secret_value(),
+        auth_mode=settings.verato_auth_mode,
+        client_cert=settings.verato_client_cert,
+        client_key=settings.verato_client_key,
+        client_pfx=settings.verato_client_pfx,
+        pfx_password_file=settings.verato_pfx_password,
+        ca=settings.verato_ca,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    """Every worker gets an equal share of what the customer may send."""
+    return Limits(
+        tps=settings.verato_max_tps / settings.worker_count,
+        start=_START_TPS / settings.worker_count,
+        ramp=settings.verato_ramp / settings.worker_count,
+        concurrency=settings.verato_concurrency,
+        connections=settings.connection_pool_size,
+        retries=settings.verato_max_retries,
+    )

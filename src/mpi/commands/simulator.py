@@ -1,0 +1,111 @@
+"""``mpi verato-simulator``: a Verato to try things with, on this machine only."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mpi.commands.terminal import note, progress_bar
+from mpi.demo.facilities import FACILITIES
+from mpi.demo.population import Population
+from mpi.demo.verato.certificates import Certificates, certificates
+from mpi.demo.verato.server import SimulatorServer
+from mpi.demo.verato.service import Options, Simulated
+from mpi.demo.verato.truth import PPV, SENSITIVITY, People
+from mpi.errors import ConfigurationError
+from mpi.settings import data_directory
+
+ROWS = 10_000
+SEED = 1
+_BAR_EVERY = 250
+_PASSWORD = "verato.password"  # noqa: S105 - the name of a file
+
+
+def verato_simulator(
+    *,
+    port: Annotated[int, typer.Option(help="HTTPS port, with client certificates.")] = 8443,
+    control_port: Annotated[int, typer.Option(help="Port of the fault plan.")] = 8444,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Certificates and password go here; default: the data directory.",
+        ),
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Registrations whose truth it knows.")] = ROWS,
+    seed: Annotated[int, typer.Option(help="The population's, and that of errors.")] = SEED,
+    tps: Annotated[float, typer.Option(help="Requests per second; 0: no limit.")] = 10,
+    latency_ms: Annotated[float, typer.Option(help="Time that every answer takes.")] = 120,
+    sensitivity: Annotated[float, typer.Option(help="Share of true pairs found.")] = SENSITIVITY,
+    ppv: Annotated[float, typer.Option(help="Share of links that are right.")] = PPV,
+) -> None:
+    """Serve a simulated Verato that knows who is who in the demo population."""
+    place = folder or data_directory() / "verato-simulator"
+    try:
+        files = certificates(place)
+        password = _password(place / _PASSWORD)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the folder cannot be written ({error.strerror}); name another with --folder"
+        ) from None
+    options = Options(
+        password=password,
+        sources=tuple(facility.name for facility in FACILITIES.items),
+        seed=seed,
+        tps=tps,
+        latency_ms=latency_ms,
+    )
+    people = People(seed=seed, sensitivity=sensitivity, ppv=ppv)
+    _learn(people, Population(rows, seed))
+    try:
+        server = SimulatorServer(
+            Simulated(options, people), files, port=port, control_port=control_port
+        )
+    except OSError as error:
+        raise ConfigurationError(
+            f"the ports cannot be opened ({error.strerror}); choose others with --port and --control-port"
+        ) from None
+    _introduce(server, files, options)
+    try:
+        asyncio.run(server.serve())
+    except KeyboardInterrupt:
+        note("The simulator has stopped; what it knew is gone.")
+
+
+def _learn(people: People, population: Population) -> None:
+    with progress_bar("Learning who is who", counts_rows=True) as bar:
+        task = bar.add_task("", total=len(population), rows=0)
+        for number, registration in enumerate(population.rows(), 1):
+            people.learn([registration])
+            if number % _BAR_EVERY == 0 or number == len(population):
+                bar.update(task, completed=number, rows=number)
+
+
+def _password(path: Path) -> str:
+    """The password of the folder, made up the first time."""
+    if not path.exists():
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(Options().password)
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _introduce(server: SimulatorServer, files: Certificates, options: Options) -> None:
+    """The settings that a service needs to use it, as lines for a shell, and where faults are planned."""
+    for name, value in {
+        "MPI_PROVIDER": "verato",
+        "VERATO_ENDPOINT": server.endpoint,
+        "VERATO_USERNAME": options.username,
+        "VERATO_PASSWORD_FILE": files.folder / _PASSWORD,
+        "VERATO_CLIENT_CERT_FILE": files.client_cert,
+        "VERATO_CLIENT_KEY_FILE": files.client_key,
+        "VERATO_CA_FILE": files.ca,
+    }.items():
+        typer.echo(f"export {name}={value}")
+    note(f"Serving Verato's interface on {server.endpoint}, stop with Ctrl-C.")
+    note(f"Faults are planned on {server.control}/__sim/faults, counts stand in /__sim/state.")

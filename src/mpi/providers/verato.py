@@ -1,0 +1,224 @@
+"""Verato resolves identity: its link ids tell who belongs together, our mpi_ids stay ours.
+
+A record is kept under a key made of its link id, as under its blocking keys. So the store finds a link's person, guards
+the commit against a simultaneous registration of it, and ends cached answers when it changes – whatever the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from time import monotonic
+
+from mpi.domain.identity import Assertion, AssertionKind, PersonState, StoredRecord, Told
+from mpi.domain.record import RecordKey, RecordStatus
+from mpi.errors import MpiError, ProviderRefusal, ProviderUnavailable
+from mpi.matching.blocking import BlockingKeys, key_of
+from mpi.matching.decision import Decision, Explanation, Outcome
+from mpi.ports import IndexStore, Resolution
+from mpi.providers.verato_health import problem
+from mpi.providers.verato_operations import VeratoIndex
+from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep, Reason
+from mpi.providers.verato_pacing import Lane
+from mpi.providers.verato_payload import Reply
+
+NAME = "verato"
+KNOWN_ELSEWHERE = "known_to_verato_only"
+ASSERTED = "asserted_not_same"
+OTHER_LINK = "linked_elsewhere"
+SEVERAL = "several_persons_of_one_link"
+
+_FOR_EVER = 2**62
+_LONGEST_WAIT_S = 60
+_PROBE_EVERY_S = 30.0
+_PROBE_PATIENCE_S = 0.5
+
+
+class VeratoProvider:
+    """Asks Verato who a patient is.
+
+    ``version`` names which Verato is asked, and how: answers of another are not ours. ``unposted`` is the source
+    whose records are never told to Verato; ``probed`` one that it should know.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        index: VeratoIndex,
+        store: IndexStore,
+        *,
+        version: str,
+        unposted: str,
+        probed: str | None,
+    ) -> None:
+        self._index = index
+        self._store = store
+        self._version = version
+        self._unposted = unposted
+        self._probed = probed
+        self._probe: asyncio.Future[Reply] | None = None
+        self._probe_again = 0.0
+        self._problem: str | None = None
+
+    @property
+    def version(self) -> str:
+        """Which Verato is asked, and how."""
+        return self._version
+
+    async def introduce(self, records: Sequence[StoredRecord]) -> Sequence[StoredRecord | MpiError]:
+        """See :class:`mpi.ports.Provider`: ``postIdentity``, unless the content is known already."""
+        lane = Lane.REAL_TIME if len(records) == 1 else Lane.BATCH
+        found = await asyncio.gather(*(self._introduced(record, lane) for record in records))
+        for each in found:
+            if isinstance(each, ProviderUnavailable):
+                raise each
+        return found
+
+    async def _introduced(self, record: StoredRecord, lane: Lane) -> StoredRecord | MpiError:
+        if record.told is not None or record.key.source == self._unposted:
+            return record
+        current = await self._store.record(record.key)
+        if current is not None and current.status is not RecordStatus.DELETED:
+            versions = await self._store.versions(record.key)
+            late = (
+                record.recorded_at
+                and current.recorded_at
+                and record.recorded_at < current.recorded_at
+            )
+            if late or any(version.digest == record.digest for version in versions):
+                return record  # it will not become the current version, or is it
+        reply = await self._index.post(record, lane, new=current is None)
+        try:
+            told = _told(self._answered(reply))
+        except MpiError as error:
+            return error
+        keys = record.blocking_keys
+        if told.link_id is not None:
+            keys = (*keys, _link_key(told.link_id))
+        return replace(record, told=told, blocking_keys=keys)
+
+    async def resolve(
+        self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None
+    ) -> Resolution:
+        """See :class:`mpi.ports.Provider`: by what Verato said when it was introduced, else ``demographicsQuery``."""
+        del keys  # Verato compares
+        told = record.told or _told(self._answered(await self._index.query(record)))
+        link_keys = () if told.link_id is None else (_link_key(told.link_id),)
+        around = await self._store.candidates([(key, ()) for key in link_keys])
+        assertions = await self._store.assertions([record.key])
+        others = tuple(p for p in around.persons if home is None or p.mpi_id != home.mpi_id)
+        company = () if home is None else tuple(r for r in home.records if r.key != record.key)
+        if home is not None and company:
+            decision = _staying(home, others, told)
+        else:
+            decision = _placing(record.key, others, assertions)
+            if decision.outcome is Outcome.NEW and record.told is None and told.link_id:
+                decision = replace(decision, reason=KNOWN_ELSEWHERE)
+        keep = CONSEQUENCES[CallOutcome(told.outcome)].keep
+        return Resolution(
+            decision=decision,
+            persons=around.persons,
+            blocking_keys=link_keys,
+            position=around.position,
+            index_size=around.index_size,
+            # What Verato has not said it may say at any time, and no event of ours would tell.
+            valid_until=_FOR_EVER if keep is Keep.POSITIVE else around.position - 1,
+            told=told,
+        )
+
+    def explain(self, record: StoredRecord, found: Resolution) -> Explanation | None:
+        """See :class:`mpi.ports.Provider`: Verato gives no reasons."""
+        del record, found
+        return None
+
+    def _answered(self, reply: Reply) -> Reply:
+        if reply.outcome is CallOutcome.REJECTED:
+            raise ProviderRefusal(
+                "Verato refuses the registration; see whether its source may be used"
+            )
+        if not CONSEQUENCES[reply.outcome].is_answer:
+            wait = self._index.client.retry_after
+            raise ProviderUnavailable(
+                self._why(reply) or "Verato gives no answer",
+                reason=str(reply.reason),
+                retry_after=max(1, math.ceil(min(wait, _LONGEST_WAIT_S))),
+            )
+        return reply
+
+    async def check(self) -> None:
+        """Whether Verato can be asked. Raises ``ProviderUnavailable``, which says what is wrong and the remedy.
+
+        A probe that is older than a while is repeated, but nobody waits for a slow one: the last one counts.
+        """
+        if self._probe is None or (self._probe.done() and monotonic() > self._probe_again):
+            self._probe_again = monotonic() + _PROBE_EVERY_S
+            self._probe = asyncio.ensure_future(self._index.probe(self._probed))
+            self._probe.add_done_callback(self._learn)
+        await asyncio.wait([self._probe], timeout=_PROBE_PATIENCE_S)
+        if self._problem is not None:
+            raise ProviderUnavailable(self._problem)
+
+    def _learn(self, probe: asyncio.Future[Reply]) -> None:
+        if not probe.cancelled():
+            self._problem = self._why(probe.result())
+
+    def _why(self, reply: Reply) -> str | None:
+        """What is wrong; when Verato is not asked at all, what was wrong before."""
+        away = reply.reason is Reason.BREAKER_OPEN
+        return problem(self._index.client.trouble if away else reply.reason)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        if self._probe is not None:
+            await asyncio.wait([self._probe], timeout=_PROBE_PATIENCE_S)
+            self._probe.cancel()
+        await self._index.client.close()
+
+
+def _told(reply: Reply) -> Told:
+    """What is kept of an answer: no demographics."""
+    return Told(
+        provider=NAME,
+        outcome=reply.outcome.value,
+        link_id=reply.link_id,
+        tracking_id=reply.tracking_id or None,
+        audit_id=reply.audit_id,
+        overlaid=reply.outcome is CallOutcome.OVERLAY_REJECTED,
+    )
+
+
+def _link_key(link_id: str) -> int:
+    return key_of(f"{NAME}|{link_id}")
+
+
+def _staying(home: PersonState, others: tuple[PersonState, ...], told: Told) -> Decision:
+    """An update never silently leaves a person with other records."""
+    if told.link_id is None or not others:
+        return Decision(Outcome.LINK, home.mpi_id, None, ())
+    review = tuple(person.mpi_id for person in others)
+    return Decision(Outcome.REVIEW, None, None, (), review=review, reason=OTHER_LINK)
+
+
+def _placing(
+    key: RecordKey, persons: tuple[PersonState, ...], assertions: Sequence[Assertion]
+) -> Decision:
+    """A record without company goes to the link's person, unless people have said otherwise."""
+    if not persons:
+        return Decision(Outcome.NEW, None, None, ())
+    barred = {
+        (a.right if a.left == key else a.left)
+        for a in assertions
+        if a.kind is AssertionKind.NOT_SAME
+    }
+    free = [p.mpi_id for p in persons if not any(record.key in barred for record in p.records)]
+    if not free:
+        review = tuple(person.mpi_id for person in persons)
+        return Decision(Outcome.REVIEW, None, None, (), review=review, reason=ASSERTED)
+    # People may have parted what Verato links: nothing is merged on its word alone.
+    first, *rest = sorted(free)
+    return Decision(
+        Outcome.LINK, first, None, (), review=tuple(rest), reason=SEVERAL if rest else None
+    )

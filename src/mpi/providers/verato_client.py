@@ -1,0 +1,253 @@
+"""Calls to Verato: paced, bounded in time, repeated where that is safe, and ended by the breaker when it is down."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from mpi.providers.verato_access import Access
+from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Consequence, Reason, Verdict
+from mpi.providers.verato_pacing import Lane, NoTurn, Pacer
+from mpi.providers.verato_payload import Content, Reply
+from mpi.providers.verato_transport import Operation, Timeouts, Transport
+from mpi.resilience import BreakerState, CircuitBreaker, TokenBucket
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 2.0
+_THROTTLED_WAIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``tps`` is this process's share, ``start`` what it begins with, ``ramp`` what it may gain per minute."""
+
+    tps: float = 8.0
+    start: float = 8.0
+    ramp: float = 2.0
+    concurrency: int = 8
+    connections: int = 100
+    retries: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerRule:
+    """Opens for ``pause`` s when a ``share`` of at least ``calls`` calls within ``window`` s failed."""
+
+    share: float = 0.5
+    calls: int = 20
+    window: float = 30.0
+    pause: float = 30.0
+    probes: int = 3
+
+
+REAL_TIME, BATCH = Timeouts(2, 5, 8), Timeouts(2, 30, 60)
+LIMITS, BREAKER = Limits(), BreakerRule()
+
+
+@dataclass(frozen=True, slots=True)
+class CallReport:
+    """One call as metrics see it: no ids, no content."""
+
+    operation: str
+    outcome: CallOutcome
+    reason: Reason
+    seconds: float
+    attempts: int
+
+
+class VeratoClient:
+    """One pool of connections to one customer's Verato. Belongs to one event loop; :meth:`close` it there.
+
+    ``report`` is told of every call. No method raises for what Verato does or fails to do: the outcome says it.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        version: str = "v1",
+        real_time: Timeouts = REAL_TIME,
+        batch: Timeouts = BATCH,
+        limits: Limits = LIMITS,
+        breaker: BreakerRule = BREAKER,
+        overlay: str = r"(?i)overlay",
+        report: Callable[[CallReport], None] = lambda _: None,
+    ) -> None:
+        self.access = access
+        self._timeouts = {Lane.REAL_TIME: real_time, Lane.BATCH: batch}
+        self._retries = limits.retries
+        self._report = report
+        bucket = TokenBucket(most=limits.tps, start=limits.start, ramp=limits.ramp, now=monotonic())
+        self.pacer = Pacer(bucket, limits.concurrency, monotonic)
+        self.trouble = Reason.NONE
+        """Why a call failed last, which is why the breaker is open when it is."""
+        self._breaker = CircuitBreaker(
+            share=breaker.share,
+            calls=breaker.calls,
+            window=breaker.window,
+            pause=breaker.pause,
+            probes=breaker.probes,
+            patience=batch.total,
+        )
+        self._transport = Transport(
+            access,
+            version=version,
+            overlay=overlay,
+            connections=limits.connections,
+            kept=limits.concurrency,
+        )
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._transport.close()
+
+    @property
+    def breaker_state(self) -> BreakerState:
+        return self._breaker.state(monotonic())
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds until another attempt makes sense; infinite until the configuration is mended."""
+        return self._breaker.remaining(monotonic())
+
+    async def read(
+        self, operation: Operation, content: Content, lane: Lane = Lane.REAL_TIME
+    ) -> Reply:
+        """Ask something. Safe to repeat, so it is repeated as often as its outcome allows."""
+        return await self._reported(operation, lane, lambda call: call.repeated(content))
+
+    async def write(
+        self,
+        operation: Operation,
+        content: Content,
+        check: Check,
+        lane: Lane = Lane.REAL_TIME,
+    ) -> Reply:
+        """Change something, once: where it may have taken effect, ``check`` looks before it is asked for again.
+
+        ``check`` is handed a way to read within the same deadline, and returns what is to be taken for the answer, or
+        None when nothing has taken effect. A check that gets no answer leaves the outcome ``UNKNOWN``.
+        """
+        return await self._reported(operation, lane, lambda call: call.checked(content, check))
+
+    async def _reported(
+        self, operation: Operation, lane: Lane, work: Callable[[_Call], Awaitable[Reply]]
+    ) -> Reply:
+        started = monotonic()
+        call = _Call(self, operation, lane, started + self._timeouts[lane].total)
+        reply = await work(call)
+        self._report(
+            CallReport(
+                operation.name, reply.outcome, reply.reason, monotonic() - started, call.attempts
+            )
+        )
+        return reply
+
+    async def attempt(
+        self, operation: Operation, content: Content, lane: Lane, deadline: float
+    ) -> Reply:
+        """One request at most. Waits for its turn; the breaker and the limit are told how it ended."""
+        permit = self._breaker.admit(monotonic())
+        if permit is None:
+            return _unsent(CallOutcome.UNAVAILABLE, Reason.BREAKER_OPEN)
+        try:
+            async with self.pacer.turn(lane, deadline - monotonic()):
+                reply = await self._transport.send(
+                    operation, content, self._timeouts[lane], deadline - monotonic()
+                )
+        except NoTurn:
+            return _unsent(CallOutcome.THROTTLED, Reason.OWN_LIMIT)
+        verdict = CONSEQUENCES[reply.outcome].breaker
+        if verdict is Verdict.WELL:
+            self._breaker.succeeded(permit, monotonic())
+        elif verdict is Verdict.FAILED:
+            self._breaker.failed(permit, monotonic())
+            self.trouble = reply.reason
+        elif verdict is Verdict.TRIP:
+            self._breaker.trip()
+            self.trouble = reply.reason
+        if reply.outcome is CallOutcome.THROTTLED:
+            self.pacer.slow_down(reply.retry_after or _THROTTLED_WAIT_S)
+        return reply
+
+    def retries(self, outcome: CallOutcome) -> int:
+        """How often a call that ended so may be repeated."""
+        return min(self._retries, CONSEQUENCES[outcome].retries)
+
+
+class _Call:
+    """One call with everything that belongs to it: repetitions, waits between them, checks."""
+
+    def __init__(
+        self, client: VeratoClient, operation: Operation, lane: Lane, deadline: float
+    ) -> None:
+        self._client = client
+        self._operation = operation
+        self._lane = lane
+        self._deadline = deadline
+        self.attempts = 0
+
+    async def repeated(self, content: Content, operation: Operation | None = None) -> Reply:
+        """Ask until there is an answer, or no repetition is left."""
+        asked = operation or self._operation
+        repetition = 0
+        while True:
+            reply = await self._once(asked, content)
+            if repetition >= self._client.retries(reply.outcome) or not await self._waited(
+                reply, repetition
+            ):
+                return reply
+            repetition += 1
+
+    async def checked(self, content: Content, check: Check) -> Reply:
+        """Write until it is certain whether it has taken effect, or no repetition is left."""
+        repetition = 0
+        while True:
+            reply = await self._once(self._operation, content)
+            consequence = CONSEQUENCES[reply.outcome]
+            if consequence.is_answer:
+                return reply
+            if reply.sent and _may_have_taken_effect(reply, consequence):
+                found = await check(lambda read, asked: self.repeated(asked, read))
+                if found is not None:
+                    return found
+            last = repetition >= self._client.retries(reply.outcome)
+            if last or not await self._waited(reply, repetition):
+                return reply
+            repetition += 1
+
+    async def _once(self, operation: Operation, content: Content) -> Reply:
+        self.attempts += 1
+        return await self._client.attempt(operation, content, self._lane, self._deadline)
+
+    async def _waited(self, reply: Reply, repetition: int) -> bool:
+        """Wait before a repetition, with full jitter; False when the deadline would pass or nobody may be asked."""
+        if reply.reason in (Reason.BREAKER_OPEN, Reason.OWN_LIMIT):
+            return False
+        longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**repetition)
+        wait = random.uniform(0, longest)  # noqa: S311 - spreads retries
+        if reply.outcome is CallOutcome.THROTTLED:
+            wait += reply.retry_after or _THROTTLED_WAIT_S
+        if monotonic() + wait >= self._deadline:
+            return False
+        await asyncio.sleep(wait)
+        return True
+
+
+Ask = Callable[[Operation, Content], Awaitable[Reply]]
+"""Reads within the deadline of the write that is being checked."""
+
+Check = Callable[[Ask], Awaitable[Reply | None]]
+"""Looks whether a write has taken effect; see :meth:`VeratoClient.write`."""
+
+
+def _may_have_taken_effect(reply: Reply, consequence: Consequence) -> bool:
+    """Whether a write without an answer may have been carried out. Excess requests are not processed, nor
+    those of strangers or to nowhere."""
+    return consequence.breaker is Verdict.FAILED and reply.outcome is not CallOutcome.CONFIG_ERROR
+
+
+def _unsent(outcome: CallOutcome, reason: Reason) -> Reply:
+    return Reply(outcome, reason, sent=False)

@@ -1,0 +1,38 @@
+"""What to do when Verato gives no answers: one sentence for whoever runs the service, without a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mpi.providers.verato_outcome import Reason
+
+_REMEDIES: Mapping[Reason, str] = {
+    Reason.WRONG_PASSWORD: "Verato refuses the user or the password: correct VERATO_USERNAME and "
+    "VERATO_PASSWORD_FILE (or VERATO_API_KEY), then start anew",
+    Reason.FORBIDDEN: "Verato forbids the access: have this machine's public address allowed there, check that "
+    "VERATO_CLIENT_CERT_FILE is the certificate issued for VERATO_USERNAME, then start anew",
+    Reason.NO_SUCH_PATH: "there is no such interface: correct VERATO_ENDPOINT, VERATO_PATH_PREFIX or "
+    "VERATO_API_VERSION",
+    Reason.UNKNOWN_HOST: "the host is not known: correct VERATO_ENDPOINT, or mend the name service",
+    Reason.SERVER_CERTIFICATE: "the server's certificate is not trusted: correct VERATO_CA_FILE or "
+    "VERATO_ENDPOINT",
+    Reason.NO_CONNECTION: "nothing answers at VERATO_ENDPOINT: have this machine's public address allowed at "
+    "Verato, open the way through the firewall, or correct the address",
+    Reason.TORN: "Verato ends the connections: check that VERATO_CLIENT_CERT_FILE is the certificate it issued, and "
+    "have this machine's public address allowed there",
+    Reason.TOO_SLOW: "Verato does not answer in time; if that lasts, ask Verato, or raise VERATO_TIMEOUT_READ",
+    Reason.SERVER_ERROR: "Verato reports trouble of its own; if that lasts, ask Verato",
+    Reason.BAD_REQUEST: "Verato finds the requests malformed: correct VERATO_API_VERSION",
+    Reason.REFUSED: "Verato refuses a source: correct VERATO_SOURCE_MAP, or have the source made and this user "
+    "allowed to use it",
+    Reason.NOT_VERATO: "what answers at VERATO_ENDPOINT is not Verato: correct VERATO_ENDPOINT, or mend the proxy "
+    "in between",
+    Reason.RATE_LIMIT: "Verato receives more than its limit: lower VERATO_MAX_TPS, or have the limit raised",
+    Reason.OWN_LIMIT: "more is asked than VERATO_MAX_TPS allows: raise it as far as the contract permits",
+    Reason.BREAKER_OPEN: "Verato is not asked for a while, because it kept failing",
+}
+
+
+def problem(reason: Reason) -> str | None:
+    """What is wrong when a call ended for this reason, with the remedy; None when Verato answers as it should."""
+    return _REMEDIES.get(reason)

@@ -1,0 +1,27 @@
+"""One simulator for all tests of a module: without errors of its own, and empty for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from mpi.demo.verato.truth import People
+from tests.support.verato import Verato, registrations, running
+
+MADE = registrations(300)
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verato]:
+    people = People(sensitivity=1, ppv=1)
+    people.learn(MADE)
+    with running(tmp_path_factory.mktemp("verato"), people=people) as verato:
+        yield verato
+
+
+@pytest.fixture
+def verato(simulator: Verato) -> Verato:
+    simulator.reset()
+    simulator.pace(tps=0, latency_ms=0)
+    return simulator

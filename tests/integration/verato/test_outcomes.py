@@ -1,0 +1,164 @@
+"""Everything that Verato may answer or fail to answer, over real HTTPS: one table, from the answer to what follows."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import pytest
+
+from mpi.providers.verato_client import BreakerRule, CallReport
+from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep
+from mpi.resilience import BreakerState
+from tests.support.verato import Verato, registrations
+from tests.support.verato_client import connected, record
+
+MADE = registrations(300)
+ADA = record(MADE[1][0], "1")
+
+
+class Row(NamedTuple):
+    """``asked`` is how often the operation reaches Verato; ``breaker`` what a breaker does that bears nothing."""
+
+    fault: str
+    outcome: CallOutcome
+    asked: int
+    breaker: str
+    keep: Keep = Keep.NO
+
+
+READS = [
+    Row("unknown_fields", CallOutcome.LINKED, 1, "closed", Keep.POSITIVE),
+    Row("slow:20", CallOutcome.LINKED, 1, "closed", Keep.POSITIVE),
+    Row("duplicate_delivery", CallOutcome.LINKED, 1, "closed", Keep.POSITIVE),
+    Row("link_id_changed", CallOutcome.LINKED, 1, "closed", Keep.POSITIVE),
+    Row("notifications_out_of_order", CallOutcome.LINKED, 1, "closed", Keep.POSITIVE),
+    Row("paging_shift", CallOutcome.LINKED, 1, "closed", Keep.POSITIVE),
+    Row("missing_linkId", CallOutcome.NO_MATCH, 1, "closed", Keep.NEGATIVE),
+    Row("overlay", CallOutcome.OVERLAY_REJECTED, 1, "closed"),
+    Row("success_false:The source is unknown", CallOutcome.REJECTED, 1, "closed"),
+    Row("400_blank", CallOutcome.REJECTED, 1, "closed"),
+    Row("malformed_json", CallOutcome.PROTOCOL_ERROR, 2, "open"),
+    Row("empty_200", CallOutcome.PROTOCOL_ERROR, 2, "open"),
+    Row("wrong_tracking_id", CallOutcome.PROTOCOL_ERROR, 2, "open"),
+    Row("404_blank", CallOutcome.CONFIG_ERROR, 1, "open"),
+    Row("401", CallOutcome.AUTH_ERROR, 1, "tripped"),
+    Row("403_html", CallOutcome.AUTH_ERROR, 1, "tripped"),
+    Row("429_text", CallOutcome.THROTTLED, 3, "closed"),
+    Row("500_blank", CallOutcome.UNAVAILABLE, 3, "open"),
+    Row("503", CallOutcome.UNAVAILABLE, 3, "open"),
+    Row("504_html", CallOutcome.UNAVAILABLE, 3, "open"),
+    Row("reset", CallOutcome.UNAVAILABLE, 3, "open"),
+    Row("close_mid_body", CallOutcome.UNAVAILABLE, 3, "open"),
+    Row("hang", CallOutcome.UNAVAILABLE, 3, "open"),
+    Row("slow:5000", CallOutcome.UNAVAILABLE, 3, "open"),
+    Row("applied_then_timeout", CallOutcome.UNAVAILABLE, 3, "open"),
+]
+
+
+def thin_skinned(row: Row) -> BreakerRule:
+    """Opens as soon as every attempt of one call has failed; for outcomes that are no failure, with the first."""
+    if row.breaker == "tripped":
+        return BreakerRule()
+    return BreakerRule(share=1, calls=row.asked if row.breaker == "open" else 1)
+
+
+@pytest.mark.parametrize("row", READS, ids=lambda row: row.fault)
+async def test_a_query_ends_as_the_table_says(verato: Verato, row: Row) -> None:
+    told: list[CallReport] = []
+    async with connected(verato) as index:
+        await index.post(ADA, new=True)
+    verato.plan(row.fault, "demographicsQuery", times=None)
+    async with connected(verato, breaker=thin_skinned(row), report=told.append) as index:
+        reply = await index.query(ADA)
+        assert reply.outcome is row.outcome
+        assert verato.calls("demographicsQuery") == row.asked
+        assert_breaker(index.client.breaker_state, index.client.retry_after, row.breaker)
+    assert CONSEQUENCES[reply.outcome].keep is row.keep
+    assert [(call.operation, call.outcome, call.attempts) for call in told] == [
+        ("demographicsQuery", row.outcome, row.asked)
+    ]
+
+
+def assert_breaker(state: BreakerState, retry_after: float, expected: str) -> None:
+    assert state is (BreakerState.CLOSED if expected == "closed" else BreakerState.OPEN)
+    assert (retry_after == math.inf) is (expected == "tripped")
+
+
+async def test_nobody_is_an_answer(verato: Verato) -> None:
+    async with connected(verato) as index:
+        reply = await index.query(ADA)
+    assert (reply.outcome, reply.link_id) == (CallOutcome.NO_MATCH, None)
+    assert CONSEQUENCES[reply.outcome].keep is Keep.NEGATIVE
+    assert verato.calls("demographicsQuery") == 1
+
+
+class Write(NamedTuple):
+    """``posted`` is how often postIdentity reaches Verato, ``applied`` how often it takes effect."""
+
+    fault: str
+    outcome: CallOutcome
+    posted: int
+    looked: int
+    applied: int
+
+
+WRITES = [
+    Write("unknown_fields", CallOutcome.LINKED, 1, 0, 1),
+    Write("link_id_changed", CallOutcome.LINKED, 1, 0, 1),
+    Write("missing_linkId", CallOutcome.LINKED, 1, 1, 1),
+    Write("malformed_json", CallOutcome.LINKED, 1, 1, 1),
+    Write("empty_200", CallOutcome.LINKED, 1, 1, 1),
+    Write("wrong_tracking_id", CallOutcome.LINKED, 1, 1, 1),
+    Write("close_mid_body", CallOutcome.LINKED, 1, 1, 1),
+    Write("applied_then_timeout", CallOutcome.LINKED, 1, 1, 1),
+    Write("hang", CallOutcome.UNKNOWN, 2, 2, 0),
+    Write("slow:5000", CallOutcome.UNKNOWN, 2, 2, 0),
+    Write("reset", CallOutcome.UNAVAILABLE, 3, 3, 0),
+    Write("500_blank", CallOutcome.UNAVAILABLE, 3, 3, 0),
+    Write("503", CallOutcome.UNAVAILABLE, 3, 3, 0),
+    Write("504_html", CallOutcome.UNAVAILABLE, 3, 3, 0),
+    Write("429_text", CallOutcome.THROTTLED, 3, 0, 0),
+    Write("overlay", CallOutcome.OVERLAY_REJECTED, 1, 0, 0),
+    Write("success_false:A rule is broken", CallOutcome.REJECTED, 1, 0, 0),
+    Write("400_blank", CallOutcome.REJECTED, 1, 0, 0),
+    Write("404_blank", CallOutcome.CONFIG_ERROR, 1, 0, 0),
+    Write("401", CallOutcome.AUTH_ERROR, 1, 0, 0),
+    Write("403_html", CallOutcome.AUTH_ERROR, 1, 0, 0),
+]
+
+
+@pytest.mark.parametrize("row", WRITES, ids=lambda row: row.fault)
+async def test_a_registration_ends_as_the_table_says(verato: Verato, row: Write) -> None:
+    verato.plan(row.fault, "postIdentity", times=None)
+    async with connected(verato) as index:
+        reply = await index.post(ADA, new=True)
+        assert reply.outcome is row.outcome
+        assert (reply.link_id is not None) is (row.outcome is CallOutcome.LINKED)
+        seen = (verato.calls("postIdentity"), verato.calls("nativeIdQuery"))
+        assert (*seen, verato.applied("postIdentity")) == (row.posted, row.looked, row.applied)
+
+
+async def test_a_write_that_nobody_can_look_up_stays_unknown(verato: Verato) -> None:
+    verato.plan("applied_then_timeout", times=None)
+    async with connected(verato) as index:
+        reply = await index.post(ADA, new=True)
+    assert reply.outcome is CallOutcome.UNKNOWN
+    assert verato.calls("postIdentity") == 1
+
+
+async def test_one_poisoned_patient_opens_no_breaker(verato: Verato) -> None:
+    verato.plan("400_blank", "postIdentity", times=None)
+    async with connected(verato, breaker=BreakerRule(calls=2)) as index:
+        for _ in range(5):
+            assert (await index.post(ADA, new=True)).outcome is CallOutcome.REJECTED
+        assert index.client.breaker_state is BreakerState.CLOSED
+        assert (await index.query(ADA)).outcome is CallOutcome.NO_MATCH
+
+
+async def test_a_refused_password_is_tried_once_only(verato: Verato) -> None:
+    verato.plan("401", times=None)
+    async with connected(verato) as index:
+        for _ in range(4):
+            await index.query(ADA)
+    assert verato.calls("demographicsQuery") == 1

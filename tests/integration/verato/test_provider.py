@@ -1,0 +1,217 @@
+"""A service whose identities Verato resolves: over the whole application, a real index and a simulated Verato."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests.support.api import serving
+from tests.support.sentinels import MARK, SSN, assert_clean
+from tests.support.verato import SOURCE, Verato, registrations
+from tests.support.verato_service import body, match, settings
+
+MADE = registrations(300)
+ROW = MADE[1][0]
+
+
+async def test_persons_are_those_of_verato_and_their_ids_ours(
+    verato: Verato, tmp_path: Path
+) -> None:
+    people: dict[str, set[str]] = defaultdict(set)
+    async with serving(tmp_path, **settings(verato)) as api:
+        for number, (row, truth) in enumerate(MADE[:60]):
+            found = await match(api, row, str(number))
+            people[truth.entity_id].add(found["mpi_id"])
+            assert found["mpi_id"].startswith("MPI-")
+            assert found["provider_ids"]["verato"] is not None
+            assert (found["confidence"], found["match_weight"]) == (None, None)
+            assert found["grade"] == ("certain" if found["status"] == "matched" else None)
+    assert all(len(ids) == 1 for ids in people.values())
+    assert len(set().union(*people.values())) == len(people) < 60
+
+
+async def test_a_query_asks_once_and_is_then_remembered(verato: Verato, tmp_path: Path) -> None:
+    async with serving(tmp_path, **settings(verato)) as api:
+        mpi_id = (await match(api, ROW, "1"))["mpi_id"]
+        answers = await asyncio.gather(*(match(api, ROW) for _ in range(1000)))
+        assert {answer["mpi_id"] for answer in answers} == {mpi_id}
+        assert {answer["grade"] for answer in answers} == {"certain"}
+        assert verato.calls("demographicsQuery") == 1
+        assert (await match(api, ROW))["served_from"] == "memory"
+        assert (await match(api, ROW))["provider_ids"] == answers[0]["provider_ids"]
+
+
+async def test_nobody_is_asked_for_anew_and_found_once_registered(
+    verato: Verato, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, **settings(verato)) as api:
+        for _ in range(2):
+            found = await match(api, ROW)
+            assert (found["status"], found["provider_ids"]["verato"]) == ("no_match", None)
+        assert verato.calls("demographicsQuery") == 2
+        mpi_id = (await match(api, ROW, "1"))["mpi_id"]
+        assert (await match(api, ROW))["mpi_id"] == mpi_id
+
+
+async def test_whom_only_verato_knows_has_no_id_of_ours(verato: Verato, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    async with serving(tmp_path / "other", **settings(verato)) as other:
+        link = (await match(other, ROW, "1"))["provider_ids"]["verato"]
+    async with serving(tmp_path, **settings(verato)) as api:
+        found = await match(api, ROW)
+        assert (found["mpi_id"], found["reason"]) == (None, "known_to_verato_only")
+        assert found["provider_ids"]["verato"] == link
+        again = await match(api, ROW, "1", source="CLINIC")
+        assert again["provider_ids"]["verato"] == link
+        assert (await match(api, ROW))["mpi_id"] == again["mpi_id"]
+
+
+async def test_what_verato_said_stays_with_the_event(verato: Verato, tmp_path: Path) -> None:
+    async with serving(tmp_path, **settings(verato)) as api:
+        found = await match(api, ROW, "1")
+        (event,) = (await api.client.get("/mpi/events")).json()["events"]
+    told = event["detail"]["told"]
+    assert told["provider"] == "verato"
+    assert told["outcome"] == "linked"
+    assert told["link_id"] == found["provider_ids"]["verato"]
+    assert told["tracking_id"]
+    assert told["audit_id"]
+
+
+async def test_what_is_known_is_not_told_again(verato: Verato, tmp_path: Path) -> None:
+    async with serving(tmp_path, **settings(verato)) as api:
+        first = await match(api, ROW, "1")
+        again = await match(api, ROW, "1")
+        assert (again["mpi_id"], again["event_id"]) == (first["mpi_id"], None)
+        older = body(ROW | {"city": "Elsewhere"}, "1") | {"recorded_at": "1999-01-01T00:00:00Z"}
+        assert (await api.client.post("/mpi/match", json=older)).status_code == 200
+        anonymous = body(ROW) | {"enroll": True}
+        assert (await api.client.post("/mpi/match", json=anonymous)).status_code == 200
+    assert verato.calls("postIdentity") == 1
+
+
+FAULTS = {
+    "503": "server_error",
+    "401": "wrong_password",
+    "hang": "too_slow",
+    "429_text": "rate_limit",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_without_verato_nothing_is_stored_and_it_says_so(
+    verato: Verato, tmp_path: Path, fault: str
+) -> None:
+    async with serving(tmp_path, **settings(verato)) as api:
+        known = await match(api, ROW, "1")
+        await match(api, ROW)
+        verato.plan(fault, times=None)
+        answer = await api.client.post("/mpi/match", json=body(MADE[2][0], "2"))
+        assert (answer.status_code, answer.json()["code"]) == (503, "provider_unavailable")
+        assert answer.json()["reason"] in {FAULTS[fault], "breaker_open", "own_limit"}
+        assert int(answer.headers["retry-after"]) >= 1
+        assert (await match(api, ROW))["mpi_id"] == known["mpi_id"]  # remembered
+        assert (await api.parts.index.statistics())["records"] == 1
+        ready = await api.client.get("/health/ready")
+        for _ in range(10):  # the probe may still be on its way
+            ready = await api.client.get("/health/ready")
+            if ready.json()["status"] != "ok":
+                break
+            await asyncio.sleep(0.5)
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+        part = ready.json()["parts"]["verato"]
+        assert (part["critical"], part["code"]) == (False, "provider_unavailable")
+        assert "VERATO_" in part["detail"] or "ask Verato" in part["detail"]
+
+
+async def test_another_patient_on_a_known_number_waits_for_a_steward(
+    verato: Verato, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, **settings(verato)) as api:
+        await match(api, ROW, "1")
+        verato.plan("overlay", "postIdentity")
+        found = await match(api, ROW | {"city": "Elsewhere"}, "1")
+        assert (found["status"], found["provisional"]) == ("review", True)
+        (task,) = (await api.client.get("/mpi/tasks")).json()["tasks"]
+        assert (task["task_id"], task["kind"]) == (found["task_id"], "overlay")
+
+
+async def test_a_refused_registration_fails_alone(verato: Verato, tmp_path: Path) -> None:
+    rows = [
+        {**body(row)["patient_data"], "source_id": str(n)} for n, (row, _) in enumerate(MADE[:6])
+    ]
+    async with serving(tmp_path, **settings(verato)) as api:
+        verato.plan("success_false:A rule is broken", "postIdentity")
+        answer = await api.client.post("/mpi/batch", json={"patients": rows, "source": SOURCE})
+        results = answer.json()["results"]
+        codes = [result.get("code") for result in results]
+        assert codes.count("provider_refusal") == 1
+        assert codes.count(None) == 5
+        assert (await api.parts.index.statistics())["records"] == 5
+        again = await api.client.post("/mpi/batch", json={"patients": rows, "source": SOURCE})
+        assert all("code" not in result for result in again.json()["results"])
+        assert verato.calls("postIdentity") == 7
+
+
+async def test_a_batch_that_lets_others_in_between_tells_verato_each_row_once(
+    verato: Verato, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mpi.service.index.LONGEST_GROUP_S", 0)
+    rows = [
+        {**body(row)["patient_data"], "source_id": str(n)} for n, (row, _) in enumerate(MADE[:6])
+    ]
+    async with serving(tmp_path, **settings(verato)) as api:
+        answer = await api.client.post("/mpi/batch", json={"patients": rows, "source": SOURCE})
+        assert all(result["provider_ids"]["verato"] for result in answer.json()["results"])
+        assert verato.calls("postIdentity") == 6
+
+
+async def test_people_outrank_verato(verato: Verato, tmp_path: Path) -> None:
+    mary = MADE[1][0]
+    async with serving(tmp_path, **settings(verato)) as api:
+        first = await match(api, mary, "1")
+        joined = await match(api, mary, "2")
+        assert joined["mpi_id"] == first["mpi_id"]
+        undone = await api.client.post(
+            f"/mpi/events/{joined['event_id']}/undo", json={"reason": "two patients"}
+        )
+        assert undone.status_code == 200
+        moved = await match(api, mary | {"city": "Elsewhere"}, "2")
+        assert moved["mpi_id"] != first["mpi_id"]
+        assert moved["status"] == "review"
+
+
+async def test_registrations_of_one_person_at_once_make_one_person(
+    verato: Verato, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, **settings(verato)) as api:
+        found = await asyncio.gather(*(match(api, ROW, str(number)) for number in range(20)))
+        assert len({each["mpi_id"] for each in found}) == 1
+
+
+async def test_no_id_changes_when_our_own_matching_takes_over(
+    verato: Verato, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, **settings(verato)) as api:
+        before = [(await match(api, row, str(n)))["mpi_id"] for n, (row, _) in enumerate(MADE[:40])]
+    async with serving(tmp_path) as api:
+        after = [(await match(api, row, str(n)))["mpi_id"] for n, (row, _) in enumerate(MADE[:40])]
+        assert await api.parts.store.statistics()
+    assert before == after
+
+
+async def test_metrics_tell_operations_and_outcomes_and_nothing_of_patients(
+    verato: Verato, tmp_path: Path
+) -> None:
+    patient = {"last_name": f"{MARK}son", "first_name": MARK, "dob": "1950-01-02", "ssn": SSN}
+    async with serving(tmp_path, **settings(verato)) as api:
+        await match(api, patient, f"{MARK}-1")
+        await match(api, patient)
+        text = (await api.client.get("/metrics")).text
+    called = 'mpi_provider_calls_total{operation="postIdentity",outcome="linked"} 1.0'
+    assert called in text
+    assert_clean(text, "metrics")
+    assert_clean(str(verato.state()), "the simulator's counts")
