@@ -5,6 +5,8 @@ Each answers a level of its trait (:data:`mpi.matching.comparison.TRAITS`), ``mi
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from rapidfuzz.distance import OSA, JaroWinkler
 
 from mpi.matching.names import are_nicknames
@@ -101,8 +103,14 @@ def _short_form(
 
 
 def _are_two_names(first: str, second: str) -> bool:
-    """MARK and MARY are one edit apart and two people, ANGEL and ANGELO are; MARK and MARKK are one."""
-    return first in _NAMES_IN_USE and second in _NAMES_IN_USE
+    """MARK and MARY are one edit apart and two people; MARK and MARKK are one, and so are SARAH and SARA."""
+    in_use = first in _NAMES_IN_USE and second in _NAMES_IN_USE
+    return in_use and _sounding(first) != _sounding(second)
+
+
+def _sounding(name: str) -> str:
+    """Without what spellings of one name differ by and nobody hears: H, and the second of two equal letters."""
+    return "".join(letter for letter, _ in groupby(name.replace("H", "")))
 
 
 def _spelling_or_place(first: str, second: str, left: FullName, right: FullName) -> str:

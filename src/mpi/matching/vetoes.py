@@ -32,6 +32,7 @@ _OTHER_SEX = _numbers("sex", "different")
 _OTHER_MIDDLE = _numbers("middle", "different")
 _OTHER_INITIAL = _numbers("middle", "other_initial")
 _SAME_MIDDLE = _numbers("middle", "exact", "initial", "similar")
+_SAME_GIVEN = _numbers("given", "exact", "nickname")
 _OTHER_GIVEN = _numbers("given", "different", "loose")
 _ALIKE = _numbers("given", "alike")
 _GIVEN_APART = _numbers("given", "different", "loose", "alike")
@@ -55,6 +56,7 @@ _OF_ONE_PERSON = (
     _numbers("national_id", "exact", "one_edit"),
     _OWN_IDENTIFIER,
 )
+_ONE_STREET = _numbers("address", "street")
 _ONE_TOWN = _numbers("locality", "zip", "zip_spelling")
 _ONE_HOME = _numbers("address", "exact", "other_unit", "street_spelling", "house_spelling")
 _ONE_MAILBOX = _numbers("email", "exact", "mailbox", "similar")
@@ -122,7 +124,7 @@ def _birth_dates_differ(seen: _Levels) -> bool:
         return False
     owned = _any(seen, *_OF_ONE_PERSON)
     if _only(seen, _OTHER_DECADE):
-        return not owned
+        return not owned and _any(seen, _SAME_GIVEN)
     if not owned:
         return _only(seen, _OTHER_DATE) and not _any(seen, _ONE_HOME, _ONE_MAILBOX)
     return _only(seen, _OTHER_GENERATION) and not _any(seen, _ONE_TOWN, *_AT_HOME)
@@ -141,7 +143,7 @@ def _unproven(seen: _Levels) -> bool:
     return (
         _nothing_personal_agrees(seen)
         or _siblings(seen)
-        or (not _any(seen, *_OF_ONE_PERSON, *_AT_HOME) and _rests_on_a_town(seen))
+        or (not _any(seen, *_OF_ONE_PERSON, *_AT_HOME, _ONE_STREET) and _rests_on_a_town(seen))
     )
 
 
@@ -164,7 +166,7 @@ def _siblings(seen: _Levels) -> bool:
 
 
 def _rests_on_a_town(seen: _Levels) -> bool:
-    """For pairs that share no number, home, phone or e-mail: what is left may be common to two people of one town."""
+    """For pairs that share no number, street, phone or e-mail: what is left may be common to two people of one town."""
     if _any(seen, _LAST_FOUR):
         # One of ten thousand has these digits, and more people than that have a frequent name.
         return _none_better(seen, _OTHER_BIRTH)

@@ -35,6 +35,8 @@ GIVEN = [
     (_name("JAYLEN"), _name("JAYDEN"), "alike"),
     (_name("ANGEL"), _name("ANGELO"), "alike"),
     (_name("MARY"), _name("MARIE"), "alike"),
+    (_name("REBECCA"), _name("REBECA"), "similar"),
+    (_name("NOAH"), _name("NOA"), "prefix"),
     (_name("OTTOKAR"), _name("IFEOMA"), "different"),
     (_name("OTTOKAR"), _name(), MISSING),
 ]
