@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi.matching import comparators as c
+from mpi.matching.birthdays import compare_dob
 from mpi.matching.comparators import MISSING, FullName
 from mpi.matching.record import StandardRecord
 
@@ -42,7 +43,7 @@ TRAITS: tuple[Trait, ...] = (
     Trait("family", _names, c.compare_family, (MISSING, "exact", "token", "swapped", *c.SPELLINGS)),
     Trait("suffix", attrgetter("suffix"), c.compare_suffix,
           (MISSING, "same", "one_silent", "conflict")),
-    Trait("dob", attrgetter("dob", "dob_damaged"), c.compare_dob,
+    Trait("dob", attrgetter("dob", "dob_damaged"), compare_dob,
           (MISSING, "exact", "january_first", "day_month_swapped", "one_edit", "decade", "two_parts",
            "partial", "damaged", "year_only", "two_edits", "different", "generation")),
     Trait("sex", attrgetter("sex"), c.compare_sex, (MISSING, "same", "different")),

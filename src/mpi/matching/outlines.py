@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from mpi.matching.birthdays import compare_birth_years
 from mpi.matching.comparators import (
     CLOSE,
     LOOSE,
     MISSING,
     Forenames,
     FullName,
-    compare_birth_years,
     compare_family,
     compare_given,
     compare_locality,

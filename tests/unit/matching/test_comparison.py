@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from mpi.matching import comparators as c
+from mpi.matching.birthdays import compare_dob
 from mpi.matching.comparators import MISSING
 from mpi.matching.comparison import TRAITS, compare, distinct_traits, level_number
 from mpi.matching.record import StandardAddress, StandardRecord
@@ -171,7 +172,7 @@ def _rows() -> list[tuple[Callable[[Any, Any], str], Any, Any, str]]:
         (c.compare_given, GIVEN),
         (c.compare_family, FAMILY),
         (c.compare_middle, MIDDLE),
-        (c.compare_dob, [((a, ""), (b, ""), level) for a, b, level in DOB]),
+        (compare_dob, [((a, ""), (b, ""), level) for a, b, level in DOB]),
         (c.compare_ssn, [(_ssn(a), _ssn(b), level) for a, b, level in SSN]),
         (c.compare_national_id, NATIONAL),
         (c.compare_address, ADDRESS),
@@ -206,7 +207,7 @@ def test_two_values_have_a_level_in_either_order(
 def test_a_damaged_date_can_agree_but_never_disagree(
     left: tuple[str, str], right: tuple[str, str], level: str
 ) -> None:
-    assert c.compare_dob(left, right) == level
+    assert compare_dob(left, right) == level
 
 
 def test_names_grow_apart_by_degrees() -> None:
