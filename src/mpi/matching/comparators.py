@@ -5,6 +5,8 @@ Each answers a level of its trait (:data:`mpi.matching.comparison.TRAITS`), ``mi
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from rapidfuzz.distance import OSA, JaroWinkler
 
 from mpi.matching.names import are_nicknames
@@ -15,6 +17,8 @@ from mpi.matching.tables import census_frequencies
 MISSING = "missing"
 
 FullName = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+Forenames = tuple[tuple[str, ...], tuple[str, ...]]
+"""Given and middle names: which of two words is the middle name, registration desks decide as they like."""
 
 CLOSE, LOOSE = 0.88, 0.78
 """The least Jaro–Winkler similarities of two spellings of a name, and of names at all like each other."""
@@ -91,14 +95,26 @@ def _short_form(
     short = min(len(first), len(second))
     if short == 1:
         return "initial"
-    return "prefix" if short >= _PREFIX and first[:short] == second[:short] else None
+    if short < _PREFIX or first[:short] != second[:short]:
+        return None
+    return "alike" if _are_two_names(first, second) else "prefix"
+
+
+def _are_two_names(first: str, second: str) -> bool:
+    """MARK and MARY are one edit apart and two people; MARK and MARKK are one, and so are SARAH and SARA."""
+    in_use = first in _NAMES_IN_USE and second in _NAMES_IN_USE
+    return in_use and _sounding(first) != _sounding(second)
+
+
+def _sounding(name: str) -> str:
+    """Without what spellings of one name differ by and nobody hears: H, and the second of two equal letters."""
+    return "".join(letter for letter, _ in groupby(name.replace("H", "")))
 
 
 def _spelling_or_place(first: str, second: str, left: FullName, right: FullName) -> str:
     spelling = _similarity_level(first, second)
     if spelling in ("similar", "close"):
-        # MARK and MARY are one edit apart and two people; MARK and MARKK are one.
-        return "alike" if first in _NAMES_IN_USE and second in _NAMES_IN_USE else spelling
+        return "alike" if _are_two_names(first, second) else spelling
     if _crossed(left, right):
         return "swapped"
     if first in right[1] or second in left[1]:
@@ -123,18 +139,22 @@ def compare_family(left: FullName, right: FullName) -> str:
     return next((level for level in SPELLINGS if level in levels), "different")
 
 
-def compare_middle(left: tuple[str, ...], right: tuple[str, ...]) -> str:
-    """Middle names or initials; ``JOHN Q`` against ``JOHN QUINCY`` agrees on the initial."""
-    if not left or not right:
+def compare_middle(left: Forenames, right: Forenames) -> str:
+    """What follows the first given name; ``JOHN Q`` against ``JOHN QUINCY`` agrees on the initial."""
+    one, other = (*left[0][1:], *left[1]), (*right[0][1:], *right[1])
+    if not one or not other:
         return MISSING
-    first, second = left[0], right[0]
+    first, second = one[0], other[0]
     if first == second:
         return "exact" if len(first) > 1 else "initial"
     if first[0] == second[0] and (len(first) == 1 or len(second) == 1):
         return "initial"
-    if set(left) & set(right) or JaroWinkler.similarity(first, second) >= CLOSE:
+    if set(one) & set(other) or JaroWinkler.similarity(first, second) >= CLOSE:
         return "similar"
-    return "different"
+    # ANN MARIE and MARIE ROSE: the word is compared as a given name already.
+    if not set(one).isdisjoint(right[0][:1]) or not set(other).isdisjoint(left[0][:1]):
+        return MISSING
+    return "different" if len(first) > 1 and len(second) > 1 else "other_initial"
 
 
 def compare_suffix(left: str, right: str) -> str:
@@ -142,40 +162,6 @@ def compare_suffix(left: str, right: str) -> str:
     if left and right:
         return "same" if left == right else "conflict"
     return "one_silent" if left or right else MISSING
-
-
-def compare_dob(left: tuple[str, str], right: tuple[str, str]) -> str:
-    """Dates of birth as (readable, damaged digits)."""
-    one, other = left[0] or left[1], right[0] or right[1]
-    if not one or not other:
-        return MISSING
-    if not left[0] or not right[0]:
-        return "damaged" if OSA.distance(_digits(one), _digits(other)) <= 1 else MISSING
-    if len(one) < 10 or len(other) < 10:
-        short = min(len(one), len(other))
-        return "partial" if one[:short] == other[:short] else "different"
-    if one == other:
-        return "january_first" if one.endswith("-01-01") else "exact"
-    return _unequal_dates(one, other)
-
-
-def _unequal_dates(one: str, other: str) -> str:
-    if one[:4] == other[:4]:
-        if one[5:7] == other[8:] and one[8:] == other[5:7]:
-            return "day_month_swapped"
-        if one.endswith("-01-01") or other.endswith("-01-01"):
-            return "year_only"
-    distance = OSA.distance(one, other)
-    if distance == 1:
-        return "one_edit"
-    same_parts = (one[:4] == other[:4]) + (one[5:7] == other[5:7]) + (one[8:] == other[8:])
-    if same_parts == 2:
-        return "two_parts"
-    return "two_edits" if distance == 2 else "different"
-
-
-def _digits(text: str) -> str:
-    return text.replace("-", "")
 
 
 def compare_sex(left: str, right: str) -> str:
@@ -310,13 +296,23 @@ def compare_systems(left: frozenset[str], right: frozenset[str]) -> str:
     return "conflict" if left & right else MISSING
 
 
-def compare_birth_order(left: tuple[str, str], right: tuple[str, str]) -> str:
-    """Birth order and multiple-birth flag: the facts that tell twins apart."""
+Birth = tuple[str, str, tuple[str, ...]]
+
+
+def compare_birth_order(left: Birth, right: Birth) -> str:
+    """Birth order, multiple-birth flag, given names: the facts that tell twins apart."""
     if left[0] and right[0]:
         return "same" if left[0] == right[0] else "conflict"
+    if _one_of_several(left, right) or _one_of_several(right, left):
+        return "one_of_several"
     if left[1] and right[1]:
         return MISSING if left[1] == right[1] else "flag_differs"
     return MISSING
+
+
+def _one_of_several(unnamed: Birth, named: Birth) -> bool:
+    """BABY BOY A has a name now, and so has BABY BOY B: it is not told whose this one is."""
+    return bool(unnamed[0] and not unnamed[2] and named[2])
 
 
 def compare_mothers_maiden(left: str, right: str) -> str:
@@ -329,7 +325,11 @@ def compare_mothers_maiden(left: str, right: str) -> str:
 
 
 def compare_deceased(left: str, right: str) -> str:
-    """Date of death."""
+    """Dates of death; one edit apart, or less exact, they may be one."""
     if not left or not right:
         return MISSING
-    return "same" if left == right else "different"
+    if left == right:
+        return "same"
+    short = min(len(left), len(right))
+    near = left[:short] == right[:short] or OSA.distance(left, right) == 1
+    return "near" if near else "different"

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi.matching import comparators as c
+from mpi.matching.birthdays import compare_dob
 from mpi.matching.comparators import MISSING, FullName
 from mpi.matching.record import StandardRecord
 
@@ -37,14 +38,14 @@ TRAITS: tuple[Trait, ...] = (
     Trait("given", _names, c.compare_given,
           (MISSING, "exact", "nickname", "token", "initial", "prefix", "swapped", "middle", "alike",
            *c.SPELLINGS)),
-    Trait("middle", attrgetter("middle"), c.compare_middle,
-          (MISSING, "exact", "initial", "similar", "different")),
+    Trait("middle", attrgetter("given", "middle"), c.compare_middle,
+          (MISSING, "exact", "initial", "similar", "other_initial", "different")),
     Trait("family", _names, c.compare_family, (MISSING, "exact", "token", "swapped", *c.SPELLINGS)),
     Trait("suffix", attrgetter("suffix"), c.compare_suffix,
           (MISSING, "same", "one_silent", "conflict")),
-    Trait("dob", attrgetter("dob", "dob_damaged"), c.compare_dob,
-          (MISSING, "exact", "january_first", "day_month_swapped", "one_edit", "two_parts", "partial",
-           "damaged", "year_only", "two_edits", "different")),
+    Trait("dob", attrgetter("dob", "dob_damaged"), compare_dob,
+          (MISSING, "exact", "january_first", "day_month_swapped", "one_edit", "decade", "two_parts",
+           "partial", "damaged", "year_only", "two_edits", "different", "generation")),
     Trait("sex", attrgetter("sex"), c.compare_sex, (MISSING, "same", "different")),
     Trait("ssn", attrgetter("ssn", "ssn_last4"), c.compare_ssn,
           (MISSING, "exact", "last_four", "one_edit", "consecutive", "two_edits", "last_four_differ",
@@ -58,13 +59,15 @@ TRAITS: tuple[Trait, ...] = (
           (MISSING, "exact", "mailbox", "similar", "different")),
     Trait("identifier", attrgetter("identifiers"), c.compare_identifiers,
           (MISSING, "exact", "conflict")),
-    Trait("birth_order", attrgetter("birth_order", "multiple_birth"), c.compare_birth_order,
-          (MISSING, "same", "flag_differs", "conflict")),
+    Trait("birth_order", attrgetter("birth_order", "multiple_birth", "given"), c.compare_birth_order,
+          (MISSING, "same", "flag_differs", "one_of_several", "conflict")),
     Trait("mothers_maiden_name", attrgetter("mothers_maiden"), c.compare_mothers_maiden,
           (MISSING, "exact", "similar", "different")),
-    Trait("deceased", attrgetter("deceased"), c.compare_deceased, (MISSING, "same", "different")),
+    Trait("deceased", attrgetter("deceased"), c.compare_deceased,
+          (MISSING, "same", "near", "different")),
 )  # fmt: skip
 TRAIT_INDEX = {trait.name: number for number, trait in enumerate(TRAITS)}
+_DISTINCT = ("different", "generation")
 _LEVEL_NUMBERS = [{level: number for number, level in enumerate(t.levels)} for t in TRAITS]
 
 
@@ -108,8 +111,8 @@ def compare_values(record: StandardRecord, columns: Sequence[Collection[Any]]) -
 
 
 def distinct_traits(left: StandardRecord, right: StandardRecord) -> frozenset[str]:
-    """Names of the traits on which two records plainly differ (level ``different``)."""
+    """Names of the traits on which two records plainly differ."""
     (vector,) = compare(left, [right])
     return frozenset(
-        t.name for t, n in zip(TRAITS, vector, strict=True) if t.levels[n] == "different"
+        t.name for t, n in zip(TRAITS, vector, strict=True) if t.levels[n] in _DISTINCT
     )

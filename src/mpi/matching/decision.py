@@ -148,10 +148,11 @@ def _other_side(assertion: Assertion, key: RecordKey) -> RecordKey | None:
 
 def self_weight(record: StandardRecord, model: Model, index_size: int) -> float:
     """The weight of a record against an exact copy of itself: how much it can prove at all."""
-    levels = compare(record, [record])[0]
-    agreed = float(model.match[np.arange(len(TRAITS)), levels].sum())
+    levels = compare(record, [record])
+    agreed = float(model.match[np.arange(len(TRAITS)), levels[0]].sum())
     rarities = (model.rarity(t, shared_value(t, record, record)) for t in FREQUENCY_TRAITS)
-    return agreed + model.prior(index_size) + sum(rarities)
+    unplaced = float(model.unplaced(levels, index_size)[0])
+    return agreed + model.prior(index_size) + unplaced + sum(rarities)
 
 
 def decide(

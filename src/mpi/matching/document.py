@@ -31,8 +31,11 @@ def document_of(model: Model, about: str) -> bytes:
         "prior": {
             "known_share": model.known_share,
             "smallest_index": model.smallest_index,
+            "catchment": model.catchment,
             "expected": expected,
+            "community_share": model.community_share,
         },
+        "community": _community(model),
         "thresholds": asdict(model.thresholds),
     }
     head = json.dumps({"version": model.version, "about": about}, indent=1, ensure_ascii=False)
@@ -42,6 +45,18 @@ def document_of(model: Model, about: str) -> bytes:
 
 def _of_census(model: Model) -> bool:
     return model.frequencies is census_frequencies()
+
+
+def _community(model: Model) -> dict[str, dict[str, float]]:
+    told = {
+        trait.name: {
+            level: float(weight)
+            for level, weight in zip(trait.levels, model.community[row], strict=False)
+            if weight
+        }
+        for row, trait in enumerate(TRAITS)
+    }
+    return {trait: levels for trait, levels in told.items() if levels}
 
 
 def _trait(model: Model, row: int) -> str:

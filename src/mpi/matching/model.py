@@ -12,12 +12,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from mpi.matching.comparison import TRAIT_INDEX, TRAITS
+from mpi.matching.comparison import TRAIT_INDEX, TRAITS, level_number
 from mpi.matching.record import StandardRecord
 from mpi.matching.tables import census_frequencies
 
@@ -29,8 +30,18 @@ FREQUENCY_TRAITS = ("given", "family")
 
 _LARGEST_WEIGHT = 64  # log2; more is a slip of the pen
 
+_COLUMNS = np.arange(len(TRAITS))
+_OF_ANYBODY = ("given", "family", "dob", "sex", "suffix", "birth_order")
+
 RIVALS = ("relative", "twin")
 """Who may look like the same person without being it, besides strangers."""
+
+
+class SharedName(NamedTuple):
+    """Words that are in the names of two records; ``crossed`` when given name of one and family name of the other."""
+
+    values: tuple[str, ...]
+    crossed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +69,15 @@ class Model:
     rarest: float
     known_share: float
     smallest_index: int
+    catchment: int
+    placing: NDArray[
+        np.bool_
+    ]  # levels that say more than that two people are called and born alike
     expected: Weights  # how many of each of RIVALS a person has in the index, shape (R,)
+    community: (
+        Weights  # log2 of how much likelier a level is among people of one origin, shape (T, L)
+    )
+    community_share: float  # of the index that is of one's origin
     thresholds: Thresholds
 
     def prior(self, index_size: int) -> float:
@@ -69,19 +88,52 @@ class Model:
         """
         return math.log2(self.known_share / max(index_size, self.smallest_index))
 
+    def unplaced(self, levels: Matrix, index_size: int) -> Weights:
+        """Weight lost by pairs of which nothing agrees but name, birth date and sex. Shape (pairs,).
+
+        An index holds the patients of some places, and who was born or lives there is likelier to be in it. Of a
+        namesake of unknown place no more is known than that he is one of the ``catchment``.
+        """
+        lost = math.log2(max(index_size, self.smallest_index) / self.catchment)
+        placed = self.placing[_COLUMNS, levels].any(axis=1)
+        found: Weights = np.where(placed, 0.0, min(lost, 0.0))
+        return found
+
     def penalties(self, levels: Matrix, rarities: Weights, index_size: int) -> Weights:
-        """Weight lost because a pair may be relatives or twins: −log2(1 + Σ odds of a rival against a stranger).
+        """Weight lost because a pair may be relatives, twins or of one community: −log2(1 + Σ odds against a stranger).
 
         ``levels`` has shape (pairs, traits), ``rarities`` and the answer (pairs,).
         """
-        likelier = self.rivals[:, np.arange(len(TRAITS)), levels].sum(axis=2) + rarities
+        likelier = self.rivals[:, _COLUMNS, levels].sum(axis=2) + rarities
         size = max(index_size, self.smallest_index)
         log_odds = likelier + np.log2(self.expected / size)[:, np.newaxis]
-        loss: Weights = -np.logaddexp2(0.0, np.logaddexp2.reduce(log_odds, axis=0))
+        log_odds += self.unplaced(levels, index_size)  # the strangers are more
+        related = np.logaddexp2.reduce(log_odds, axis=0)
+        loss: Weights = -np.logaddexp2(self._excess(levels, rarities), related)
         return loss
 
-    def rarity(self, trait: str, values: Sequence[str]) -> float:
-        """Term-frequency adjustment: log2(u / frequency) of the commonest shared value."""
+    def _excess(self, levels: Matrix, rarities: Weights) -> Weights:
+        """Log2 of how much likelier two strangers are to look alike, as some are of one origin. Shape (pairs,).
+
+        They have names in common that others hardly have, live in the same towns and, where birthdays are not
+        registered, were born on the same 1 January. No labelled set knows them, so these weights are not trained.
+        """
+        # A name too rare to be told apart from others counts as frequent as a community makes it already.
+        alike = self.community[_COLUMNS, levels].sum(axis=1) + np.minimum(rarities, 0.0)
+        found: Weights = np.logaddexp2(0.0, alike + math.log2(self.community_share))
+        return found
+
+    def rarity(self, trait: str, shared: SharedName) -> float:
+        """Term-frequency adjustment: log2(u / frequency) of the commonest shared value.
+
+        Where given and family name are exchanged, it is as common as it is in either place, and rareness proves
+        nothing more: that strangers have them the other way round is rare already.
+        """
+        if shared.crossed:
+            return min(0.0, *(self._rarity(each, shared.values) for each in FREQUENCY_TRAITS))
+        return self._rarity(trait, shared.values)
+
+    def _rarity(self, trait: str, values: Sequence[str]) -> float:
         table = self.frequencies.get(trait)
         if not table or not values:
             return 0.0
@@ -89,14 +141,20 @@ class Model:
         return math.log2(self.chance[TRAIT_INDEX[trait], 1] / max(share, self.rarest))
 
 
-def shared_value(trait: str, left: StandardRecord, right: StandardRecord) -> tuple[str, ...]:
+_NOT_SHARED = SharedName(())
+
+
+def shared_value(trait: str, left: StandardRecord, right: StandardRecord) -> SharedName:
     """The name two records agree on exactly, for the traits that have frequencies."""
     if trait not in FREQUENCY_TRAITS:
-        return ()
+        return _NOT_SHARED
     one, other = getattr(left, trait), getattr(right, trait)
     if one and other and one[0] == other[0]:
-        return (one[0],)
-    return tuple(set(one) & set(other))
+        return SharedName((one[0],))
+    if same := set(one) & set(other):
+        return SharedName(tuple(sorted(same)))
+    exchanged = right.family if trait == "given" else right.given
+    return SharedName(tuple(sorted(set(one) & set(exchanged))), crossed=True)
 
 
 def load_model(document: bytes) -> Model:
@@ -120,14 +178,27 @@ def load_model(document: bytes) -> Model:
         rivals=weights[1:],
         chance=chance,
         agreement=match > 0,
+        placing=(match > 0) & np.array([[t.name not in _OF_ANYBODY] for t in TRAITS]),
         ranks=order.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable"),
         frequencies=content.get("frequencies") or census_frequencies(),
         rarest=content["rarest_frequency"],
         known_share=content["prior"]["known_share"],
         smallest_index=content["prior"]["smallest_index"],
+        catchment=content["prior"]["catchment"],
         expected=np.array([content["prior"]["expected"][rival] for rival in RIVALS]),
+        community=_community(content["community"]),
+        community_share=content["prior"]["community_share"],
         thresholds=Thresholds(**content["thresholds"]),
     )
+
+
+def _community(content: Mapping[str, Mapping[str, float]]) -> Weights:
+    """The weights that are told, [trait, level]; people of one origin have all else in common by chance."""
+    found = np.zeros((len(TRAITS), _WIDEST))
+    for trait, levels in content.items():
+        for level, weight in levels.items():
+            found[TRAIT_INDEX[trait], level_number(trait, level)] = weight
+    return found
 
 
 def _level(trait: str, level: str, content: Mapping[str, float]) -> tuple[float, list[float]]:

@@ -150,6 +150,7 @@ def _nickname_classes() -> dict[str, frozenset[int]]:
 
 
 _CLASSES = _nickname_classes()
+_FORMAL = {row["name"]: number for number, row in enumerate(read_rows("nicknames"))}
 _NO_CLASS: frozenset[int] = frozenset()
 
 
@@ -159,5 +160,12 @@ def nickname_class(name: str) -> frozenset[int]:
 
 
 def are_nicknames(left: str, right: str) -> bool:
-    """Whether two different given names may call one person: BOB and ROBERT, BOB and ROB."""
-    return left != right and not nickname_class(left).isdisjoint(nickname_class(right))
+    """Whether two different given names may call one person: BOB and ROBERT, BOB and ROB.
+
+    MARY and MARIE may both be short for ROSEMARY, yet they are names of their own: one must call the other.
+    """
+    shared = nickname_class(left) & nickname_class(right)
+    if left == right or not shared:
+        return False
+    formal = _FORMAL.get(left), _FORMAL.get(right)
+    return None in formal or not shared.isdisjoint(formal)

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from mpi.matching.birthdays import compare_birth_years
 from mpi.matching.comparators import (
     CLOSE,
     LOOSE,
     MISSING,
+    Forenames,
     FullName,
     compare_family,
     compare_given,
@@ -124,8 +126,29 @@ def _family_marks(name: FullName) -> Marks:
     return _name_marks(name[2], name[2])
 
 
-def _middle_marks(names: tuple[str, ...]) -> Marks:
-    return _name_marks(names, names[:1])
+def _middle_names(names: Forenames) -> tuple[str, ...]:
+    given, middle = names
+    return (*given[1:], *middle)
+
+
+def _middle_marks(names: Forenames) -> Marks:
+    """The first given name is only sought among the others' middle names, but marks may be shared in vain."""
+    middle = _middle_names(names)
+    marks = _name_marks(middle, middle[:1])
+    first = _bits(map(phonetic_code, names[0][:1])) if middle else 0
+    return Marks(marks.offered | first, marks.sought | first, marks.texts)
+
+
+def _middle_length(names: Forenames) -> tuple[bool, bool]:
+    """Whether there is a middle name, and whether it is more than an initial."""
+    middle = _middle_names(names)
+    return bool(middle), bool(middle) and len(middle[0]) > 1
+
+
+def _differ_middle(left: tuple[bool, bool], right: tuple[bool, bool]) -> str:
+    if not left[0] or not right[0]:
+        return MISSING
+    return "different" if left[1] and right[1] else "other_initial"
 
 
 def _name_marks(
@@ -222,8 +245,8 @@ OUTLINES: dict[str, Outline] = {
         lambda name: ((), (), name[2]), compare_family, _family_crossing,
         beneath=Outline(lambda name: bool(name[2]), _differ, _family_marks, alike=LOOSE),
     ),
-    "middle": Outline(bool, _differ, _middle_marks, alike=CLOSE),
-    "dob": Outline(any, _differ, _dob_marks, edits=2),
+    "middle": Outline(_middle_length, _differ_middle, _middle_marks, alike=CLOSE),
+    "dob": Outline(lambda date: date[0][:4], compare_birth_years, _dob_marks, edits=2),
     "ssn": Outline(
         lambda number: (bool(number[0]), bool(number[1])), _compare_ssn_parts, _ssn_marks, edits=2
     ),

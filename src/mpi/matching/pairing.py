@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from mpi.matching.blocking import blocking_keys, stored_keys
 from mpi.matching.comparison import TRAIT_INDEX, TRAITS
-from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Weights, shared_value
+from mpi.matching.model import (
+    FREQUENCY_TRAITS,
+    Matrix,
+    Model,
+    SharedName,
+    Weights,
+    shared_value,
+)
 from mpi.matching.pairs import Columns
 from mpi.matching.record import StandardRecord
 from mpi.matching.vetoes import vetoes_between
@@ -41,7 +48,7 @@ class ComparedPairs:
     left: NDArray[np.int64]  # (N,): the later record
     right: NDArray[np.int64]  # (N,)
     levels: Matrix  # (N, T)
-    shared: tuple[Sequence[tuple[str, ...]], ...]  # per frequency trait, the N names that both have
+    shared: tuple[Sequence[SharedName], ...]  # per frequency trait, the N names that both have
 
     def __len__(self) -> int:
         return len(self.left)
@@ -60,7 +67,8 @@ class ComparedPairs:
         rarities = self.rarities(model).sum(axis=1)
         agreements: Weights = model.match[_COLUMNS, self.levels].sum(axis=1)
         penalties = model.penalties(self.levels, rarities, index_size)
-        total: Weights = agreements + rarities + penalties + model.prior(index_size)
+        unplaced = model.unplaced(self.levels, index_size)
+        total: Weights = agreements + rarities + unplaced + penalties + model.prior(index_size)
         return total
 
     def vetoed(self) -> NDArray[np.bool_]:

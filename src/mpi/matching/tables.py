@@ -26,9 +26,16 @@ def read_words(name: str) -> Mapping[str, Mapping[str, str]]:
 
 @lru_cache(maxsize=1)
 def census_frequencies() -> Mapping[str, Mapping[str, float]]:
-    """How common given and family names are: trait → name → share (US Census 1990)."""
+    """How common names are where they are common: trait → name → share.
+
+    A name's share is the largest of those among all (US Census 1990), among the living by year of birth (Social
+    Security), and where a community lives that has it: neighbours are drawn from there, not from the nation.
+    """
     packed = (files("mpi.matching") / "data" / "name_frequencies.csv.gz").read_bytes()
     tables: dict[str, dict[str, float]] = {}
     for trait, name, share in csv.reader(gzip.decompress(packed).decode().splitlines()):
         tables.setdefault(trait, {})[name] = float(share)
+    for trait, shares in read_words("community_names").items():
+        for name, share in shares.items():
+            tables[trait][name] = max(tables[trait].get(name, 0.0), float(share))
     return MappingProxyType(tables)

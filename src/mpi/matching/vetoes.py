@@ -2,104 +2,195 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable
 
-from mpi.matching.comparison import TRAIT_INDEX, level_number
+from mpi.matching.comparison import TRAITS, level_number
 from mpi.matching.model import Matrix
 
 UNPROVEN = "nothing_personal_agrees"
-"""The one veto that is no contradiction: what agrees may be a family's, or a birthday in one town."""
+"""The one veto that is no contradiction, told where there is none: what agrees may be a family's, or that of
+two people of one town."""
 
-_GIVEN_APART = [level_number("given", level) for level in ("different", "loose", "alike")]
-_OTHER_GIVEN = [level_number("given", level) for level in ("different", "loose")]
-_OTHER_BIRTH = [level_number("dob", level) for level in ("different", "two_edits", "year_only")]
+_Levels = dict[str, frozenset[int]]
+"""By trait, the levels that were seen between a record and the records of one person."""
+
+
+_SILENT = frozenset((0,))
+
+
+def _numbers(trait: str, *names: str) -> tuple[str, frozenset[int]]:
+    return trait, frozenset(level_number(trait, name) for name in names)
+
+
+_CONFLICTING_SUFFIX = _numbers("suffix", "conflict")
+_ANOTHER_CHILD = _numbers("birth_order", "conflict")
+_ONE_OF_SEVERAL = _numbers("birth_order", "one_of_several")
+_OTHER_SSN = _numbers("ssn", "different", "last_four_differ")
+_OTHER_NATIONAL_ID = _numbers("national_id", "different")
+_OTHER_DEATH = _numbers("deceased", "different")
+_OTHER_SEX = _numbers("sex", "different")
+_OTHER_MIDDLE = _numbers("middle", "different")
+_OTHER_INITIAL = _numbers("middle", "other_initial")
+_SAME_MIDDLE = _numbers("middle", "exact", "initial", "similar")
+_SAME_GIVEN = _numbers("given", "exact", "nickname")
+_OTHER_GIVEN = _numbers("given", "different", "loose")
+_ALIKE = _numbers("given", "alike")
+_GIVEN_APART = _numbers("given", "different", "loose", "alike")
+_NOT_QUITE = _numbers(
+    "given", "different", "loose", "alike", "close", "similar", "prefix", "initial"
+)
+_INITIAL = _numbers("given", "initial")
+_OTHER_FAMILY = _numbers("family", "different", "loose")
+_BORN_TOGETHER = _numbers("dob", "exact", "january_first")
+_OTHER_BIRTH = _numbers("dob", "different", "generation", "two_edits", "year_only")
+_OTHER_DECADE = _numbers("dob", "decade")
+_OTHER_DATE = _numbers("dob", "different", "generation")
+_OTHER_GENERATION = _numbers("dob", "generation")
+_OWN_IDENTIFIER = _numbers("identifier", "exact")
+_OWN_NATIONAL_ID = _numbers("national_id", "exact")
+_SAME_SSN = _numbers("ssn", "exact")
+_LAST_FOUR = _numbers("ssn", "last_four")
 # A mistyped number is one edit away, that of a twin usually the next one: a level of its own.
-_OF_ONE_PERSON = [
-    ("ssn", "exact"),
-    ("ssn", "one_edit"),
-    ("national_id", "exact"),
-    ("national_id", "one_edit"),
-    ("identifier", "exact"),
-]
-_RARER_THAN_A_TOWN = [
-    *_OF_ONE_PERSON,
-    ("ssn", "last_four"),
-    ("address", "exact"),
-    ("phone", "exact"),
-    ("email", "exact"),
-]
-_OTHER_FAMILY = [level_number("family", level) for level in ("different", "loose")]
-_DOB_SAME = [level_number("dob", level) for level in ("exact", "january_first")]
+_OF_ONE_PERSON = (
+    _numbers("ssn", "exact", "one_edit"),
+    _numbers("national_id", "exact", "one_edit"),
+    _OWN_IDENTIFIER,
+)
+_ONE_STREET = _numbers("address", "street")
+_ONE_TOWN = _numbers("locality", "zip", "zip_spelling")
+_ONE_HOME = _numbers("address", "exact", "other_unit", "street_spelling", "house_spelling")
+_ONE_MAILBOX = _numbers("email", "exact", "mailbox", "similar")
+_AT_HOME = (
+    _ONE_HOME,
+    _numbers("phone", "exact", "one_edit"),
+    _ONE_MAILBOX,
+)
 
 
 def vetoes_between(levels: Matrix) -> tuple[str, ...]:
     """Stable codes of every veto between a record and the records of one person, from their comparison vectors."""
-    found = []
-    if _any(levels, "suffix", "conflict"):
-        found.append("suffix_conflict")
-    if _any(levels, "birth_order", "conflict"):
-        found.append("birth_order_conflict")
-    if _only(levels, "ssn", ("different", "last_four_differ")) and not _any(
-        levels, "identifier", "exact"
-    ):
-        found.append("ssn_conflict")
-    if _twin_pattern(levels):
-        found.append("twin_pattern")
-    if _another_sex_and_name(levels):
-        found.append("sex_and_given_differ")
-    if _nothing_personal_agrees(levels) or _nameless(levels):
-        found.append(UNPROVEN)
-    return tuple(found)
+    columns = levels.T.tolist()
+    seen = {t.name: frozenset(column) for t, column in zip(TRAITS, columns, strict=True)}
+    found = tuple(code for code, contradicts in _CONTRADICTIONS.items() if contradicts(seen))
+    return found or ((UNPROVEN,) if _unproven(seen) else ())
 
 
-def _any(levels: Matrix, trait: str, level: str) -> bool:
-    return bool((levels[:, TRAIT_INDEX[trait]] == level_number(trait, level)).any())
+def _any(seen: _Levels, *wanted: tuple[str, frozenset[int]]) -> bool:
+    return any(not seen[trait].isdisjoint(numbers) for trait, numbers in wanted)
 
 
-def _only(levels: Matrix, trait: str, names: tuple[str, ...]) -> bool:
-    """The trait was compared somewhere, and nowhere better than the named levels."""
-    column = levels[:, TRAIT_INDEX[trait]]
-    spoken = column[column > 0]
-    return bool(len(spoken)) and set(spoken.tolist()) <= {
-        level_number(trait, name) for name in names
-    }
+def _none_better(seen: _Levels, wanted: tuple[str, frozenset[int]]) -> bool:
+    """The trait agrees nowhere better than as wanted; perhaps it was not compared at all."""
+    trait, numbers = wanted
+    return seen[trait] <= numbers | _SILENT
 
 
-def _given_apart(levels: Matrix, apart: Collection[int]) -> bool:
-    """Some given names were compared, and none of them agrees."""
-    column = set(levels[:, TRAIT_INDEX["given"]].tolist()) - {0}
-    return bool(column) and column <= set(apart)
+def _only(seen: _Levels, wanted: tuple[str, frozenset[int]]) -> bool:
+    """The trait was compared somewhere, and agrees nowhere better than as wanted."""
+    return seen[wanted[0]] != _SILENT and _none_better(seen, wanted)
 
 
-def _twin_pattern(levels: Matrix) -> bool:
+def _another_ssn(seen: _Levels) -> bool:
+    return _only(seen, _OTHER_SSN) and not _any(seen, _OWN_IDENTIFIER)
+
+
+def _another_national_id(seen: _Levels) -> bool:
+    """Passports are renewed, and numbers of two kinds stand in one field: who lives at one place may have both."""
+    if not _only(seen, _OTHER_NATIONAL_ID):
+        return False
+    return not _any(seen, _OWN_IDENTIFIER, _ONE_TOWN, *_AT_HOME)
+
+
+def _twin_pattern(seen: _Levels) -> bool:
     """Born the same day under another given name, and no number says that it is one person."""
-    if not _given_apart(levels, _GIVEN_APART) or not set(
-        levels[:, TRAIT_INDEX["dob"]].tolist()
-    ) & set(_DOB_SAME):
+    if not _any(seen, _BORN_TOGETHER) or _any(seen, *_OF_ONE_PERSON):
         return False
-    return not any(_any(levels, trait, level) for trait, level in _OF_ONE_PERSON)
+    # J. may be Joshua, and his twin Jacob as well.
+    return _only(seen, _GIVEN_APART) or (_only(seen, _INITIAL) and not _any(seen, _SAME_MIDDLE))
 
 
-def _another_sex_and_name(levels: Matrix) -> bool:
-    """Sex and given name both disagree: spouses and siblings share everything else."""
-    return _given_apart(levels, _OTHER_GIVEN) and _only(levels, "sex", ("different",))
+def _middle_names_differ(seen: _Levels) -> bool:
+    """Brothers called MOHAMMED ALI and MOHAMMED HASSAN."""
+    return _only(seen, _OTHER_MIDDLE) and not _any(seen, *_OF_ONE_PERSON)
 
 
-def _nothing_personal_agrees(levels: Matrix) -> bool:
+def _birth_dates_differ(seen: _Levels) -> bool:
+    """Namesakes, often parent and child: a digit of the decade is mistyped less often than it tells them apart.
+
+    A birth date may be quite wrong where the number is one's own, but numbers stand on relatives' cards as well. Where
+    the same home or mailbox is given, the weights know more.
+    """
+    if _none_better(seen, _GIVEN_APART):
+        return False
+    owned = _any(seen, *_OF_ONE_PERSON)
+    if _only(seen, _OTHER_DECADE):
+        return not owned and _any(seen, _SAME_GIVEN)
+    if not owned:
+        return _only(seen, _OTHER_DATE) and not _any(seen, _ONE_HOME, _ONE_MAILBOX)
+    return _only(seen, _OTHER_GENERATION) and not _any(seen, _ONE_TOWN, *_AT_HOME)
+
+
+def _another_sex_and_name(seen: _Levels) -> bool:
+    """Sex and given name both disagree: spouses and siblings share everything else, twins a part of the name."""
+    if not _only(seen, _OTHER_SEX):
+        return False
+    return _only(seen, _OTHER_GIVEN) or (
+        _only(seen, _NOT_QUITE) and not _any(seen, *_OF_ONE_PERSON)
+    )
+
+
+def _unproven(seen: _Levels) -> bool:
+    return (
+        _nothing_personal_agrees(seen)
+        or _siblings(seen)
+        or (not _any(seen, *_OF_ONE_PERSON, *_AT_HOME, _ONE_STREET) and _rests_on_a_town(seen))
+    )
+
+
+def _nothing_personal_agrees(seen: _Levels) -> bool:
     """Neither given name nor birth date agrees: what else agrees, a whole family shares – at times even the SSN."""
-    given = set(levels[:, TRAIT_INDEX["given"]].tolist()) - {0}
-    born = set(levels[:, TRAIT_INDEX["dob"]].tolist()) - {0}
-    if not given <= set(_OTHER_GIVEN) or not born <= set(_OTHER_BIRTH):
+    if not _none_better(seen, _OTHER_GIVEN) or not _none_better(seen, _OTHER_BIRTH):
         return False
-    if _any(levels, "identifier", "exact") or _any(levels, "national_id", "exact"):
+    if _any(seen, _OWN_IDENTIFIER, _OWN_NATIONAL_ID):
         return False
-    return bool(given or born) or not _any(levels, "ssn", "exact")
+    return _only(seen, _OTHER_GIVEN) or _only(seen, _OTHER_BIRTH) or not _any(seen, _SAME_SSN)
 
 
-def _nameless(levels: Matrix) -> bool:
-    """No name agrees and nothing that few share: strangers of one town have birth date, sex and postcode in common."""
-    given = set(levels[:, TRAIT_INDEX["given"]].tolist()) - {0}
-    family = set(levels[:, TRAIT_INDEX["family"]].tolist()) - {0}
-    if not given <= set(_OTHER_GIVEN) or not family <= set(_OTHER_FAMILY):
+def _siblings(seen: _Levels) -> bool:
+    """Given names that are alike and both in use, and another birth date, be it by a digit."""
+    return (
+        _only(seen, _GIVEN_APART)
+        and _any(seen, _ALIKE)
+        and not _any(seen, _BORN_TOGETHER, *_OF_ONE_PERSON)
+    )
+
+
+def _rests_on_a_town(seen: _Levels) -> bool:
+    """For pairs that share no number, street, phone or e-mail: what is left may be common to two people of one town."""
+    if _any(seen, _LAST_FOUR):
+        # One of ten thousand has these digits, and more people than that have a frequent name.
+        return _none_better(seen, _OTHER_BIRTH)
+    if _any(seen, _SAME_MIDDLE):
         return False
-    return not any(_any(levels, trait, level) for trait, level in _RARER_THAN_A_TOWN)
+    return _half_named(seen) or _only(seen, _OTHER_SEX) or _only(seen, _OTHER_INITIAL)
+
+
+def _half_named(seen: _Levels) -> bool:
+    """A name is missing or another: strangers of one town have the other name and the birth date in common."""
+    return _none_better(seen, _OTHER_GIVEN) or _none_better(seen, _OTHER_FAMILY)
+
+
+_CONTRADICTIONS: dict[str, Callable[[_Levels], bool]] = {
+    "suffix_conflict": lambda seen: _any(seen, _CONFLICTING_SUFFIX),
+    "birth_order_conflict": lambda seen: _any(seen, _ANOTHER_CHILD),
+    "one_of_several": lambda seen: (
+        _any(seen, _ONE_OF_SEVERAL) and not _any(seen, *_OF_ONE_PERSON)
+    ),
+    "ssn_conflict": _another_ssn,
+    "national_id_conflict": _another_national_id,
+    "death_dates_differ": lambda seen: _only(seen, _OTHER_DEATH),
+    "twin_pattern": _twin_pattern,
+    "middle_names_differ": _middle_names_differ,
+    "birth_dates_differ": _birth_dates_differ,
+    "sex_and_given_differ": _another_sex_and_name,
+}

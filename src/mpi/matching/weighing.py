@@ -37,8 +37,8 @@ class ExplanationRow:
 class Weighing:
     """What speaks for and against each of P persons, trait by trait (T traits, F of them with frequencies).
 
-    The total weight of a person is the exact sum of its prior, its row of ``weights``, its row of ``rarities``
-    and its ``penalty``.
+    The total weight of a person is the exact sum of its prior, its row of ``weights``, its row of ``rarities``,
+    its ``unplaced`` and its ``penalty``.
     """
 
     compared: Compared
@@ -46,12 +46,15 @@ class Weighing:
     levels: Matrix  # (P, T): its level, 0 where the trait was not compared
     weights: Weights  # (P, T)
     rarities: Weights  # (P, F)
+    unplaced: Weights  # (P,)
     penalties: Weights  # (P,)
     prior: float
 
     def totals(self) -> list[float]:
         """The total weight (log2 odds) of each person."""
-        parts = np.column_stack((self.weights, self.rarities, self.penalties)).tolist()
+        parts = np.column_stack(
+            (self.weights, self.rarities, self.unplaced, self.penalties)
+        ).tolist()
         return [math.fsum((self.prior, *part)) for part in parts]
 
     def rows(self, number: int) -> tuple[ExplanationRow, ...]:
@@ -70,7 +73,9 @@ class Weighing:
                 if rarity:
                     row = ExplanationRow(trait.name, word, rarity, named, "term_frequency")
                     found.append(row)
-        penalty = float(self.penalties[number])
+        unplaced, penalty = float(self.unplaced[number]), float(self.penalties[number])
+        if unplaced:
+            found.append(ExplanationRow("catchment", "", unplaced, None, "prior"))
         found.append(ExplanationRow("relatives", "", penalty, None, "relatives"))
         return tuple(found)
 
@@ -88,7 +93,8 @@ def weigh(
     rarities = _rarities(record, compared, best, weights, model)
     penalties = model.penalties(levels, rarities.sum(axis=1), index_size)
     return Weighing(
-        compared, best, levels, weights, rarities, penalties, model.prior(index_size)
+        compared, best, levels, weights, rarities,
+        model.unplaced(levels, index_size), penalties, model.prior(index_size),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from mpi.matching import comparators as c
+from mpi.matching.birthdays import compare_dob
 from mpi.matching.comparators import MISSING
 from mpi.matching.comparison import TRAITS, compare, distinct_traits, level_number
 from mpi.matching.record import StandardAddress, StandardRecord
@@ -32,6 +33,11 @@ GIVEN = [
     (_name("KAREN", family="OTT"), _name("OTT", family="KAREN"), "swapped"),
     (_name("KAREN"), _name("ROSE", "KAREN"), "middle"),
     (_name("ROSE", "KAREN"), _name("KAREN"), "middle"),
+    (_name("JAYLEN"), _name("JAYDEN"), "alike"),
+    (_name("ANGEL"), _name("ANGELO"), "alike"),
+    (_name("MARY"), _name("MARIE"), "alike"),
+    (_name("REBECCA"), _name("REBECA"), "similar"),
+    (_name("NOAH"), _name("NOA"), "prefix"),
     (_name("OTTOKAR"), _name("IFEOMA"), "different"),
     (_name("OTTOKAR"), _name(), MISSING),
 ]
@@ -45,13 +51,18 @@ FAMILY = [
     (_name(family="OKONKWO"), _name(), MISSING),
 ]
 MIDDLE = [
-    (("QUINCY",), ("QUINCY",), "exact"),
-    (("Q",), ("Q",), "initial"),
-    (("QUINCY",), ("Q",), "initial"),
-    (("ROSE", "ANN"), ("ANN",), "similar"),
-    (("QUINCY",), ("QUINCEY",), "similar"),
-    (("QUINCY",), ("ROSE",), "different"),
-    (("QUINCY",), (), MISSING),
+    ((("JOHN",), ("QUINCY",)), (("JOHN",), ("QUINCY",)), "exact"),
+    ((("MARIA", "LUISA"), ()), (("MARIA",), ("LUISA",)), "exact"),
+    ((("JOHN",), ("Q",)), (("JOHN",), ("Q",)), "initial"),
+    ((("JOHN",), ("QUINCY",)), (("JOHN",), ("Q",)), "initial"),
+    ((("MARY",), ("ROSE", "ANN")), (("MARY",), ("ANN",)), "similar"),
+    ((("JOHN",), ("QUINCY",)), (("JOHN",), ("QUINCEY",)), "similar"),
+    ((("JOHN",), ("Q",)), (("JOHN",), ("R",)), "other_initial"),
+    ((("JOHN",), ("QUINCY",)), (("JOHN",), ("R",)), "other_initial"),
+    ((("JOHN",), ("QUINCY",)), (("JOHN",), ("ROSE",)), "different"),
+    ((("MARIA", "LUISA"), ()), (("MARIA", "ELENA"), ()), "different"),
+    ((("ANN", "MARIE"), ()), (("MARIE", "ROSE"), ()), MISSING),
+    ((("JOHN",), ("QUINCY",)), (("JOHN",), ()), MISSING),
 ]
 DOB = [
     ("1961-03-17", "1961-03-17", "exact"),
@@ -59,9 +70,14 @@ DOB = [
     ("1961-03-07", "1961-07-03", "day_month_swapped"),
     ("1961-01-01", "1961-03-17", "year_only"),
     ("1961-03-17", "1961-03-18", "one_edit"),
-    ("1961-03-17", "1984-03-17", "two_parts"),
+    ("1961-03-17", "1971-03-17", "decade"),
+    ("1947-03-17", "1974-03-17", "decade"),
+    ("1961-03-17", "1972-03-17", "two_parts"),
     ("1961-03-17", "1962-03-18", "two_edits"),
-    ("1961-03-17", "1984-11-02", "different"),
+    ("1961-03-17", "1972-11-02", "different"),
+    ("1961-03-17", "1984-03-17", "generation"),
+    ("1961-03-17", "1984-11-02", "generation"),
+    ("1961-01-01", "1962-01-01", "different"),
     ("1961-03", "1961-03-17", "partial"),
     ("1961", "1984-11-02", "different"),
     ("1961", "", MISSING),
@@ -124,11 +140,13 @@ IDENTIFIER = [
     (("MRN|LAB|1",), (), MISSING),
 ]
 BIRTH_ORDER = [
-    (("1", ""), ("1", ""), "same"),
-    (("1", ""), ("2", ""), "conflict"),
-    (("", "Y"), ("", "N"), "flag_differs"),
-    (("", "Y"), ("", "Y"), MISSING),
-    (("1", ""), ("", "Y"), MISSING),
+    (("1", "", ()), ("1", "", ()), "same"),
+    (("1", "", ()), ("2", "", ()), "conflict"),
+    (("1", "", ()), ("", "", ("MARY",)), "one_of_several"),
+    (("1", "", ("ANN",)), ("", "", ("MARY",)), MISSING),
+    (("", "Y", ()), ("", "N", ()), "flag_differs"),
+    (("", "Y", ()), ("", "Y", ()), MISSING),
+    (("1", "", ()), ("", "Y", ()), MISSING),
 ]
 PLAIN = [
     (c.compare_suffix, "JR", "JR", "same"),
@@ -142,7 +160,9 @@ PLAIN = [
     (c.compare_mothers_maiden, "OKONKWO", "OTT", "different"),
     (c.compare_mothers_maiden, "OKONKWO", "", MISSING),
     (c.compare_deceased, "2020-01-02", "2020-01-02", "same"),
-    (c.compare_deceased, "2020-01-02", "2021-01-02", "different"),
+    (c.compare_deceased, "2020-01-02", "2020-01-03", "near"),
+    (c.compare_deceased, "2020-01", "2020-01-03", "near"),
+    (c.compare_deceased, "2020-01-02", "2021-11-17", "different"),
     (c.compare_deceased, "2020-01-02", "", MISSING),
 ]
 
@@ -152,7 +172,7 @@ def _rows() -> list[tuple[Callable[[Any, Any], str], Any, Any, str]]:
         (c.compare_given, GIVEN),
         (c.compare_family, FAMILY),
         (c.compare_middle, MIDDLE),
-        (c.compare_dob, [((a, ""), (b, ""), level) for a, b, level in DOB]),
+        (compare_dob, [((a, ""), (b, ""), level) for a, b, level in DOB]),
         (c.compare_ssn, [(_ssn(a), _ssn(b), level) for a, b, level in SSN]),
         (c.compare_national_id, NATIONAL),
         (c.compare_address, ADDRESS),
@@ -187,7 +207,7 @@ def test_two_values_have_a_level_in_either_order(
 def test_a_damaged_date_can_agree_but_never_disagree(
     left: tuple[str, str], right: tuple[str, str], level: str
 ) -> None:
-    assert c.compare_dob(left, right) == level
+    assert compare_dob(left, right) == level
 
 
 def test_names_grow_apart_by_degrees() -> None:

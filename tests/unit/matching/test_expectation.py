@@ -67,7 +67,7 @@ def test_the_classes_are_found_in_their_numbers(found: Learned) -> None:
     assert match == pytest.approx(MATCHES / total, abs=0.01)
     assert twin == pytest.approx(TWINS / total, abs=0.01)
     # Relatives who happen to share nothing cannot be told from strangers, and are not missed.
-    assert 0.7 * RELATIVES < relative * total < RELATIVES
+    assert 0.6 * RELATIVES < relative * total < RELATIVES
 
 
 def test_another_seed_learns_the_same(found: Learned) -> None:

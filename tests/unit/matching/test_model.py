@@ -8,8 +8,15 @@ import numpy as np
 import orjson
 import pytest
 
-from mpi.matching.comparison import TRAIT_INDEX, TRAITS
-from mpi.matching.model import RIVALS, load_default_model, load_model, shared_value
+from mpi.matching.comparison import TRAIT_INDEX, TRAITS, level_number
+from mpi.matching.model import (
+    RIVALS,
+    Matrix,
+    SharedName,
+    load_default_model,
+    load_model,
+    shared_value,
+)
 from mpi.matching.record import StandardRecord
 
 MODEL = load_default_model()
@@ -19,6 +26,13 @@ def _document() -> dict[str, Any]:
     path = resources.files("mpi.matching").joinpath("data/model.json")
     document: dict[str, Any] = orjson.loads(path.read_bytes())
     return document
+
+
+def _levels(**named: str) -> Matrix:
+    levels = np.zeros((1, len(TRAITS)), dtype=np.int8)
+    for trait, level in named.items():
+        levels[0, TRAIT_INDEX[trait]] = level_number(trait, level)
+    return levels
 
 
 def test_the_shipped_model_knows_every_level_of_every_trait() -> None:
@@ -85,11 +99,12 @@ def test_the_prior_follows_the_size_of_the_index() -> None:
 
 
 def test_relatives_cost_more_the_more_two_records_look_related() -> None:
-    stranger = np.zeros((4, len(TRAITS)), dtype=np.int8)
-    costs = MODEL.penalties(stranger, np.array([-50.0, 0.0, 20.0, 40.0]), 0)
+    stranger = np.repeat(_levels(phone="exact"), 4, axis=0)
+    likelier = MODEL.rivals[:, TRAIT_INDEX["phone"], level_number("phone", "exact")]
+    costs = MODEL.penalties(stranger, np.array([-50.0, -10.0, 20.0, 40.0]), 0)
     assert costs.tolist() == sorted(costs.tolist(), reverse=True)
     assert costs[0] == pytest.approx(0)
-    odds = math.log2(MODEL.expected.sum() / MODEL.smallest_index)
+    odds = math.log2((MODEL.expected * np.exp2(likelier)).sum() / MODEL.smallest_index)
     assert costs[3] == pytest.approx(-(40 + odds), 0.01)
 
 
@@ -101,30 +116,67 @@ def test_another_given_name_on_one_birthday_is_a_twin_rather_than_a_relative() -
     assert twin > relative + 5
 
 
+def _rarity(trait: str, *names: str, crossed: bool = False) -> float:
+    return MODEL.rarity(trait, SharedName(names, crossed))
+
+
 def test_a_rare_name_says_more_than_a_common_one() -> None:
-    assert MODEL.rarity("family", ("VANDERSLOOT",)) > MODEL.rarity("family", ("SMITH",))
-    assert MODEL.rarity("family", ("VANDERSLOOT", "SMITH")) == MODEL.rarity("family", ("SMITH",))
-    assert MODEL.rarity("family", ()) == MODEL.rarity("dob", ("1961-03-17",)) == 0
+    assert _rarity("family", "VANDERSLOOT") > _rarity("family", "SMITH")
+    assert _rarity("family", "VANDERSLOOT", "SMITH") == _rarity("family", "SMITH")
+    assert _rarity("family") == _rarity("dob", "1961-03-17") == 0
+
+
+def test_a_name_is_as_common_as_where_its_community_lives() -> None:
+    assert _rarity("given", "MOHAMED") < _rarity("given", "OTTOKAR")
+    assert _rarity("family", "NGUYEN") < _rarity("family", "VANDERSLOOT")
+
+
+def test_exchanged_names_are_as_common_as_in_either_place_and_their_rareness_proves_nothing() -> (
+    None
+):
+    as_given = _rarity("given", "JAMES")
+    assert _rarity("family", "JAMES", crossed=True) == as_given < _rarity("family", "JAMES")
+    assert _rarity("given", "VANDERSLOOT", crossed=True) == 0
 
 
 def test_a_name_that_the_census_does_not_know_is_not_taken_for_the_rarest_of_all() -> None:
     """It may have come into use since: one in 2,000 is as rare as a name gets."""
-    unheard = MODEL.rarity("given", ("LUNA",))
-    assert unheard == MODEL.rarity("given", ("XQZ",))
+    unheard = _rarity("given", "LUNA")
+    assert unheard == _rarity("given", "XQZ")
     assert 0 < unheard < 2.5
 
 
 def test_a_document_may_bring_frequencies_of_its_own() -> None:
     document = _document() | {"frequencies": {"family": {"VANDERSLOOT": 0.25}}}
     model = load_model(orjson.dumps(document))
-    assert model.rarity("family", ("VANDERSLOOT",)) < MODEL.rarity("family", ("VANDERSLOOT",))
-    assert model.rarity("given", ("MARY",)) == 0
+    rare = SharedName(("VANDERSLOOT",))
+    assert model.rarity("family", rare) < MODEL.rarity("family", rare)
+    assert model.rarity("given", SharedName(("MARY",))) == 0
 
 
 def test_only_names_have_a_shared_value() -> None:
     left = StandardRecord(given=("MARY",), family=("OTT", "SMITH"), sex="F")
-    right = StandardRecord(given=("ANN",), family=("SMITH",), sex="F")
-    assert shared_value("family", left, right) == ("SMITH",)
-    assert shared_value("family", left, left) == ("OTT",)
-    assert shared_value("given", left, right) == ()
-    assert shared_value("sex", left, right) == ()
+    right = StandardRecord(given=("ANN",), family=("SMITH", "MARY"), sex="F")
+    assert shared_value("family", left, right) == SharedName(("SMITH",))
+    assert shared_value("family", left, left) == SharedName(("OTT",))
+    assert shared_value("given", left, right) == SharedName(("MARY",), crossed=True)
+    assert shared_value("sex", left, right) == SharedName(())
+
+
+def test_a_namesake_of_unknown_place_is_one_of_a_catchment_however_small_the_index() -> None:
+    unplaced = _levels(given="exact", family="exact", dob="exact", locality="different")
+    placed = _levels(given="exact", family="exact", dob="exact", locality="zip")
+    for size in (0, 50_000, 1_000_000):
+        lost = float(MODEL.unplaced(unplaced, size)[0])
+        assert MODEL.prior(size) + lost == pytest.approx(MODEL.prior(MODEL.catchment))
+    assert MODEL.unplaced(unplaced, 2 * MODEL.catchment)[0] == 0
+    assert MODEL.unplaced(placed, 0)[0] == 0
+
+
+def test_people_of_one_community_share_names_town_and_estimated_birthday() -> None:
+    """The larger part of what these agreements say is taken back; of a birth date nothing is."""
+    shared = {"given": "exact", "family": "exact", "locality": "zip"}
+    estimated = _levels(**shared, dob="january_first")
+    known = _levels(**shared, dob="exact")
+    costs = [MODEL.penalties(found, np.zeros(1), 10**12)[0] for found in (estimated, known)]
+    assert costs[0] < costs[1] - 2 < -3

@@ -65,7 +65,7 @@ def test_a_trait_that_no_record_has_is_no_row() -> None:
     weighing = _weigh(BEN, person_of("A", ADA))
     assert _level(weighing, 0, "phone") == "missing"
     assert {row.trait for row in weighing.rows(0)} == {
-        "prior", "given", "family", "dob", "sex", "relatives",
+        "prior", "given", "family", "dob", "sex", "catchment", "relatives",
     }  # fmt: skip
 
 
