@@ -25,7 +25,6 @@ from mpi.providers.verato_pacing import Lane
 from mpi.providers.verato_payload import Reply
 
 NAME = "verato"
-KNOWN_ELSEWHERE = "known_to_verato_only"
 ASSERTED = "asserted_not_same"
 OTHER_LINK = "linked_elsewhere"
 SEVERAL = "several_persons_of_one_link"
@@ -115,8 +114,6 @@ class VeratoProvider:
             decision = _staying(home, others, told)
         else:
             decision = _placing(record.key, others, assertions)
-            if decision.outcome is Outcome.NEW and record.told is None and told.link_id:
-                decision = replace(decision, reason=KNOWN_ELSEWHERE)
         keep = CONSEQUENCES[CallOutcome(told.outcome)].keep
         return Resolution(
             decision=decision,

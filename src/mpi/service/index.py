@@ -42,6 +42,7 @@ from mpi.service.introduction import introduced
 from mpi.service.past import history_of, person_at
 from mpi.service.preparation import Preparation, Prepared
 from mpi.service.recall import Question, Recall
+from mpi.service.reservation import Reservation
 from mpi.service.rows import LONGEST_GROUP_S, BatchRow, RowAnswer, answer_rows
 from mpi.service.settlements import withdrawn
 
@@ -77,6 +78,7 @@ class MasterPatientIndex:
         self._recall = recall
         self._prepare = Preparation(hmac_key, placeholders, clock)
         self._enrollment = Enrollment(store, store, provider, conflict)
+        self._reservation = Reservation(provider, self._prepare, self._enrollment)
         self._clock = clock
         self._policy = enroll
         self._batch_size = batch_size
@@ -202,7 +204,7 @@ class MasterPatientIndex:
         *,
         explain: bool,
     ) -> tuple[MatchAnswer, Resolution]:
-        found = await self._provider.resolve(record, keys)
+        found = await self._reservation.resolve(record, keys)
         status, mpi_id = _STATUS[found.decision.outcome], found.decision.mpi_id
         answer = match_answer(record, self._provider, found, status, mpi_id)
         return (

@@ -17,6 +17,14 @@ MADE = registrations(300)
 ROW = MADE[1][0]
 
 
+async def told_elsewhere(verato: Verato, folder: Path) -> str:
+    """Verato learns of the patient from somebody else; the link id that it gives."""
+    (folder / "other").mkdir()
+    async with serving(folder / "other", **settings(verato)) as other:
+        link: str = (await match(other, ROW, "1"))["provider_ids"]["verato"]
+        return link
+
+
 async def test_persons_are_those_of_verato_and_their_ids_ours(
     verato: Verato, tmp_path: Path
 ) -> None:
@@ -56,17 +64,35 @@ async def test_nobody_is_asked_for_anew_and_found_once_registered(
         assert (await match(api, ROW))["mpi_id"] == mpi_id
 
 
-async def test_whom_only_verato_knows_has_no_id_of_ours(verato: Verato, tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    async with serving(tmp_path / "other", **settings(verato)) as other:
-        link = (await match(other, ROW, "1"))["provider_ids"]["verato"]
+async def test_whom_only_verato_knows_gets_one_id_that_stays(
+    verato: Verato, tmp_path: Path
+) -> None:
+    link = await told_elsewhere(verato, tmp_path)
     async with serving(tmp_path, **settings(verato)) as api:
-        found = await match(api, ROW)
-        assert (found["mpi_id"], found["reason"]) == (None, "known_to_verato_only")
-        assert found["provider_ids"]["verato"] == link
-        again = await match(api, ROW, "1", source="CLINIC")
-        assert again["provider_ids"]["verato"] == link
-        assert (await match(api, ROW))["mpi_id"] == again["mpi_id"]
+        query = body(ROW) | {"explain": True}  # asks each time
+        posted = await asyncio.gather(
+            *(api.client.post("/mpi/match", json=query) for _ in range(20))
+        )
+        answers = [answer.json() for answer in posted]
+        (mpi_id,) = {answer["mpi_id"] for answer in answers}
+        assert mpi_id.startswith("MPI-")
+        assert {(each["status"], each["grade"]) for each in answers} == {("matched", "certain")}
+        assert {each["provider_ids"]["verato"] for each in answers} == {link}
+        (event,) = (await api.client.get("/mpi/events")).json()["events"]
+        assert (event["actor"], event["persons"]) == ("verato", [mpi_id])
+        assert (await match(api, ROW, "1", source="CLINIC"))["mpi_id"] == mpi_id
+        assert (await match(api, ROW))["mpi_id"] == mpi_id
+        person = (await api.client.get(f"/mpi/persons/{mpi_id}")).json()
+    assert sorted(record["source"] for record in person["records"]) == ["CLINIC", "verato"]
+    assert person["golden_record"]["names"][0]["family"] == ROW["last_name"]
+
+
+async def test_a_search_reserves_nothing(verato: Verato, tmp_path: Path) -> None:
+    await told_elsewhere(verato, tmp_path)
+    async with serving(tmp_path, **settings(verato)) as api:
+        found = await api.client.post("/mpi/search", json=body(ROW))
+        assert found.json()["candidates"] == []
+        assert (await api.client.get("/mpi/events")).json()["events"] == []
 
 
 async def test_what_verato_said_stays_with_the_event(verato: Verato, tmp_path: Path) -> None:
