@@ -141,8 +141,8 @@ def test_exchanged_names_are_as_common_as_in_either_place_and_their_rareness_pro
 
 def test_a_name_that_the_census_does_not_know_is_not_taken_for_the_rarest_of_all() -> None:
     """It may have come into use since: one in 2,000 is as rare as a name gets."""
-    unheard = MODEL.rarity("given", ("LUNA",))
-    assert unheard == MODEL.rarity("given", ("XQZ",))
+    unheard = _rarity("given", "LUNA")
+    assert unheard == _rarity("given", "XQZ")
     assert 0 < unheard < 2.5
 
 
