@@ -299,6 +299,8 @@ def _could_be_one(
     for member in _different(left):
         weighing = weigh(member, [right], model, index_size)
         contradictions = set(vetoes_between(weighing.compared.vectors)) - {UNPROVEN}
-        if contradictions or weighing.totals()[0] < model.thresholds.impossible:
+        # Two members that name no place are not the less possible for it.
+        likely = weighing.totals()[0] - float(weighing.unplaced[0])
+        if contradictions or likely < model.thresholds.impossible:
             return False
     return True

@@ -47,13 +47,13 @@ _OTHER_DECADE = _numbers("dob", "decade")
 _OTHER_DATE = _numbers("dob", "different", "generation")
 _OTHER_GENERATION = _numbers("dob", "generation")
 _OWN_IDENTIFIER = _numbers("identifier", "exact")
-_OWN_NATIONAL_ID = _numbers("national_id", "exact")
+_OWN_NATIONAL_ID = _numbers("national_id", "exact", "one_edit")
 _SAME_SSN = _numbers("ssn", "exact")
 _LAST_FOUR = _numbers("ssn", "last_four")
 # A mistyped number is one edit away, that of a twin usually the next one: a level of its own.
 _OF_ONE_PERSON = (
     _numbers("ssn", "exact", "one_edit"),
-    _numbers("national_id", "exact", "one_edit"),
+    _OWN_NATIONAL_ID,
     _OWN_IDENTIFIER,
 )
 _ONE_STREET = _numbers("address", "street")
