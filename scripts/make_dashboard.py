@@ -134,6 +134,26 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel("Requests", "reqps", _rates("mpi_provider_attempts_total", "operation")),
         Panel(
+            "Left alone",
+            "percentunit",
+            ((f"max by (job) (mpi_provider_open{{{_JOB}}})", "{{job}}"),),
+        ),
+        Panel(
+            "Calls that wait",
+            "none",
+            ((f"sum by (job) (mpi_provider_calls_waiting{{{_JOB}}})", "{{job}}"),),
+        ),
+        Panel(
+            "Certificate expires",
+            "dateTimeAsIso",
+            (
+                (
+                    f"min by (job) (mpi_provider_certificate_ends_seconds{{{_JOB}}}) * 1000",
+                    "{{job}}",
+                ),
+            ),
+        ),
+        Panel(
             "Mean time of a call",
             "s",
             (

@@ -32,8 +32,12 @@ def verato_provider(settings: Settings, store: IndexStore, metrics: Metrics) -> 
         settings.verato_endpoint, settings.verato_path_prefix, _credentials(settings)
     )
 
+    if access.certificate_ends is not None:
+        metrics.provider_certificate(access.certificate_ends)
+
     def report(call: CallReport) -> None:
         metrics.provider_called(call.operation, call.outcome, call.seconds, call.attempts)
+        metrics.provider_state(call.breaker, call.waiting)
 
     client = VeratoClient(
         access,

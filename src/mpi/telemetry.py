@@ -10,9 +10,10 @@ import logging
 import os
 import sys
 from collections.abc import MutableMapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -120,6 +121,10 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        self._left_alone, self._waiting, self._certificate = (
+            Gauge(name, text, registry=self.registry, multiprocess_mode=mode)
+            for name, text, mode in _PROVIDER_GAUGES
+        )
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._labels: dict[tuple[Counter, str], Counter] = {}
 
@@ -149,6 +154,15 @@ class Metrics:
         self._calls.labels(operation, outcome).inc()
         self._attempts.labels(operation).inc(attempts)
         self._call_duration.labels(operation).observe(seconds)
+
+    def provider_state(self, breaker: BreakerState, waiting: int) -> None:
+        """Tell whether an outside provider is left alone, and how many calls wait for their turn."""
+        self._left_alone.set(_OPENNESS[breaker])
+        self._waiting.set(waiting)
+
+    def provider_certificate(self, ends: datetime) -> None:
+        """Tell when the certificate expires with which an outside provider is called."""
+        self._certificate.set(ends.timestamp())
 
     def cache_skipped(self, tier: str) -> None:
         """Count one call that a tier did not answer in time, or that was not even made."""
@@ -180,6 +194,19 @@ class Metrics:
 
 
 _OPENNESS = {BreakerState.CLOSED: 0.0, BreakerState.HALF_OPEN: 0.5, BreakerState.OPEN: 1.0}
+_PROVIDER_GAUGES: tuple[tuple[str, str, Literal["livemax", "livesum", "livemin"]], ...] = (
+    (
+        "mpi_provider_open",
+        "Whether an outside provider is left alone: 0 no, 0.5 it is being tried again, 1 yes.",
+        "livemax",
+    ),
+    ("mpi_provider_calls_waiting", "Calls that wait for their turn.", "livesum"),
+    (
+        "mpi_provider_certificate_ends_seconds",
+        "When the client certificate expires, in seconds since 1970; 0 without one.",
+        "livemin",
+    ),
+)
 _COUNTERS = {
     "mpi_blocks_narrowed_total": "Blocks too large to read whole, narrowed by a further trait.",
     "mpi_conflicts_total": "Commits repeated because the neighbourhood changed meanwhile.",

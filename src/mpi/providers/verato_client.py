@@ -48,13 +48,15 @@ LIMITS, BREAKER = Limits(), BreakerRule()
 
 @dataclass(frozen=True, slots=True)
 class CallReport:
-    """One call as metrics see it: no ids, no content."""
+    """One call as metrics see it: no ids, no content. ``breaker`` and ``waiting`` (calls) are as it left them."""
 
     operation: str
     outcome: CallOutcome
     reason: Reason
     seconds: float
     attempts: int
+    breaker: BreakerState
+    waiting: int
 
 
 class VeratoClient:
@@ -140,7 +142,13 @@ class VeratoClient:
         reply = await work(call)
         self._report(
             CallReport(
-                operation.name, reply.outcome, reply.reason, monotonic() - started, call.attempts
+                operation.name,
+                reply.outcome,
+                reply.reason,
+                monotonic() - started,
+                call.attempts,
+                self.breaker_state,
+                self.pacer.waiting,
             )
         )
         return reply

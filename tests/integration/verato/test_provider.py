@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -227,6 +229,24 @@ async def test_no_id_changes_when_our_own_matching_takes_over(
         after = [(await match(api, row, str(n)))["mpi_id"] for n, (row, _) in enumerate(MADE[:40])]
         assert await api.parts.store.statistics()
     assert before == after
+
+
+async def test_metrics_tell_of_the_breaker_the_queue_and_the_certificate(
+    verato: Verato, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, **settings(verato, VERATO_BREAKER_CALLS="2")) as api:
+        await match(api, ROW, "1")
+        before = (await api.client.get("/metrics")).text
+        verato.plan("503", times=None)
+        await asyncio.gather(
+            *(api.client.post("/mpi/match", json=body(MADE[n][0], str(n))) for n in range(2, 8))
+        )
+        after = (await api.client.get("/metrics")).text
+    assert "mpi_provider_open 0.0" in before
+    assert "mpi_provider_open 1.0" in after
+    assert "mpi_provider_calls_waiting 0.0" in after
+    (line,) = re.findall(r"(?m)^mpi_provider_certificate_ends_seconds (\S+)", after)
+    assert float(line) > time.time()
 
 
 async def test_metrics_tell_operations_and_outcomes_and_nothing_of_patients(
