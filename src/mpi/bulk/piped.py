@@ -34,9 +34,8 @@ def as_file(path: Path, folder: Path) -> Iterator[Path]:
 def _copied(pipe: Path, folder: Path) -> Iterator[Path]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        copy = tempfile.NamedTemporaryFile(
-            dir=folder, prefix=".piped-"
-        )  # noqa: SIM115 -- mode 0600
+        # Readable by its owner only, and gone with the block.
+        copy = tempfile.NamedTemporaryFile(dir=folder, prefix=".piped-")  # noqa: SIM115
     except OSError as error:
         raise ConfigurationError(f"{folder} cannot be written: {error.strerror}") from None
     with copy:
