@@ -12,6 +12,7 @@ from mpi.domain.identity import (
     AUTOMATIC,
     KEPT_AS,
     NEW_PERSON,
+    Candidate,
     Committed,
     EventKind,
     IdentityChange,
@@ -212,7 +213,7 @@ class Enrollment:
         if len(person.records) > 1:
             tasks = _update_tasks(record.key, found.decision)
         else:
-            people = {p.mpi_id: p for p in (*found.persons, person)}
+            people: dict[str, Candidate] = {p.mpi_id: p for p in (*found.persons, person)}
             merges = _joining(person, found.decision, people, record, actor)
             tasks = _tasks(record.key, found.decision)
         change = IdentityChange(
@@ -239,7 +240,7 @@ def _owner(record: StoredRecord) -> str:
 
 
 def _placement(
-    record: StoredRecord, decision: Decision, people: dict[str, PersonState], actor: str
+    record: StoredRecord, decision: Decision, people: dict[str, Candidate], actor: str
 ) -> tuple[str, tuple[IdentityChange, ...]]:
     """Where the record goes, and the merges of certain persons on that occasion (the oldest id survives)."""
     if decision.outcome is not Outcome.LINK or decision.mpi_id is None:
@@ -251,7 +252,7 @@ def _placement(
 def _joining(
     person: PersonState,
     decision: Decision,
-    people: dict[str, PersonState],
+    people: dict[str, Candidate],
     record: StoredRecord,
     actor: str,
 ) -> tuple[IdentityChange, ...]:
@@ -262,7 +263,7 @@ def _joining(
 
 
 def _merges(
-    together: tuple[str, ...], people: dict[str, PersonState], record: StoredRecord, actor: str
+    together: tuple[str, ...], people: dict[str, Candidate], record: StoredRecord, actor: str
 ) -> tuple[IdentityChange, ...]:
     """One merge for each person that is not the oldest, so that each can be undone by itself."""
     survivor = min(together)

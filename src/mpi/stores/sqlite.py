@@ -66,7 +66,7 @@ class SqliteStore:
         self._path = path
         self._block_limit = block_limit
         self._clock = clock
-        self._cache = sqlite_reads.RecordCache()
+        self._cache = sqlite_reads.EvidenceCache()
         self._transactions = Transactions(path, on_rollback=self._cache.clear)
 
     def close(self) -> None:
@@ -91,7 +91,7 @@ class SqliteStore:
 
     async def person(self, mpi_id: str) -> PersonState | None:
         """See :class:`mpi.ports.IdentityStore`."""
-        return await self._transactions.read(lambda c: sqlite_reads.person(c, self._cache, mpi_id))
+        return await self._transactions.read(lambda c: sqlite_reads.person(c, mpi_id))
 
     async def assertions(self, keys: Sequence[RecordKey]) -> tuple[Assertion, ...]:
         """See :class:`mpi.ports.IdentityStore`."""
