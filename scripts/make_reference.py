@@ -104,6 +104,7 @@ PURPOSES: Mapping[str, Mapping[str, str]] = {
         "MPI_BATCH_LIMIT": "Most rows in one batch; more are refused (413).",
         "MPI_BODY_LIMIT": "Largest body of a request; larger ones are refused (413).",
         "MPI_REQUEST_TIMEOUT": "How long a request may take before it is given up (504).",
+        "MPI_KEEP_ALIVE": "How long idle connections stay open; load balancers have to close theirs earlier.",
         "MPI_SHUTDOWN_TIMEOUT": "How long a stopping service finishes what it has accepted.",
         "LOG_LEVEL": "What is logged, as JSON lines on standard error.",
     },

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from mpi.domain.identity import (
     Assertion,
+    Candidate,
     Committed,
     Event,
     IdentityChange,
@@ -205,7 +206,7 @@ class Resolution:
     """
 
     decision: Decision
-    persons: tuple[PersonState, ...]
+    persons: tuple[Candidate, ...]
     blocking_keys: tuple[int, ...]
     position: int
     index_size: int

@@ -58,7 +58,11 @@ class VeratoSettings(BaseSettings):
     """How to get in at Verato, and how much to ask of it. Secrets come from files, or as ``VERATO_API_KEY``."""
 
     model_config = SettingsConfigDict(
-        frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+        frozen=True,
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     verato_endpoint: str | None = _named("VERATO_ENDPOINT", None, "an https:// address")
@@ -205,6 +209,9 @@ class Settings(VeratoSettings):
     )
     request_timeout: float = _named(
         "MPI_REQUEST_TIMEOUT", 30, "a number of seconds, more than 0", gt=0
+    )
+    keep_alive: int = _named(
+        "MPI_KEEP_ALIVE", 75, "a whole number of seconds from 1 to 3600", ge=1, le=3600
     )
     shutdown_timeout: int = _named(
         "MPI_SHUTDOWN_TIMEOUT", 30, "a whole number of seconds from 1", ge=1

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mpi.domain.identity import NEW_PERSON, EventKind
+from mpi.domain.identity import NEW_PERSON, EventKind, Member, Neighbour
 from mpi.domain.record import RecordStatus
 from tests.contract.changes import (
     as_stored,
@@ -41,6 +41,13 @@ class TestRecordsAndPersons:
         person = await store.person(mpi_id)
         assert person is not None
         assert (person.version, person.active, person.records) == (1, True, (expected,))
+
+    async def test_a_neighbour_shows_what_its_records_are_compared_by(self, store: Store) -> None:
+        submitted = record("1", 10)
+        made = await store.commit(create("1", 10))
+        evidence = Member(key("1"), submitted.standard)
+        around = await store.candidates(plain(10))
+        assert around.persons == (Neighbour(made.mpi_id or "", (evidence,)),)
 
     async def test_person_ids_rise_and_are_never_used_again(self, store: Store) -> None:
         first = await created(store, "1")
@@ -193,7 +200,7 @@ class TestCandidates:
         await merged(store, first, second)
         (person,) = (await store.candidates(plain(20))).persons
         assert person.mpi_id == first
-        assert {r.mpi_id for r in person.records} == {first}
+        assert [r.key for r in person.records] == [key("1"), key("2")]
 
     async def test_assertions_of_the_records_come_along(self, store: Store) -> None:
         await created(store, "1", 10)

@@ -6,14 +6,17 @@ import csv
 import gzip
 import io
 import json
+import os
 import stat
+import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mpi.domain.mpi_id import parse_mpi_id
-from tests.support.service import run_mpi, running
+from tests.support.service import command, environment, run_mpi, running
 
 JOHN = {
     "first_name": "John",
@@ -113,11 +116,56 @@ def test_one_bad_row_is_rejected_alone_and_says_why(tmp_path: Path) -> None:
 
 def test_rejects_go_to_the_data_directory_by_default(tmp_path: Path) -> None:
     path = tmp_path / "rows.ndjson"
-    path.write_text("{broken\n")
+    path.write_text("{broken\n" + json.dumps(ROWS[0]))
     report = mpi_json(tmp_path, "load", str(path))
     rejects = Path(report["rejects"])
     assert rejects.is_relative_to(tmp_path / "data" / "mpi")
     assert stat.S_IMODE(rejects.stat().st_mode) == 0o600
+
+
+def test_a_load_that_rejects_every_row_fails_with_a_sentence(tmp_path: Path) -> None:
+    nameless = [{k: v for k, v in row.items() if k != "source"} for row in ROWS]
+    path = as_csv(tmp_path / "rows.csv", nameless)
+    done = run_mpi(tmp_path, "load", str(path), "--embedded", "--json")
+    assert (done.returncode, json.loads(done.stdout)["rejected"]) == (1, len(ROWS))
+    assert "every row was rejected" in done.stderr
+    assert "--source" in done.stderr
+    assert mpi_json(tmp_path, "load", str(path), "--source", "A")["created"] > 0
+
+
+@pytest.mark.parametrize("options", [["load", "--embedded"], ["evaluate"]])
+def test_a_device_is_refused_with_a_sentence(tmp_path: Path, options: list[str]) -> None:
+    done = run_mpi(tmp_path, *options, "/dev/zero")
+    assert done.returncode == 2
+    assert "device" in done.stderr
+
+
+def test_what_comes_through_a_pipe_is_loaded_and_leaves_no_copy(tmp_path: Path) -> None:
+    pipe = tmp_path / "rows"
+    os.mkfifo(pipe)
+    content = as_csv(tmp_path / "rows.csv", ROWS).read_bytes()
+    for unchanged in (0, len(ROWS)):
+        writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+        writer.start()
+        report = mpi_json(tmp_path, "load", str(pipe))
+        writer.join()
+        assert (report["rows"], report["unchanged"]) == (len(ROWS), unchanged)
+    left = {path.name for path in (tmp_path / "data" / "mpi").rglob("*") if path.is_file()}
+    assert not [name for name in left if "piped" in name or "load" in name], left
+
+
+@pytest.mark.parametrize("shell", ['"$@" < rows.csv', 'cat rows.csv | "$@"'])
+def test_standard_input_is_loaded(tmp_path: Path, shell: str) -> None:
+    as_csv(tmp_path / "rows.csv", ROWS)
+    load = command("load", "/dev/stdin", "--embedded", "--json")
+    done = subprocess.run(
+        ["sh", "-c", shell, "sh", *load],
+        capture_output=True,
+        env=environment(tmp_path),
+        cwd=tmp_path,
+        check=True,
+    )
+    assert json.loads(done.stdout)["rows"] == len(ROWS)
 
 
 def test_damaged_traits_are_no_damaged_rows(tmp_path: Path) -> None:

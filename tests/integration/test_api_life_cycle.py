@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -42,6 +43,34 @@ async def two_persons(api: Api) -> tuple[str, str]:
     """Marga under 1, Otto under 2."""
     one, other = await put(api, "1", MARGA), await put(api, "2", OTTO)
     return one.json()["mpi_id"], other.json()["mpi_id"]
+
+
+@pytest.mark.parametrize(
+    ("source", "source_id"),
+    [("HOSP/A", "1"), ("/lab", "/1/"), ("lab", "1/move"), ("50%2F50", "a b?c#d"), ("Köln", "%")],
+)
+async def test_every_id_that_can_be_registered_is_reached_by_its_path(
+    api: Api, source: str, source_id: str
+) -> None:
+    ids = {"source": source, "source_id": source_id}
+    made = await post(api, "/mpi/match", {"patient_data": MARGA, **ids})
+    await post(api, "/mpi/match", {"patient_data": MARGA, "source": "lab", "source_id": "2"})
+    path = f"/mpi/records/{quote(source, safe='')}/{quote(source_id, safe='')}"
+    read = await api.client.get(path)
+    assert {name: read.json()[name] for name in ids} == ids, read.text
+    again = await api.client.put(path, json={"patient_data": MARGA})
+    assert (again.status_code, again.json()["event_id"]) == (200, None)
+    moved = await post(api, f"{path}/move", {"to": "new", **WHY})
+    assert moved["mpi_id"] != made["mpi_id"]
+    assert (await api.client.delete(path)).status_code == 200
+    assert (await api.client.get(path)).status_code == 410
+
+
+@pytest.mark.parametrize("path", ["/mpi/records/lab%2F1", "/mpi%2Frecords/x/lab/1"])
+async def test_a_slash_within_an_id_separates_nothing(api: Api, path: str) -> None:
+    await put(api, "1", MARGA)
+    answer = await api.client.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 async def test_the_etag_of_a_record_is_that_of_its_person(api: Api) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import uvicorn
@@ -49,22 +49,37 @@ async def application(scope: Scope, read: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-@pytest.fixture
-async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr("mpi.api.wire.HEAD_SECONDS", 0.3)
-    monkeypatch.setattr("mpi.api.wire.LINGER_SECONDS", 0.3)
-    monkeypatch.setattr("mpi.api.wire.SEND_SECONDS", 0.3)
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in ("HEAD_SECONDS", "LINGER_SECONDS", "SEND_SECONDS"):
+        monkeypatch.setattr(f"mpi.api.wire.{limit}", 0.3)
+
+
+@asynccontextmanager
+async def serving(keep_alive: int) -> AsyncIterator[int]:
+    """The port of a server that keeps idle connections for so many seconds."""
     config = uvicorn.Config(
-        application, http=BoundedHttp, ws="none", lifespan="on", log_config=None
+        application,
+        http=BoundedHttp,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        timeout_keep_alive=keep_alive,
     )
     server = uvicorn.Server(config)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
         yield listener.getsockname()[1]
         server.should_exit = server.force_exit = True
-        await serving
+        await task
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    async with serving(keep_alive=1) as found:
+        yield found
 
 
 async def talk(port: int, *pieces: bytes, pause: float = 0.0, times: int = 1) -> list[Answer]:
@@ -94,6 +109,16 @@ async def test_a_head_that_comes_drop_by_drop_is_given_up(port: int) -> None:
 async def test_a_second_head_that_never_ends_is_given_up(port: int) -> None:
     found = await talk(port, GET % 1, b"GET /2", b"a", pause=0.1, times=20)
     assert [answer.body for answer in found] == [b"/1"]
+
+
+async def test_an_idle_connection_stays_open_for_longer_than_a_head_may_take(port: int) -> None:
+    found = await talk(port, GET % 1, GET % 2, pause=0.6)
+    assert [answer.body for answer in found] == [b"/1", b"/2"]
+
+
+async def test_a_second_head_has_no_more_time_because_the_connection_was_idle() -> None:
+    async with serving(keep_alive=10 * SECONDS) as port:
+        assert len(await talk(port, GET % 1, b"GET /2", pause=0.2)) == 1
 
 
 async def test_a_head_has_a_size(port: int) -> None:

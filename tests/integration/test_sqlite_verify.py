@@ -182,6 +182,11 @@ def test_a_missing_or_foreign_database_is_named(tmp_path: Path) -> None:
         raw.execute("CREATE TABLE song (title TEXT)")
     with pytest.raises(ConfigurationError, match="not an index of ours"):
         verify_store(tmp_path / "foreign")
+    (tmp_path / "begun").touch()
+    with pytest.raises(ConfigurationError, match="making was interrupted"):
+        verify_store(tmp_path / "begun")
+    with closing(open_store(tmp_path / "begun", b"fingerprint")):
+        assert verify_store(tmp_path / "begun") == []
 
 
 class TestAnyHistory:

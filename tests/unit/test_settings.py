@@ -53,6 +53,14 @@ def test_environment_is_read_and_overrides_win(monkeypatch: pytest.MonkeyPatch) 
     assert read_settings({"MPI_PORT": "8124"}).port == 8124
 
 
+@pytest.mark.parametrize("name", ["CACHE_TTL", "MPI_REQUEST_TIMEOUT", "MPI_MONGO_TIMEOUT"])
+@pytest.mark.parametrize("value", ["inf", "Infinity", "nan"])
+def test_a_time_has_an_end(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"{name} must be a number of seconds"):
+        read_settings()
+
+
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPI_PORT", "")
     assert read_settings().port == 8000

@@ -108,6 +108,7 @@ def from_environment() -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         await container.open()
+        await container.warm_up()
         _collect_rarely()
         log.info("started", version=__version__, model_version=container.model_version)
         _end_with_parent()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Annotated
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Path
 from starlette.requests import Request
@@ -35,12 +36,15 @@ from mpi.api.security import Needs, principal
 from mpi.api.submissions import parse_registration
 from mpi.domain.intake import parse_key
 from mpi.domain.record import RecordKey
-from mpi.errors import InvalidInput
+from mpi.errors import InvalidInput, NotFound
 from mpi.service.access import Principal
 
 router = APIRouter(tags=["records"])
-_PATH = "/mpi/records/{source}/{source_id:path}"
-Source = Annotated[str, Path(description="The registering system.", examples=["HOSP-A"])]
+_PATH = "/mpi/records/{source:path}/{source_id:path}"
+Source = Annotated[
+    str,
+    Path(description="The registering system; a slash in it as `%2F`.", examples=["HOSP-A"]),
+]
 SourceId = Annotated[str, Path(description="Its number for the patient.", examples=["0042"])]
 
 
@@ -50,6 +54,31 @@ def record_key(source: str, source_id: str) -> RecordKey:
     if key is None:
         raise InvalidInput("source and source_id are needed")
     return key
+
+
+def named(request: Request, source: Source, source_id: SourceId) -> RecordKey:
+    """The record that a path names. Its ids, as routing took them, are published and otherwise unused."""
+    del source, source_id
+    return _named(request.scope["raw_path"])
+
+
+def moved(request: Request, source: Source, source_id: SourceId) -> RecordKey:
+    """As :func:`named`, before ``/move``."""
+    del source, source_id
+    return _named(request.scope["raw_path"].removesuffix(b"/move"))
+
+
+def _named(path: bytes) -> RecordKey:
+    """Routing sees a path decoded, where a slash within a source (``%2F``) looks like the one behind it."""
+    _, *parts = path.decode("ascii", "replace").split("/", 4)
+    if [unquote(part) for part in parts[:2]] != ["mpi", "records"] or len(parts) < 4:
+        raise NotFound(
+            "no record is named: the path needs a source and, behind a slash, a source_id"
+        )
+    return record_key(*map(unquote, parts[2:]))
+
+
+Named = Annotated[RecordKey, Depends(named)]
 
 
 @router.post(
@@ -72,14 +101,13 @@ async def lookup_record(
 )
 async def move_record(
     request: Request,
-    source: Source,
-    source_id: SourceId,
+    key: Annotated[RecordKey, Depends(moved)],
     asked: MoveRequest,
     who: Annotated[Principal, Depends(Needs("steward"))],
 ) -> Response:
     """To another person, or to a new one. Honours `If-Match` (the record's ETag); `undo` reverses it."""
     change = await container(request).stewardship.move(
-        record_key(source, source_id),
+        key,
         asked.to,
         reason=asked.reason,
         actor=who.name,
@@ -95,7 +123,7 @@ async def move_record(
     responses={200: {"model": MatchAnswer}, **responses(400, 408, 409, 412, 413, 415, 422)},
     openapi_extra=body_of(RegisterRequest, {"patient_data": JOHN_SMITH}) | IF_MATCH_OR_NONE,
 )
-async def put_record(request: Request, source: Source, source_id: SourceId) -> Response:
+async def put_record(request: Request, key: Named) -> Response:
     """Repeating the same content changes nothing (`event_id: null`).
 
     Honours `If-Match` (the ETag of a read: nothing about the person has changed since) and `If-None-Match: *`
@@ -103,7 +131,7 @@ async def put_record(request: Request, source: Source, source_id: SourceId) -> R
     """
     who = principal(request)
     who.require("submit")
-    asked = parse_registration(body(request), record_key(source, source_id))
+    asked = parse_registration(body(request), key)
     found = await container(request).index.resolve(
         asked.submission,
         enroll=True,
@@ -124,12 +152,11 @@ async def put_record(request: Request, source: Source, source_id: SourceId) -> R
 )
 async def get_record(
     request: Request,
-    source: Source,
-    source_id: SourceId,
+    key: Named,
     _: Annotated[Principal, Depends(Needs("read"))],
 ) -> Response:
     """The current version and the person it belongs to. The ETag is the version of that person."""
-    return await _read(request, record_key(source, source_id))
+    return await _read(request, key)
 
 
 @router.delete(
@@ -140,13 +167,12 @@ async def get_record(
 )
 async def delete_record(
     request: Request,
-    source: Source,
-    source_id: SourceId,
+    key: Named,
     who: Annotated[Principal, Depends(Needs("submit"))],
 ) -> Response:
     """It is no evidence any more; its history stays, and registering it again revives it. Honours `If-Match`."""
     change = await container(request).index.delete_record(
-        record_key(source, source_id), actor=who.name, if_match=if_match(request)
+        key, actor=who.name, if_match=if_match(request)
     )
     return answer(change)
 

@@ -24,6 +24,8 @@ BACKLOG = 2048
 """Connections that wait to be accepted; the kernel's ``net.core.somaxconn`` may allow fewer."""
 LEAVE = signal.SIGUSR1
 """Asks a process to leave while others serve: it waits until its clients have moved. SIGTERM gives them a second."""
+MOVING_SECONDS = 5.0
+"""How long clients have to move to other processes when one leaves."""
 IDLE_SECONDS = 1.0
 """How long connections on which nothing is asked stay open when the whole service stops."""
 
@@ -44,6 +46,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 backlog=BACKLOG,
+                timeout_keep_alive=settings.keep_alive,
                 timeout_graceful_shutdown=settings.shutdown_timeout,
             )
         )
@@ -68,7 +71,8 @@ class Server(uvicorn.Server):
             await closing
 
     async def _close_idle(self) -> None:
-        await self._hurry.wait()  # until then, their keep-alive time ends by itself
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), MOVING_SECONDS)
         await asyncio.sleep(IDLE_SECONDS)
         for connection in list(self.server_state.connections):
             if isinstance(connection, Protocol):

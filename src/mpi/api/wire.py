@@ -19,7 +19,7 @@ CONNECTIONS = "mpi.connections"
 HEAD_BYTES = 64 * 1024
 """Bytes that may arrive without completing a head or bringing a body; trailers count as well."""
 HEAD_SECONDS = 10.0
-"""Time for a head, from the opening of the connection or the answer before it."""
+"""Time for a head, from the opening of the connection or, after an answer, from its first byte."""
 LINGER_SECONDS = 2.0
 """How long the rest of a body is thrown away after its answer, so that the client gets to read that."""
 SEND_SECONDS = 30.0
@@ -69,8 +69,10 @@ class BoundedHttp(HttpToolsProtocol):
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        self._unfinished += len(data)
+        is_new, self._unfinished = not self._unfinished, self._unfinished + len(data)
         super().data_received(data)
+        if is_new and self._unfinished and self._is_asked and not self._is_answering:
+            self._close_in(HEAD_SECONDS)  # the next head has begun
         if self._unfinished > HEAD_BYTES and not self.transport.is_closing():
             if not self._is_answering:
                 self.transport.write(_TOO_LARGE)
@@ -97,7 +99,8 @@ class BoundedHttp(HttpToolsProtocol):
         if (
             self.cycle.response_complete
         ):  # and not one of several, of which the last is still to come
-            self._close_in(LINGER_SECONDS if self.cycle.more_body else HEAD_SECONDS)
+            idle = HEAD_SECONDS if self._unfinished else self.timeout_keep_alive
+            self._close_in(LINGER_SECONDS if self.cycle.more_body else idle)
 
     def shutdown(self) -> None:
         """Let the answer to the latest request, or to one more, be the last."""

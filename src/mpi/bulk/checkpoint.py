@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from mpi.bulk.files import private_file
+from mpi.bulk.files import check_whole, private_file
 from mpi.bulk.load import Report
 from mpi.bulk.rejects import Draft
 from mpi.errors import ConfigurationError
@@ -55,6 +55,7 @@ def origin_of(
 ) -> Origin:
     """Read the file once to know it again. Raises ``ConfigurationError`` when it cannot be read."""
     try:
+        check_whole(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "blake2b").hexdigest()
             size = file.tell()

@@ -20,6 +20,12 @@ def check_replaceable(path: Path) -> None:
         )
 
 
+def check_whole(path: Path) -> None:
+    """Raise ``ConfigurationError`` if ``path`` is a pipe or a device, which may have no end and no beginning again."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ConfigurationError("the file cannot be read: it is a pipe or a device")
+
+
 @contextmanager
 def private_file(path: Path) -> Iterator[TextIO]:
     """A text file that takes its place at ``path`` (mode 0600) when the block ends without error.
@@ -27,11 +33,7 @@ def private_file(path: Path) -> Iterator[TextIO]:
     Raises:
         ConfigurationError: the folder cannot be made or written to, or ``path`` is a folder or a device.
     """
-    if path.exists() and not path.is_file():
-        # A device would be replaced by a file that everybody takes for the device.
-        raise ConfigurationError(
-            "the file cannot be written: its name is that of a folder or a device"
-        )
+    check_replaceable(path)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

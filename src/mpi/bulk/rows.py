@@ -15,6 +15,7 @@ from typing import Any, AnyStr, BinaryIO, Generic, cast
 
 import orjson
 
+from mpi.bulk.files import check_whole
 from mpi.domain.record import Guarded
 from mpi.errors import ConfigurationError, MalformedBody
 
@@ -82,6 +83,7 @@ def open_rows(
         ConfigurationError: the file is not there or cannot be read.
     """
     try:
+        check_whole(path)
         raw = path.open("rb")
     except OSError as error:
         raise ConfigurationError(f"the file cannot be read: {error.strerror}") from None

@@ -18,6 +18,7 @@ from mpi.bulk.ahead import ReadAhead, Reading
 from mpi.bulk.checkpoint import CheckpointFile, origin_of
 from mpi.bulk.files import private_file
 from mpi.bulk.load import Report, load
+from mpi.bulk.piped import as_file
 from mpi.bulk.resume import ResumableLoad
 from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, settings
 from mpi.commands.terminal import note, progress_bar, show_json, show_pairs
@@ -35,7 +36,7 @@ who write: a page that many of them change is then written once."""
 
 def load_file(
     path: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV or NDJSON, gzip-packed or not.")
+        Path, typer.Argument(metavar="FILE", help="CSV or NDJSON, gzip-packed or not; or a pipe.")
     ],
     source: Annotated[
         str | None, typer.Option(help="The source of rows that name none, e.g. HOSP-A.")
@@ -51,28 +52,38 @@ def load_file(
     demo: Demo = False,
     as_json: AsJson = False,
 ) -> None:
-    """Register every row of a file. A load that was interrupted goes on; repeating one changes nothing."""
+    """Register every row of a file. A load that was interrupted goes on; repeating one changes nothing.
+
+    Rejected rows leave the others alone and the exit code 0, unless every row was rejected: then it is 1.
+    """
     chosen = settings(embedded=embedded, demo=demo)
     if "batch_size" not in chosen.model_fields_set:
         chosen = chosen.model_copy(update={"batch_size": _GROUP})
     path = path.absolute()
     renames = renames_of(rename)
-    origin = origin_of(path, source, renames, rejects)
-
-    async def work() -> ResumableLoad:
-        checkpoints = CheckpointFile(chosen.beside_index, path)
-        with checkpoints.held():
-            async with opened(chosen, create=True) as index:
-                state = await ResumableLoad.begin(
-                    index.store, checkpoints, origin, rejects or _default_rejects(path), note
-                )
-                await _load(index, path, state)
-                return state
-
     started = perf_counter()
-    with _rare_collections():
-        state = run(work())
+    with as_file(path, data_directory()) as file:
+        origin = origin_of(file, source, renames, rejects)
+        # What comes through a pipe is known again by what it is.
+        name = file if path.is_file() else Path(origin.digest)
+
+        async def work() -> ResumableLoad:
+            checkpoints = CheckpointFile(chosen.sqlite_path, name)
+            with checkpoints.held():
+                async with opened(chosen, create=True) as index:
+                    state = await ResumableLoad.begin(
+                        index.store, checkpoints, origin, rejects or _default_rejects(path), note
+                    )
+                    await _load(index, file, state)
+                    return state
+
+        with _rare_collections():
+            state = run(work())
     _show(state, perf_counter() - started, as_json=as_json)
+    if state.report.rows == state.report.rejected > 0:
+        raise InvalidInput(
+            "every row was rejected; the reject file tells why (`--source` is for rows that name none)"
+        )
 
 
 @contextmanager

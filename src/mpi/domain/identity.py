@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from mpi.domain.record import Demographics, Guarded, RecordKey, RecordStatus
 
@@ -119,6 +119,42 @@ class StoredRecord(Guarded):
     told: Told | None = None
 
 
+class Evidence(Protocol):
+    """What a comparison needs of a record: whose it is, and its comparison form."""
+
+    @property
+    def key(self) -> RecordKey: ...
+
+    @property
+    def standard(self) -> Any: ...
+
+
+class Candidate(Protocol):
+    """What a decision needs of a person."""
+
+    @property
+    def mpi_id(self) -> str: ...
+
+    @property
+    def records(self) -> tuple[Evidence, ...]: ...
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Member(Guarded):
+    """An active record as evidence and nothing more: a query reads dozens of them and the raw values of none."""
+
+    key: RecordKey
+    standard: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A person as evidence: with all its active records."""
+
+    mpi_id: str
+    records: tuple[Evidence, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class PersonState:
     """A person as it stands. ``version`` rises with every change that touches it (the ETag)."""
@@ -151,7 +187,7 @@ class Neighbourhood:
     too large and had to be narrowed by a further trait.
     """
 
-    persons: tuple[PersonState, ...]
+    persons: tuple[Neighbour, ...]
     assertions: tuple[Assertion, ...]
     position: int
     index_size: int

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
-from mpi.domain.identity import Assertion, AssertionKind, PersonState
+from mpi.domain.identity import Assertion, AssertionKind, Candidate, Member, Neighbour
 from mpi.domain.record import RecordKey
 from mpi.matching.comparison import TRAITS, compare
 from mpi.matching.model import FREQUENCY_TRAITS, Model, shared_value
@@ -90,7 +90,7 @@ def grade_of(weight: float, model: Model) -> Grade:
 
 def explain_person(
     record: StandardRecord,
-    person: PersonState,
+    person: Candidate,
     model: Model,
     index_size: int,
 ) -> Explanation:
@@ -105,7 +105,7 @@ def explain_person(
 def fits(
     record: StandardRecord,
     key: RecordKey | None,
-    person: PersonState,
+    person: Candidate,
     assertions: Sequence[Assertion],
     model: Model,
     index_size: int,
@@ -158,7 +158,7 @@ def self_weight(record: StandardRecord, model: Model, index_size: int) -> float:
 def decide(
     record: StandardRecord,
     key: RecordKey | None,
-    persons: Sequence[PersonState],
+    persons: Sequence[Candidate],
     assertions: Sequence[Assertion],
     model: Model,
     index_size: int,
@@ -189,7 +189,7 @@ def decide(
 def _ranked(
     record: StandardRecord,
     key: RecordKey | None,
-    persons: Sequence[PersonState],
+    persons: Sequence[Candidate],
     assertions: Sequence[Assertion],
     model: Model,
     index_size: int,
@@ -223,7 +223,7 @@ def _link(
     linkable: Sequence[ScoredPerson],
     ranked: Sequence[ScoredPerson],
     shown: tuple[ScoredPerson, ...],
-    people: dict[str, PersonState],
+    people: dict[str, Candidate],
     assertions: Sequence[Assertion],
     model: Model,
     index_size: int,
@@ -251,21 +251,21 @@ def _link(
     return Decision(Outcome.LINK, best.mpi_id, best, shown, tuple(merge), joined, None)
 
 
-def _with(record: StandardRecord, person: PersonState) -> PersonState:
+def _with(record: StandardRecord, person: Candidate) -> Candidate:
     """The person once the arriving record has joined it."""
-    arrived = replace(person.records[0], key=RecordKey("", ""), standard=record)
-    return replace(person, records=(*person.records, arrived))
+    arrived = Member(RecordKey("", ""), record)
+    return Neighbour(person.mpi_id, (*person.records, arrived))
 
 
-def _different(person: PersonState) -> Iterable[StandardRecord]:
+def _different(person: Candidate) -> Iterable[StandardRecord]:
     """The records of a person, of equal ones the first."""
     return dict.fromkeys(record.standard for record in person.records)
 
 
 def _now_certain(
-    grown: PersonState,
+    grown: Candidate,
     doubtful: Sequence[ScoredPerson],
-    people: dict[str, PersonState],
+    people: dict[str, Candidate],
     model: Model,
     index_size: int,
 ) -> list[ScoredPerson]:
@@ -281,8 +281,8 @@ def _now_certain(
 
 
 def _could_be_one(
-    left: PersonState,
-    right: PersonState,
+    left: Candidate,
+    right: Candidate,
     assertions: Sequence[Assertion],
     model: Model,
     index_size: int,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi.domain.identity import PersonState, StoredRecord
+from mpi.domain.identity import Candidate, Evidence
 from mpi.domain.record import RecordKey
 from mpi.matching.comparison import TRAITS, compare, compare_values
 from mpi.matching.model import Matrix
@@ -32,7 +32,7 @@ class Gathered:
     __slots__ = ("_firsts", "records")
 
     def __init__(
-        self, records: tuple[StoredRecord, ...], firsts: tuple[dict[Any, int], ...], seen: int
+        self, records: tuple[Evidence, ...], firsts: tuple[dict[Any, int], ...], seen: int
     ) -> None:
         """``firsts`` tells for each trait which record has a value first, for those before ``seen``."""
         self.records = records
@@ -42,7 +42,7 @@ class Gathered:
             for trait, first in zip(TRAITS, firsts, strict=True):
                 first.setdefault(trait.value(standard), place)
 
-    def grown(self, records: tuple[StoredRecord, ...]) -> Gathered:
+    def grown(self, records: tuple[Evidence, ...]) -> Gathered:
         """The same with more records behind these."""
         return Gathered(records, tuple(map(dict.copy, self._firsts)), len(self.records))
 
@@ -54,7 +54,7 @@ class Gathered:
         """How many different values a trait has."""
         return len(self._firsts[column])
 
-    def record(self, column: int, row: int) -> StoredRecord:
+    def record(self, column: int, row: int) -> Evidence:
         """The first record that has a value, given by its row in what :meth:`compare` answers."""
         return self.records[list(self._firsts[column].values())[row]]
 
@@ -66,7 +66,7 @@ class _Memory:
         self._kept: OrderedDict[tuple[RecordKey, RecordKey], Gathered] = OrderedDict()
         self._records = 0
 
-    def find(self, records: tuple[StoredRecord, ...]) -> Gathered | None:
+    def find(self, records: tuple[Evidence, ...]) -> Gathered | None:
         """What is kept of these very records. As a rule they are the same objects, which needs no look into them."""
         found = self._kept.get((records[0].key, records[-1].key))
         return found if found is not None and found.records == records else None
@@ -84,7 +84,7 @@ class _Memory:
 _memory = _Memory()
 
 
-def gather(records: tuple[StoredRecord, ...]) -> Gathered:
+def gather(records: tuple[Evidence, ...]) -> Gathered:
     """The values of the records of a person, more than one."""
     found = _memory.find(records)
     if found is None:
@@ -99,7 +99,7 @@ def gather(records: tuple[StoredRecord, ...]) -> Gathered:
 class Compared:
     """A record compared with P persons: a row for each record of a person, or each value of one with many records."""
 
-    persons: Sequence[PersonState]
+    persons: Sequence[Candidate]
     gathered: Mapping[int, Gathered]  # the persons of many records, by their number
     vectors: Matrix  # (rows, T): levels, person by person
     starts: NDArray[np.intp]  # (P + 1,): first row of each person, and the end
@@ -108,7 +108,7 @@ class Compared:
         """The rows of one person."""
         return self.vectors[self.starts[number] : self.starts[number + 1]]
 
-    def record(self, number: int, column: int, row: int) -> StoredRecord:
+    def record(self, number: int, column: int, row: int) -> Evidence:
         """Whose value of a trait a row of a person stands for."""
         large = self.gathered.get(number)
         place = row - int(self.starts[number])
@@ -127,7 +127,7 @@ class Compared:
         return len({value(records[row].standard) for row in rows})
 
 
-def compare_persons(record: StandardRecord, persons: Sequence[PersonState]) -> Compared:
+def compare_persons(record: StandardRecord, persons: Sequence[Candidate]) -> Compared:
     """Compare a record with persons, each with at least one record."""
     gathered = {n: gather(p.records) for n, p in enumerate(persons) if len(p.records) > FEW}
     others = [r.standard for n, p in enumerate(persons) if n not in gathered for r in p.records]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi.domain.identity import PersonState
+from mpi.domain.identity import Candidate
 from mpi.matching.comparison import TRAIT_INDEX, TRAITS
 from mpi.matching.gathering import Compared, compare_persons
 from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Weights, shared_value
@@ -81,7 +81,7 @@ class Weighing:
 
 
 def weigh(
-    record: StandardRecord, persons: Sequence[PersonState], model: Model, index_size: int
+    record: StandardRecord, persons: Sequence[Candidate], model: Model, index_size: int
 ) -> Weighing:
     """Weigh a record against persons, each with at least one record."""
     compared = compare_persons(record, persons)

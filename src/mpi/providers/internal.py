@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
-from mpi.domain.identity import Neighbourhood, PersonState, StoredRecord
+from mpi.domain.identity import Candidate, Neighbour, Neighbourhood, PersonState, StoredRecord
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import (
     Decision,
@@ -50,7 +49,7 @@ class InternalProvider:
             self._narrowed(around.narrowed)
         company = () if home is None else tuple(r for r in home.records if r.key != record.key)
         if home is not None and company:
-            persons: tuple[PersonState, ...] = (replace(home, records=company),)
+            persons: tuple[Candidate, ...] = (Neighbour(home.mpi_id, company),)
             decision = self._staying(record, persons[0], around)
         else:
             persons = around.persons
@@ -73,9 +72,7 @@ class InternalProvider:
             valid_until=around.position + self._room(around.index_size),
         )
 
-    def _staying(
-        self, record: StoredRecord, others: PersonState, around: Neighbourhood
-    ) -> Decision:
+    def _staying(self, record: StoredRecord, others: Candidate, around: Neighbourhood) -> Decision:
         """An update never silently leaves a person with other records; what no longer fits is a question."""
         scored = fits(
             record.standard, record.key, others, around.assertions, self._model, around.index_size

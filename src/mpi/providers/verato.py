@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from time import monotonic
 
-from mpi.domain.identity import Assertion, AssertionKind, PersonState, StoredRecord, Told
+from mpi.domain.identity import Assertion, AssertionKind, Candidate, PersonState, StoredRecord, Told
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.errors import MpiError, ProviderRefusal, ProviderUnavailable
 from mpi.matching.blocking import BlockingKeys, key_of
@@ -191,7 +191,7 @@ def _link_key(link_id: str) -> int:
     return key_of(f"{NAME}|{link_id}")
 
 
-def _staying(home: PersonState, others: tuple[PersonState, ...], told: Told) -> Decision:
+def _staying(home: PersonState, others: Sequence[Candidate], told: Told) -> Decision:
     """An update never silently leaves a person with other records."""
     if told.link_id is None or not others:
         return Decision(Outcome.LINK, home.mpi_id, None, ())
@@ -200,7 +200,7 @@ def _staying(home: PersonState, others: tuple[PersonState, ...], told: Told) -> 
 
 
 def _placing(
-    key: RecordKey, persons: tuple[PersonState, ...], assertions: Sequence[Assertion]
+    key: RecordKey, persons: Sequence[Candidate], assertions: Sequence[Assertion]
 ) -> Decision:
     """A record without company goes to the link's person, unless people have said otherwise."""
     if not persons:

@@ -22,11 +22,12 @@ from mpi.domain.identity import (
     TaskUpdate,
 )
 from mpi.domain.mpi_id import parse_mpi_id
-from mpi.domain.record import RecordKey, RecordStatus
-from mpi.errors import Conflict, Gone, NotFound
+from mpi.domain.record import RecordKey
+from mpi.errors import Conflict, Gone
 from mpi.matching.model import Model
 from mpi.ports import IndexStore
 from mpi.service.answers import ChangeAnswer
+from mpi.service.present import current_record, surviving_person
 from mpi.service.settlements import ALSO_SETTLED, answered
 
 P = ParamSpec("P")
@@ -127,7 +128,7 @@ class HumanDecisions:
         task: Settled | None = None,
     ) -> ChangeAnswer:
         """Take one record out of its person into another, or into a new one (``to`` = ``new``)."""
-        record = await self._record(key)
+        record = await current_record(self._store, key)
         origin = await self._active(record.mpi_id or "")
         lifted: tuple[Assertion, ...] = ()
         target = NEW_PERSON
@@ -168,7 +169,9 @@ class HumanDecisions:
         """
         if left == right:
             raise Conflict("an assertion needs two different records")
-        one, other = await self._record(left), await self._record(right)
+        one, other = await current_record(self._store, left), await current_record(
+            self._store, right
+        )
         assertion = Assertion(AssertionKind(kind), left, right, actor, reason, self._clock())
         lifted = await self._opposed((assertion,), override=override)
         moves: tuple[RecordMove, ...] = ()
@@ -217,21 +220,9 @@ class HumanDecisions:
             assertions=assertions,
         )
 
-    async def _record(self, key: RecordKey) -> StoredRecord:
-        record = await self._store.record(key)
-        if record is None:
-            raise NotFound("no record is registered under this source and source_id")
-        if record.status is RecordStatus.DELETED:
-            raise Gone("the record was deleted; its history remains")
-        return record
-
     async def _active(self, mpi_id: str) -> PersonState:
         """The person behind an id or alias. Raises ``NotFound`` or ``Gone``."""
-        state = await self._store.person(parse_mpi_id(mpi_id) or "")
-        while state is not None and state.merged_into is not None:
-            state = await self._store.person(state.merged_into)
-        if state is None:
-            raise NotFound("no person has this mpi_id")
+        state = await surviving_person(self._store, parse_mpi_id(mpi_id) or "")
         if not state.active:
             raise Gone("the person is retired; its history remains")
         return state

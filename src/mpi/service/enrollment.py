@@ -14,6 +14,7 @@ from mpi.domain.identity import (
     KEPT_AS,
     NEW_PERSON,
     TOLD,
+    Candidate,
     Committed,
     EventKind,
     IdentityChange,
@@ -216,7 +217,7 @@ class Enrollment:
         if len(person.records) > 1:
             tasks = _update_tasks(record.key, found.decision)
         else:
-            people = {p.mpi_id: p for p in (*found.persons, person)}
+            people: dict[str, Candidate] = {p.mpi_id: p for p in (*found.persons, person)}
             merges = _joining(person, found.decision, people, record, actor)
             tasks = _tasks(record.key, found.decision)
         change = IdentityChange(
@@ -244,7 +245,7 @@ def _owner(record: StoredRecord) -> str:
 
 
 def _placement(
-    record: StoredRecord, decision: Decision, people: dict[str, PersonState], actor: str
+    record: StoredRecord, decision: Decision, people: dict[str, Candidate], actor: str
 ) -> tuple[str, tuple[IdentityChange, ...]]:
     """Where the record goes, and the merges of certain persons on that occasion (the oldest id survives)."""
     if decision.outcome is not Outcome.LINK or decision.mpi_id is None:
@@ -256,7 +257,7 @@ def _placement(
 def _joining(
     person: PersonState,
     decision: Decision,
-    people: dict[str, PersonState],
+    people: dict[str, Candidate],
     record: StoredRecord,
     actor: str,
 ) -> tuple[IdentityChange, ...]:
@@ -267,7 +268,7 @@ def _joining(
 
 
 def _merges(
-    together: tuple[str, ...], people: dict[str, PersonState], record: StoredRecord, actor: str
+    together: tuple[str, ...], people: dict[str, Candidate], record: StoredRecord, actor: str
 ) -> tuple[IdentityChange, ...]:
     """One merge for each person that is not the oldest, so that each can be undone by itself."""
     survivor = min(together)

@@ -41,6 +41,7 @@ from mpi.service.enrollment import Enrolled, Enrollment
 from mpi.service.introduction import introduced
 from mpi.service.past import history_of, person_at
 from mpi.service.preparation import Preparation, Prepared
+from mpi.service.present import current_record, surviving_person
 from mpi.service.recall import Question, Recall
 from mpi.service.reservation import Reservation
 from mpi.service.rows import LONGEST_GROUP_S, BatchRow, RowAnswer, answer_rows
@@ -272,19 +273,11 @@ class MasterPatientIndex:
     async def _side(self, side: Submission | RecordKey) -> StoredRecord:
         if isinstance(side, Submission):
             return self._prepare.record(side)[0]
-        return await self._current(side)
-
-    async def _current(self, key: RecordKey) -> StoredRecord:
-        record = await self._store.record(key)
-        if record is None:
-            raise NotFound("no record is registered under this source and source_id")
-        if record.status is RecordStatus.DELETED:
-            raise Gone("the record was deleted; its history remains")
-        return record
+        return await current_record(self._store, side)
 
     async def get_record(self, key: RecordKey) -> RecordView:
         """The current version of a registration. Raises ``NotFound`` or ``Gone``."""
-        record = await self._current(key)
+        record = await current_record(self._store, key)
         versions = await self._store.versions(key)
         person = await self._store.person(record.mpi_id or "")
         return record_view(
@@ -298,7 +291,7 @@ class MasterPatientIndex:
     ) -> ChangeAnswer:
         """Retire a registration and what was asked about it; with its last record the person retires, without alias."""
         async with self._enrolling, self._store.group():
-            record = await self._current(key)
+            record = await current_record(self._store, key)
             person = await self._store.person(record.mpi_id or "")
             seen = (None, ANY_VERSION, person.version if person else None)
             if if_match not in seen:
@@ -327,7 +320,7 @@ class MasterPatientIndex:
         if await self._store.person(asked) is None:
             raise NotFound("no person has this mpi_id")
         state = (
-            await self._surviving(asked)
+            await surviving_person(self._store, asked)
             if as_of is None
             else await person_at(self._store, asked, as_of)
         )
@@ -347,15 +340,7 @@ class MasterPatientIndex:
 
     async def person_version(self, mpi_id: str) -> int:
         """The version of the person that an id or alias names now. Raises ``NotFound``."""
-        return (await self._surviving(_canonical(mpi_id))).version
-
-    async def _surviving(self, mpi_id: str) -> PersonState:
-        state = await self._store.person(mpi_id)
-        while state is not None and state.merged_into is not None:
-            state = await self._store.person(state.merged_into)
-        if state is None:
-            raise NotFound("no person has this mpi_id")
-        return state
+        return (await surviving_person(self._store, _canonical(mpi_id))).version
 
     async def history(self, mpi_id: str) -> tuple[Event, ...]:
         """Everything that ever touched a person, oldest first. Raises ``NotFound``."""

@@ -24,6 +24,7 @@ from mpi.errors import Conflict, Gone, InvalidInput, MpiError, NotFound, Precond
 from mpi.matching.blocking import stored_keys
 from mpi.service.answers import ChangeAnswer
 from mpi.service.decisions import Retired, Settled, at_once, settled
+from mpi.service.present import current_record
 from mpi.service.undoing import Undoing
 
 _LONGEST_DEFERRAL = timedelta(days=3650)
@@ -151,7 +152,7 @@ class Stewardship(Undoing):
         done = settled(task_id, actor, outcome, if_match or None)
         if task.kind is TaskKind.OVERLAY:
             return await self._decide_overlay(task, outcome, actor, reason, done)
-        record = await self._record(task.record)
+        record = await current_record(self._store, task.record)
         if outcome == "new":
             return await self._separate(record, actor, reason, done)
         if outcome not in ("same", "not-same"):
@@ -223,7 +224,7 @@ class Stewardship(Undoing):
             return await self._settle_version(pending, RecordStatus.HISTORY, actor, reason, done)
         # A pending version is kept without keys, for nobody may find it yet.
         found = replace(pending, blocking_keys=stored_keys(pending.standard))
-        current = await self._record(task.record)
+        current = await current_record(self._store, task.record)
         moves: tuple[RecordMove, ...] = ()
         retire: Retired = ()
         if outcome == "new":

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from mpi.domain.identity import PersonState, StoredRecord
+from mpi.domain.identity import Member, Neighbour, PersonState, StoredRecord
 from mpi.domain.record import Address, Demographics, Identifier, Name, RecordKey
 from mpi.matching.record import StandardAddress, StandardRecord
 
@@ -69,6 +69,8 @@ _standard = _thawed(StandardRecord)
 record_key = _thawed(RecordKey)
 stored_record = _thawed(StoredRecord)
 person_state = _thawed(PersonState)
+member = _thawed(Member)
+neighbour = _thawed(Neighbour)
 
 
 def encode_demographics(value: Demographics) -> bytes:

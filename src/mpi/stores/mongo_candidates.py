@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
-from mpi.domain.identity import Assertion, Neighbourhood, PersonState
-from mpi.stores.mongo_documents import assertion_from, number_of
-from mpi.stores.mongo_reads import Pipeline, aggregated, assertions_about, found, state
+from mpi.domain.identity import Assertion, Neighbour, Neighbourhood
+from mpi.domain.mpi_id import format_mpi_id
+from mpi.stores.codec import neighbour
+from mpi.stores.mongo_documents import assertion_from, evidence, number_of
+from mpi.stores.mongo_reads import Pipeline, aggregated, assertions_about, found
 from mpi.stores.mongo_schema import HEAD, META, PERSON, RECORD, Document
 from mpi.stores.mongo_transactions import View, vanished
 from mpi.stores.mongo_unit import Unit
@@ -46,7 +48,7 @@ async def candidates(view: View, blocking_keys: BlockingKeys, limit: int) -> Nei
     if _members(owners) > limit:
         owners, narrowed = await _narrowed(view, dict(blocking_keys), limit)
     owners.sort(key=number_of)
-    persons = [state(owner["person"][0], owner["records"]) for owner in owners]
+    persons = [_neighbour(owner["_id"], owner["records"]) for owner in owners]
     records = [record["_id"] for owner in owners for record in owner["records"]]
     asserted = await assertions_about(view, records) if records and head["assertions"] else ()
     return _neighbourhood(head, persons, asserted, narrowed)
@@ -84,8 +86,7 @@ async def _known_around(
     persons, records = [], []
     for number in sorted({document["person"] for document in under}):
         owned = await unit.loading(partial(unit.records_of, number))
-        known = await unit.loading(partial(unit.get, PERSON, number))
-        persons.append(state(known or {}, owned))
+        persons.append(_neighbour(number, owned))
         records += [document["_id"] for document in owned]
     asserted: list[Document] = []
     if unit.head["assertions"] and records:
@@ -95,7 +96,7 @@ async def _known_around(
 
 def _neighbourhood(
     head: Document,
-    persons: Iterable[PersonState],
+    persons: Iterable[Neighbour],
     asserted: Iterable[Assertion],
     narrowed: int,
 ) -> Neighbourhood:
@@ -106,6 +107,11 @@ def _neighbourhood(
         index_size=head["records"],
         narrowed=narrowed,
     )
+
+
+def _neighbour(number: int, owned: Iterable[Document]) -> Neighbour:
+    records = sorted(owned, key=number_of)
+    return neighbour(format_mpi_id(number), tuple(map(evidence, records)))
 
 
 def _members(owners: Iterable[Document]) -> int:

@@ -8,6 +8,7 @@ from mpi.domain.identity import (
     Assertion,
     AssertionKind,
     Event,
+    Member,
     StoredRecord,
     Task,
     TaskKind,
@@ -27,6 +28,7 @@ from mpi.stores.codec import (
     encode_standard,
     encode_time,
     encode_warnings,
+    member,
     record_key,
     stored_record,
 )
@@ -129,6 +131,12 @@ def stored(document: Document, key: RecordKey, mpi_id: str | None) -> StoredReco
         mpi_id,
         decode_warnings(document.get("warnings")),
     )
+
+
+def evidence(record: Document) -> Member:
+    """What a comparison needs of the current version of a record."""
+    key = record_key(record["source"], record["source_id"])
+    return member(key, decode_standard(record["standard"]))
 
 
 def current(document: Document, mpi_id: str | None = None) -> StoredRecord:

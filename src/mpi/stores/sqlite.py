@@ -32,6 +32,7 @@ from mpi.stores.codec import decode_time, encode_time
 from mpi.stores.rows import BLOCK_LIMIT
 from mpi.stores.sqlite_schema import SCHEMA_VERSION, get_meta, prepare, set_meta
 from mpi.stores.sqlite_transactions import Transactions
+from mpi.stores.sqlite_warming import look_through
 
 _CROSSWALK_ROWS = 1_000
 _CROSSWALK = """SELECT r.source, r.source_id, p.mpi_id FROM record r
@@ -66,12 +67,16 @@ class SqliteStore:
         self._path = path
         self._block_limit = block_limit
         self._clock = clock
-        self._cache = sqlite_reads.RecordCache()
+        self._cache = sqlite_reads.EvidenceCache()
         self._transactions = Transactions(path, on_rollback=self._cache.clear)
 
     def close(self) -> None:
         """Fold the log into the database file and let go of it."""
         self._transactions.close()
+
+    async def warm_up(self) -> None:
+        """Spare the first queries what the first look at the file costs. Takes three seconds at the most."""
+        await self._transactions.read(look_through)
 
     async def candidates(
         self, blocking_keys: Sequence[tuple[int, tuple[int, ...]]]
@@ -91,7 +96,7 @@ class SqliteStore:
 
     async def person(self, mpi_id: str) -> PersonState | None:
         """See :class:`mpi.ports.IdentityStore`."""
-        return await self._transactions.read(lambda c: sqlite_reads.person(c, self._cache, mpi_id))
+        return await self._transactions.read(lambda c: sqlite_reads.person(c, mpi_id))
 
     async def assertions(self, keys: Sequence[RecordKey]) -> tuple[Assertion, ...]:
         """See :class:`mpi.ports.IdentityStore`."""

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 
 from mpi.domain.identity import Committed, Event, IdentityChange
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.stores.codec import encode_time
+from mpi.stores.codec import encode_time, member
 from mpi.stores.history_codec import payload
 from mpi.stores.plan import Plan, make_plan
 from mpi.stores.rows import VERSION_BITS, Head, RecordRow
 from mpi.stores.sqlite_blocking import Recent
 from mpi.stores.sqlite_guard import check_guard, read_head, undone_seq
-from mpi.stores.sqlite_reads import RecordCache, as_stored
+from mpi.stores.sqlite_reads import EvidenceCache
 from mpi.stores.sqlite_records import replace_keys, write_link, write_version
 from mpi.stores.sqlite_rows import SqliteRows
 from mpi.stores.sqlite_stewardship import write_assertions, write_tasks
 
 
 def apply(
-    connection: sqlite3.Connection, cache: RecordCache, changes: Sequence[IdentityChange]
+    connection: sqlite3.Connection, cache: EvidenceCache, changes: Sequence[IdentityChange]
 ) -> Committed:
     """Write the changes and their events. See :meth:`mpi.ports.IdentityStore.commit` for the errors.
 
@@ -37,7 +37,7 @@ def apply(
 
 def _apply(
     connection: sqlite3.Connection,
-    cache: RecordCache,
+    cache: EvidenceCache,
     change: IdentityChange,
     head: Head,
     recent: Recent,
@@ -51,7 +51,7 @@ def _apply(
 
 def _write(
     connection: sqlite3.Connection,
-    cache: RecordCache,
+    cache: EvidenceCache,
     plan: Plan,
     event: Event,
     undoes: int | None,
@@ -94,7 +94,7 @@ def _write_persons(connection: sqlite3.Connection, plan: Plan) -> None:
 
 
 def _write_records(
-    connection: sqlite3.Connection, cache: RecordCache, plan: Plan, recent: Recent
+    connection: sqlite3.Connection, cache: EvidenceCache, plan: Plan, recent: Recent
 ) -> Recent:
     for key, record in plan.records.items():
         before = plan.before[key]
@@ -118,7 +118,7 @@ def _write_records(
 
 
 def _write_content(
-    connection: sqlite3.Connection, cache: RecordCache, plan: Plan, key: RecordKey, recent: Recent
+    connection: sqlite3.Connection, cache: EvidenceCache, plan: Plan, key: RecordKey, recent: Recent
 ) -> Recent:
     """The version that the change brings, if it is one of this record."""
     content = plan.change.record
@@ -127,7 +127,7 @@ def _write_content(
     before, record = plan.before[key], plan.records[key]
     write_version(connection, before, content, plan.version, plan.seq)
     if content.status is RecordStatus.ACTIVE and record.person is not None:
-        cache.put(_version_id(record), as_stored(content, record.version, record.person))
+        cache.put(_version_id(record), member(content.key, content.standard))
     return replace_keys(connection, before, content, recent)
 
 

@@ -9,7 +9,14 @@ from typing import Any
 
 import orjson
 
-from mpi.domain.identity import Assertion, Neighbourhood, PersonState, StoredRecord
+from mpi.domain.identity import (
+    Assertion,
+    Member,
+    Neighbour,
+    Neighbourhood,
+    PersonState,
+    StoredRecord,
+)
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.stores import sqlite_blocking
 from mpi.stores.codec import (
@@ -18,14 +25,21 @@ from mpi.stores.codec import (
     decode_standard,
     decode_time,
     decode_warnings,
-    person_state,
+    member,
+    neighbour,
     record_key,
     stored_record,
 )
 from mpi.stores.history_codec import asserted
 from mpi.stores.rows import VERSION_BITS
 
-_MANY_VERSIONS = "SELECT s.* FROM json_each(?) j CROSS JOIN stored_version s ON s.id = j.value"
+# In the order of numbers: the oldest person first, and so its records.
+_NEIGHBOURS = """SELECT p.mpi_id, r.id, r.version_id, r.source, r.source_id, v.standard
+    FROM (SELECT DISTINCT m.person FROM json_each(?) j CROSS JOIN record m ON m.id = j.value
+        WHERE m.person NOT NULL) h
+    CROSS JOIN person p ON p.id = h.person CROSS JOIN record r ON r.person = h.person
+    CROSS JOIN record_version v ON v.id = r.version_id
+    ORDER BY p.id, r.id"""
 _ASSERTIONS = """SELECT a.id, a.kind, l.source, l.source_id, r.source, r.source_id, a.actor, a.reason,
     a.at, a.seq FROM assertion a JOIN record l ON l.id = a.left_record
     JOIN record r ON r.id = a.right_record
@@ -40,8 +54,8 @@ _CACHE_ENTRIES = 1_000
 """What was just written is asked for next. More of them make loads no faster, but collections of garbage longer."""
 
 
-class RecordCache:
-    """The most recently used current versions, decoded.
+class EvidenceCache:
+    """The most recently used versions as evidence, decoded.
 
     A version never changes once committed, so its row number is the key. Versions written in a transaction that
     is then rolled back could be read back under the number of another: a rollback clears the cache.
@@ -49,26 +63,25 @@ class RecordCache:
 
     def __init__(self, entries: int = _CACHE_ENTRIES) -> None:
         self._entries = entries
-        self._records: OrderedDict[int, StoredRecord] = OrderedDict()
+        self._members: OrderedDict[int, Member] = OrderedDict()
 
-    def get(self, version_id: int, mpi_id: str) -> StoredRecord | None:
-        """The version if it is known and still belongs to that person."""
-        record = self._records.get(version_id)
-        if record is None or record.mpi_id != mpi_id:
-            return None
-        self._records.move_to_end(version_id)
-        return record
+    def get(self, version_id: int) -> Member | None:
+        """The version if it is known."""
+        known = self._members.get(version_id)
+        if known is not None:
+            self._members.move_to_end(version_id)
+        return known
 
-    def put(self, version_id: int, record: StoredRecord) -> None:
+    def put(self, version_id: int, evidence: Member) -> None:
         """Keep a version, dropping the one used longest ago when full."""
-        self._records[version_id] = record
-        self._records.move_to_end(version_id)
-        if len(self._records) > self._entries:
-            self._records.popitem(last=False)
+        self._members[version_id] = evidence
+        self._members.move_to_end(version_id)
+        if len(self._members) > self._entries:
+            self._members.popitem(last=False)
 
     def clear(self) -> None:
         """Forget everything."""
-        self._records.clear()
+        self._members.clear()
 
 
 def as_list(values: Iterable[int]) -> str:
@@ -78,7 +91,7 @@ def as_list(values: Iterable[int]) -> str:
 
 def candidates(
     connection: sqlite3.Connection,
-    cache: RecordCache,
+    cache: EvidenceCache,
     blocking_keys: Sequence[tuple[int, tuple[int, ...]]],
     limit: int,
 ) -> Neighbourhood:
@@ -98,45 +111,21 @@ def candidates(
 
 
 def _persons_of(
-    connection: sqlite3.Connection, cache: RecordCache, members: Iterable[int]
-) -> tuple[tuple[PersonState, ...], list[int]]:
+    connection: sqlite3.Connection, cache: EvidenceCache, members: Iterable[int]
+) -> tuple[tuple[Neighbour, ...], list[int]]:
     """The persons that own the records, oldest first, and the numbers of all their active records."""
-    rows = connection.execute(
-        """SELECT p.mpi_id, p.version, r.id, r.version_id
-        FROM (SELECT DISTINCT m.person FROM json_each(?) j CROSS JOIN record m ON m.id = j.value
-            WHERE m.person NOT NULL) h
-        CROSS JOIN person p ON p.id = h.person CROSS JOIN record r ON r.person = h.person
-        ORDER BY p.id, r.id""",
-        (as_list(members),),
-    ).fetchall()
-    content = _current_versions(connection, cache, [(row[3], row[0]) for row in rows])
-    owned: dict[tuple[str, int], list[StoredRecord]] = {}
-    for mpi_id, version, _, version_id in rows:
-        owned.setdefault((mpi_id, version), []).append(content[version_id])
-    persons = [
-        person_state(mpi_id, version, True, None, tuple(records))  # noqa: FBT003
-        for (mpi_id, version), records in owned.items()
-    ]
-    return tuple(persons), [row[2] for row in rows]
-
-
-def _current_versions(
-    connection: sqlite3.Connection, cache: RecordCache, wanted: Sequence[tuple[int, str]]
-) -> dict[int, StoredRecord]:
-    """The content of current versions by row number, from the cache where possible."""
-    known: dict[int, StoredRecord] = {}
-    missing: list[int] = []
-    for version_id, mpi_id in wanted:
-        record = cache.get(version_id, mpi_id)
-        if record is None:
-            missing.append(version_id)
-        else:
-            known[version_id] = record
-    if missing:
-        for row in connection.execute(_MANY_VERSIONS, (as_list(missing),)):
-            known[row[0]] = record = stored(row)
-            cache.put(row[0], record)
-    return known
+    owned: dict[str, list[Member]] = {}
+    records = []
+    for mpi_id, number, version_id, source, source_id, standard in connection.execute(
+        _NEIGHBOURS, (as_list(members),)
+    ):
+        evidence = cache.get(version_id)
+        if evidence is None:
+            evidence = member(record_key(source, source_id), decode_standard(standard))
+            cache.put(version_id, evidence)
+        owned.setdefault(mpi_id, []).append(evidence)
+        records.append(number)
+    return tuple([neighbour(mpi_id, tuple(held)) for mpi_id, held in owned.items()]), records
 
 
 def stored(row: Sequence[Any]) -> StoredRecord:
@@ -153,23 +142,6 @@ def stored(row: Sequence[Any]) -> StoredRecord:
         None if row[10] is None else decode_time(row[10]),
         row[11],
         decode_warnings(row[12]),
-    )
-
-
-def as_stored(content: StoredRecord, version: int, mpi_id: str) -> StoredRecord:
-    """What reading an active version back gives, as :func:`stored` would."""
-    return stored_record(
-        content.key,
-        version,
-        content.status,
-        content.demographics,
-        content.standard,
-        content.blocking_keys,
-        content.digest,
-        content.received_at,
-        content.recorded_at,
-        mpi_id,
-        content.warnings,
     )
 
 
@@ -204,7 +176,7 @@ def record_number(connection: sqlite3.Connection, key: RecordKey) -> int | None:
     return None if row is None else int(row[0])
 
 
-def person(connection: sqlite3.Connection, cache: RecordCache, mpi_id: str) -> PersonState | None:
+def person(connection: sqlite3.Connection, mpi_id: str) -> PersonState | None:
     """See :meth:`mpi.ports.IdentityStore.person`."""
     row = connection.execute(
         """SELECT p.id, p.mpi_id, p.version, p.active, into_.mpi_id FROM person p
@@ -213,18 +185,17 @@ def person(connection: sqlite3.Connection, cache: RecordCache, mpi_id: str) -> P
     ).fetchone()
     if row is None:
         return None
-    owned = connection.execute(
-        "SELECT version_id FROM record WHERE person = ? ORDER BY id",
+    held = connection.execute(
+        """SELECT s.* FROM record r CROSS JOIN stored_version s ON s.id = r.version_id
+        WHERE r.person = ? ORDER BY r.id""",
         (row[0],),
-    ).fetchall()
-    wanted = [(version_id, mpi_id) for (version_id,) in owned]
-    content = _current_versions(connection, cache, wanted)
+    )
     return PersonState(
         mpi_id=row[1],
         version=row[2],
         active=bool(row[3]),
         merged_into=row[4],
-        records=tuple([content[version_id] for (version_id,) in owned]),
+        records=tuple(map(stored, held)),
     )
 
 

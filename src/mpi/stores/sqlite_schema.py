@@ -304,8 +304,13 @@ def check_known(connection: sqlite3.Connection, path: Path, *, allow_empty: bool
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    if not tables and allow_empty:
-        return
+    if not tables:
+        if allow_empty:
+            return
+        raise ConfigurationError(
+            f"{path} is an empty database, as one is whose making was interrupted; start the service or load a file, "
+            "and it is made"
+        )
     if application != APPLICATION_ID:
         raise ConfigurationError(
             f"{path} is not an index of ours; name another file in MPI_SQLITE_PATH"

@@ -1,0 +1,48 @@
+"""What comes through a pipe, as a file: a load reads its rows twice, and once more when it goes on."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mpi.errors import ConfigurationError
+
+
+@contextmanager
+def as_file(path: Path, folder: Path) -> Iterator[Path]:
+    """The file at ``path``, or all that a pipe gives, in a private file in ``folder`` for as long as the block lasts.
+
+    Raises ``ConfigurationError`` when there is neither file nor pipe, or no room.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ConfigurationError(f"the file cannot be read: {error.strerror}") from None
+    if not stat.S_ISFIFO(mode):
+        # Standard input that comes from a file has another name in another process.
+        yield path.resolve()
+        return
+    with _copied(path, folder) as copy:
+        yield copy
+
+
+@contextmanager
+def _copied(pipe: Path, folder: Path) -> Iterator[Path]:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Readable by its owner only, and gone with the block.
+        copy = tempfile.NamedTemporaryFile(dir=folder, prefix=".piped-")  # noqa: SIM115
+    except OSError as error:
+        raise ConfigurationError(f"{folder} cannot be written: {error.strerror}") from None
+    with copy:
+        try:
+            with pipe.open("rb") as source:
+                shutil.copyfileobj(source, copy)
+            copy.flush()
+        except OSError as error:
+            raise ConfigurationError(f"the pipe cannot be read: {error.strerror}") from None
+        yield Path(copy.name)
