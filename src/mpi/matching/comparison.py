@@ -16,12 +16,8 @@ from numpy.typing import NDArray
 
 from mpi.matching import comparators as c
 from mpi.matching.birthdays import compare_dob
-from mpi.matching.comparators import MISSING, FullName
+from mpi.matching.comparators import MISSING
 from mpi.matching.record import StandardRecord
-
-
-def _names(record: StandardRecord) -> FullName:
-    return record.given, record.middle, record.family
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +29,8 @@ class Trait:
     comparator: Callable[[Any, Any], str]
     levels: tuple[str, ...]
 
+
+_names = attrgetter("given", "middle", "family")
 
 TRAITS: tuple[Trait, ...] = (
     Trait("given", _names, c.compare_given,
@@ -81,18 +79,28 @@ def level_number(trait: str, level: str) -> int:
     return level_numbers(trait)[level]
 
 
+class _Levels(dict[Any, int]):
+    """The levels of one value with others, each compared when it is first asked for."""
+
+    __slots__ = ("_column", "_mine")
+
+    def __init__(self, column: int, record: StandardRecord) -> None:
+        self._column, self._mine = column, TRAITS[column].value(record)
+
+    def __missing__(self, value: Any) -> int:
+        word = TRAITS[self._column].comparator(self._mine, value)
+        level = self[value] = _LEVEL_NUMBERS[self._column][word]
+        return level
+
+
 def compare(record: StandardRecord, others: Sequence[StandardRecord]) -> NDArray[np.int8]:
     """The comparison vectors of ``record`` with each of ``others``: shape (len(others), len(TRAITS))."""
-    matrix = np.zeros((len(others), len(TRAITS)), dtype=np.int8)
-    for column, (trait, numbers) in enumerate(zip(TRAITS, _LEVEL_NUMBERS, strict=True)):
-        mine = trait.value(record)
-        seen: dict[Any, int] = {}
-        for row, value in enumerate(map(trait.value, others)):
-            level = seen.get(value)
-            if level is None:
-                level = seen[value] = numbers[trait.comparator(mine, value)]
-            matrix[row, column] = level
-    return matrix
+    # Known values are looked up without a step of Python for each.
+    columns = [
+        list(map(_Levels(column, record).__getitem__, map(trait.value, others)))
+        for column, trait in enumerate(TRAITS)
+    ]
+    return np.ascontiguousarray(np.array(columns, dtype=np.int8).T)
 
 
 def compare_values(record: StandardRecord, columns: Sequence[Collection[Any]]) -> NDArray[np.int8]:
