@@ -127,7 +127,7 @@ def _collect_rarely() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(2_000, 100, 1_000)
+    gc.set_threshold(300, 40, 1_000)
 
 
 def _end_with_parent() -> None:

@@ -51,11 +51,14 @@ _ASSERTIONS = """SELECT a.id, a.kind, l.source, l.source_id, r.source, r.source_
     ORDER BY a.id"""
 _STATUS = {status.value: status for status in RecordStatus}
 _CACHE_ENTRIES = 1_000
-"""What was just written is asked for next. More of them make loads no faster, but collections of garbage longer."""
+"""More of them make loads no faster, but collections of garbage longer."""
 
 
 class EvidenceCache:
-    """The most recently used versions as evidence, decoded.
+    """What was written last, as evidence: it is asked for next.
+
+    What is merely read is not kept. Hardly any of it is read again soon, and a thousand neighbours coming and going are
+    young objects for the garbage collector to walk, milliseconds each time.
 
     A version never changes once committed, so its row number is the key. Versions written in a transaction that
     is then rolled back could be read back under the number of another: a rollback clears the cache.
@@ -122,7 +125,6 @@ def _persons_of(
         evidence = cache.get(version_id)
         if evidence is None:
             evidence = member(record_key(source, source_id), decode_standard(standard))
-            cache.put(version_id, evidence)
         owned.setdefault(mpi_id, []).append(evidence)
         records.append(number)
     return tuple([neighbour(mpi_id, tuple(held)) for mpi_id, held in owned.items()]), records
