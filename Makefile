@@ -6,7 +6,7 @@ BIN := .venv/bin
 # What is linted and typed; bench/ and scripts/ are code like any other.
 CODE := $(wildcard src tests bench scripts)
 TESTS := tests/
-JOBS := 2
+JOBS := 3
 PROFILES := .profiles
 # The tools that benches compare with; they never meet what the service needs.
 PEERS := .venv-bench
@@ -27,7 +27,7 @@ run: install ## Serve on http://127.0.0.1:8000, with a demo population on first 
 
 .PHONY: test
 test: lint ## Lint, then run every test; the heart must be covered to 92 %
-	@$(BIN)/python -m pytest $(TESTS) -n $(JOBS) --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest $(TESTS) -n $(JOBS) --dist worksteal --cov --cov-report=term $(ARGS)
 
 .PHONY: proof
 proof: install ## Races, crashes and hostile requests, as often as a proof needs (about 20 minutes)
