@@ -99,15 +99,17 @@ class Model:
         found: Weights = np.where(placed, 0.0, min(lost, 0.0))
         return found
 
-    def penalties(self, levels: Matrix, rarities: Weights, index_size: int) -> Weights:
+    def penalties(
+        self, levels: Matrix, rarities: Weights, unplaced: Weights, index_size: int
+    ) -> Weights:
         """Weight lost because a pair may be relatives, twins or of one community: −log2(1 + Σ odds against a stranger).
 
-        ``levels`` has shape (pairs, traits), ``rarities`` and the answer (pairs,).
+        ``levels`` has shape (pairs, traits), ``rarities``, ``unplaced`` (see there) and the answer (pairs,).
         """
         likelier = self.rivals[:, _COLUMNS, levels].sum(axis=2) + rarities
         size = max(index_size, self.smallest_index)
         log_odds = likelier + np.log2(self.expected / size)[:, np.newaxis]
-        log_odds += self.unplaced(levels, index_size)  # the strangers are more
+        log_odds += unplaced  # the strangers are more
         related = np.logaddexp2.reduce(log_odds, axis=0)
         loss: Weights = -np.logaddexp2(self._excess(levels, rarities), related)
         return loss

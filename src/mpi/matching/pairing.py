@@ -66,8 +66,8 @@ class ComparedPairs:
         """The total weight of each pair, as of a person with that one record. Shape (N,)."""
         rarities = self.rarities(model).sum(axis=1)
         agreements: Weights = model.match[_COLUMNS, self.levels].sum(axis=1)
-        penalties = model.penalties(self.levels, rarities, index_size)
         unplaced = model.unplaced(self.levels, index_size)
+        penalties = model.penalties(self.levels, rarities, unplaced, index_size)
         total: Weights = agreements + rarities + unplaced + penalties + model.prior(index_size)
         return total
 

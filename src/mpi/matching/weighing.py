@@ -91,11 +91,11 @@ def weigh(
     for number in np.flatnonzero(np.diff(compared.starts) > 1).tolist():
         _count_values(compared, number, levels[number], weights[number], model)
     rarities = _rarities(record, compared, best, weights, model)
-    penalties = model.penalties(levels, rarities.sum(axis=1), index_size)
+    unplaced = model.unplaced(levels, index_size)
+    penalties = model.penalties(levels, rarities.sum(axis=1), unplaced, index_size)
     return Weighing(
-        compared, best, levels, weights, rarities,
-        model.unplaced(levels, index_size), penalties, model.prior(index_size),
-    )  # fmt: skip
+        compared, best, levels, weights, rarities, unplaced, penalties, model.prior(index_size)
+    )
 
 
 def _most_telling(compared: Compared, model: Model) -> NDArray[np.intp]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError
 
 from mpi.errors import StoreUnavailable
@@ -35,6 +38,15 @@ def unavailable(error: PyMongoError) -> StoreUnavailable:
             "minSnapshotHistoryWindowInSeconds there"
         )
     return StoreUnavailable(f"MongoDB cannot be used ({name_of(error)})")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise ``StoreUnavailable`` for what the driver raises inside."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise unavailable(error) from None
 
 
 def name_of(error: PyMongoError) -> str:

@@ -26,7 +26,13 @@ from mpi.domain.identity import Committed, IdentityChange
 from mpi.errors import MpiError, StoreUnavailable
 from mpi.stores import mongo_commit
 from mpi.stores.mongo_abandoned import end_abandoned
-from mpi.stores.mongo_errors import UNKNOWN_COMMIT, is_conflict, is_transient, unavailable
+from mpi.stores.mongo_errors import (
+    UNKNOWN_COMMIT,
+    is_conflict,
+    is_transient,
+    translated,
+    unavailable,
+)
 from mpi.stores.mongo_schema import HEAD, META, Database, Document
 from mpi.stores.mongo_tail import Tail
 from mpi.stores.mongo_unit import Unit
@@ -146,11 +152,9 @@ class Transactions:
     ) -> AsyncIterator[Document]:
         """The documents of a long read on one snapshot of what is durable."""
         async with self._client.start_session(snapshot=True) as session:
-            try:
+            with translated():
                 async for document in body(View(self._database, session)):
                     yield document
-            except PyMongoError as error:
-                raise unavailable(error) from None
 
     async def commit(self, changes: Sequence[IdentityChange]) -> Committed:
         """Apply the changes whole or not at all; durable on return, or inside a group when that ends."""

@@ -12,7 +12,7 @@ from mpi.errors import ConfigurationError
 from mpi.stores.codec import decode_keys, encode_keys
 from mpi.stores.history_codec import decode_event, touched_records
 from mpi.stores.mongo_documents import keys_of
-from mpi.stores.mongo_errors import unavailable
+from mpi.stores.mongo_errors import translated
 from mpi.stores.mongo_opening import Address, check_server, client_for, database_of, sentence
 from mpi.stores.mongo_schema import (
     API_KEY,
@@ -74,11 +74,9 @@ class MongoTransfer:
     async def rows(self, table: str, after: Any = None) -> AsyncIterator[Row]:
         """See :class:`mpi.stores.transfer.Source`."""
         wanted: Document = {} if after is None else {"_id": {"$gt": after}}
-        try:
+        with translated():
             async for document in self._database[table].find(wanted).sort("_id", 1):
                 yield _row(table, document)
-        except PyMongoError as error:
-            raise unavailable(error) from None
 
     async def begin(self, facts: Facts) -> None:
         """See :class:`mpi.stores.transfer.Target`."""
@@ -114,10 +112,8 @@ class MongoTransfer:
         documents = [_document(table, row) for row in rows]
         if table in {TASK, ASSERTION}:
             await self._name_records(documents)
-        try:
+        with translated():
             await self._database[table].insert_many(documents)
-        except PyMongoError as error:
-            raise unavailable(error) from None
 
     async def _name_records(self, documents: Sequence[Document]) -> None:
         """Tasks and assertions bear the keys of their records, to be read without them."""

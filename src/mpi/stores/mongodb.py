@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError
 
 from mpi.domain.identity import (
     Assertion,
@@ -30,7 +30,7 @@ from mpi.ports import ApiKey
 from mpi.stores import mongo_history, mongo_reads
 from mpi.stores.codec import decode_time, encode_time
 from mpi.stores.mongo_candidates import candidates, candidates_inside
-from mpi.stores.mongo_errors import unavailable
+from mpi.stores.mongo_errors import translated
 from mpi.stores.mongo_opening import Address, client_for, database_of, prepare_database
 from mpi.stores.mongo_schema import API_KEY, HEAD, META, RECORD, SCHEMA_VERSION, Document
 from mpi.stores.mongo_transactions import Transactions, View
@@ -175,38 +175,31 @@ class MongoStore:
             "created_at": encode_time(self._clock()),
             "revoked_at": None,
         }
-        try:
-            await self._database[API_KEY].insert_one(document)
-        except DuplicateKeyError:
-            raise Conflict("this API key exists already") from None
-        except PyMongoError as error:
-            raise unavailable(error) from None
+        with translated():
+            try:
+                await self._database[API_KEY].insert_one(document)
+            except DuplicateKeyError:
+                raise Conflict("this API key exists already") from None
 
     async def find_key(self, digest: bytes) -> ApiKey | None:
         """See :class:`mpi.ports.KeyStore`."""
-        try:
+        with translated():
             document = await self._database[API_KEY].find_one({"digest": digest})
-        except PyMongoError as error:
-            raise unavailable(error) from None
         return None if document is None else _api_key(document)
 
     async def list_keys(self) -> tuple[ApiKey, ...]:
         """See :class:`mpi.ports.KeyStore`."""
         order = [("created_at", 1), ("_id", 1)]
-        try:
+        with translated():
             documents = await self._database[API_KEY].find().sort(order).to_list()
-        except PyMongoError as error:
-            raise unavailable(error) from None
         return tuple(map(_api_key, documents))
 
     async def revoke_key(self, key_id: str) -> bool:
         """See :class:`mpi.ports.KeyStore`."""
         wanted = {"_id": key_id, "revoked_at": None}
         update = {"$set": {"revoked_at": encode_time(self._clock())}}
-        try:
+        with translated():
             done = await self._database[API_KEY].update_one(wanted, update)
-        except PyMongoError as error:
-            raise unavailable(error) from None
         return done.modified_count == 1
 
     async def verify(
@@ -236,10 +229,8 @@ class MongoStore:
 
     async def mark_demo(self) -> None:
         """Mark the database, for ever, as one of made-up patients."""
-        try:
+        with translated():
             await self._database[META].update_one({"_id": HEAD}, {"$set": {"demo": True}})
-        except PyMongoError as error:
-            raise unavailable(error) from None
 
 
 def _owned_records(view: View) -> AsyncIterator[Document]:

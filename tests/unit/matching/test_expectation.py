@@ -135,10 +135,11 @@ def population() -> tuple[UnlabelledPairs, np.ndarray, int]:
 
 def recall(model: Model, found: tuple[UnlabelledPairs, np.ndarray, int]) -> float:
     pairs, same, total = found
+    unplaced = model.unplaced(pairs.levels, pairs.records)
     weights = (
         model.match[np.arange(len(TRAITS)), pairs.levels].sum(axis=1)
         + pairs.rarities
-        + model.penalties(pairs.levels, pairs.rarities, pairs.records)
+        + model.penalties(pairs.levels, pairs.rarities, unplaced, pairs.records)
     )
     return PairScores(weights, same, total).recall_at(0.995)
 

@@ -101,7 +101,8 @@ def test_the_prior_follows_the_size_of_the_index() -> None:
 def test_relatives_cost_more_the_more_two_records_look_related() -> None:
     stranger = np.repeat(_levels(phone="exact"), 4, axis=0)
     likelier = MODEL.rivals[:, TRAIT_INDEX["phone"], level_number("phone", "exact")]
-    costs = MODEL.penalties(stranger, np.array([-50.0, -10.0, 20.0, 40.0]), 0)
+    placed = MODEL.unplaced(stranger, 0)
+    costs = MODEL.penalties(stranger, np.array([-50.0, -10.0, 20.0, 40.0]), placed, 0)
     assert costs.tolist() == sorted(costs.tolist(), reverse=True)
     assert costs[0] == pytest.approx(0)
     odds = math.log2((MODEL.expected * np.exp2(likelier)).sum() / MODEL.smallest_index)
@@ -178,5 +179,9 @@ def test_people_of_one_community_share_names_town_and_estimated_birthday() -> No
     shared = {"given": "exact", "family": "exact", "locality": "zip"}
     estimated = _levels(**shared, dob="january_first")
     known = _levels(**shared, dob="exact")
-    costs = [MODEL.penalties(found, np.zeros(1), 10**12)[0] for found in (estimated, known)]
+    size = 10**12
+    costs = [
+        MODEL.penalties(found, np.zeros(1), MODEL.unplaced(found, size), size)[0]
+        for found in (estimated, known)
+    ]
     assert costs[0] < costs[1] - 2 < -3
