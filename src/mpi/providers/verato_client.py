@@ -18,6 +18,9 @@ from mpi.resilience import BreakerState, CircuitBreaker, TokenBucket
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 2.0
 _THROTTLED_WAIT_S = 1.0
 
+_NOBODY_ASKED = (Reason.BREAKER_OPEN, Reason.OWN_LIMIT)
+"""Says why a repetition did not take place. What the attempt before it met with is what has to be mended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -200,20 +203,26 @@ class _Call:
     async def repeated(self, content: Content, operation: Operation | None = None) -> Reply:
         """Ask until there is an answer, or no repetition is left."""
         asked = operation or self._operation
+        heard: Reply | None = None
         repetition = 0
         while True:
             reply = await self._once(asked, content)
-            if repetition >= self._client.retries(reply.outcome) or not await self._waited(
-                reply, repetition
-            ):
+            if heard is not None and reply.reason in _NOBODY_ASKED:
+                return heard
+            last = repetition >= self._client.retries(reply.outcome)
+            if last or not await self._waited(reply, repetition):
                 return reply
+            heard = reply
             repetition += 1
 
     async def checked(self, content: Content, check: Check) -> Reply:
         """Write until it is certain whether it has taken effect, or no repetition is left."""
+        heard: Reply | None = None
         repetition = 0
         while True:
             reply = await self._once(self._operation, content)
+            if heard is not None and reply.reason in _NOBODY_ASKED:
+                return heard
             consequence = CONSEQUENCES[reply.outcome]
             if consequence.is_answer:
                 return reply
@@ -224,6 +233,7 @@ class _Call:
             last = repetition >= self._client.retries(reply.outcome)
             if last or not await self._waited(reply, repetition):
                 return reply
+            heard = reply
             repetition += 1
 
     async def _once(self, operation: Operation, content: Content) -> Reply:
@@ -232,7 +242,7 @@ class _Call:
 
     async def _waited(self, reply: Reply, repetition: int) -> bool:
         """Wait before a repetition, with full jitter; False when the deadline would pass or nobody may be asked."""
-        if reply.reason in (Reason.BREAKER_OPEN, Reason.OWN_LIMIT):
+        if reply.reason in _NOBODY_ASKED:
             return False
         longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**repetition)
         wait = random.uniform(0, longest)  # noqa: S311 - spreads retries

@@ -122,6 +122,15 @@ async def test_a_closed_port_is_told_as_such(verato: Verato) -> None:
     assert "VERATO_ENDPOINT" in await asked_why(verato, way_in)
 
 
+async def test_what_a_call_met_with_is_told_though_its_repetition_got_no_turn(
+    verato: Verato,
+) -> None:
+    nobody = open_access(f"https://127.0.0.1:{free_port()}", "/link-ws/svc", credentials(verato))
+    slow = Limits(tps=0.5, start=0.5)
+    async with connected(verato, way_in=nobody, timeouts=QUICK, limits=slow) as index:
+        assert (await index.query(record(ROW))).reason is Reason.NO_CONNECTION
+
+
 async def test_an_unknown_host_is_told_as_such(verato: Verato) -> None:
     way_in = open_access("https://nowhere.invalid", "/link-ws/svc", credentials(verato))
     assert "correct VERATO_ENDPOINT" in await asked_why(verato, way_in)
