@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import orjson
@@ -10,6 +11,7 @@ from mpi.ports import IndexStore
 from mpi.providers.verato import VeratoProvider
 from mpi.providers.verato_access import Access, Credentials, check_sources, open_access
 from mpi.providers.verato_client import BreakerRule, CallReport, Limits, VeratoClient
+from mpi.providers.verato_counterpart import VeratoCounterpart
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_payload import PayloadForm
 from mpi.providers.verato_transport import Timeouts
@@ -21,8 +23,16 @@ _START_TPS = 8.0
 """What every production customer may send; more is reached by the ramp."""
 
 
-def verato_provider(settings: Settings, store: IndexStore, metrics: Metrics) -> VeratoProvider:
-    """The provider that ``VERATO_*`` describe. Verato is not asked yet.
+@dataclass(frozen=True, slots=True)
+class Verato:
+    """The two ways in which Verato is used, over the same connections and limits."""
+
+    provider: VeratoProvider
+    counterpart: VeratoCounterpart
+
+
+def open_verato(settings: Settings, store: IndexStore, metrics: Metrics) -> Verato:
+    """What ``VERATO_*`` describe. Verato is not asked yet.
 
     Raises:
         ConfigurationError: names the setting that is wrong or missing, and the remedy.
@@ -69,13 +79,15 @@ def verato_provider(settings: Settings, store: IndexStore, metrics: Metrics) -> 
         formats=tuple(name.strip() for name in settings.verato_formats.split(",")),
         sources=settings.verato_sources,
     )
-    return VeratoProvider(
-        VeratoIndex(client, form),
+    index = VeratoIndex(client, form)
+    provider = VeratoProvider(
+        index,
         store,
         version=_version(access, settings),
         unposted=ANONYMOUS,
         probed=next(iter(settings.verato_sources), None),
     )
+    return Verato(provider, VeratoCounterpart(index, unposted=ANONYMOUS))
 
 
 def _version(access: Access, settings: Settings) -> str:
