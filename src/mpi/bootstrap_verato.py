@@ -7,6 +7,8 @@ from hashlib import blake2b
 
 import orjson
 
+from mpi.bootstrap_cache import redis_place
+from mpi.cache.redis_pace import RedisPace
 from mpi.ports import IndexStore
 from mpi.providers.verato import VeratoProvider
 from mpi.providers.verato_access import Access, Credentials, check_sources, open_access
@@ -70,6 +72,7 @@ def open_verato(settings: Settings, store: IndexStore, metrics: Metrics) -> Vera
             pause=settings.verato_breaker_pause,
         ),
         overlay=settings.verato_overlay,
+        pace=_pace(settings, access),
         report=report,
     )
     form = PayloadForm(
@@ -120,8 +123,22 @@ def _credentials(settings: Settings) -> Credentials:
     )
 
 
+def _pace(settings: Settings, access: Access) -> RedisPace | None:
+    """The limit in Redis, where there is one. It is the customer's: every index that calls in his name shares it."""
+    if "redis" not in settings.remote_tiers:
+        return None
+    customer = orjson.dumps((access.endpoint, settings.verato_username))
+    return RedisPace(
+        redis_place(settings).client(),
+        f"mpi:pace:{blake2b(customer, digest_size=8).hexdigest()}",
+        most=settings.verato_max_tps,
+        start=_START_TPS,
+        ramp=settings.verato_ramp,
+    )
+
+
 def _limits(settings: Settings) -> Limits:
-    """Every worker gets an equal share of what the customer may send."""
+    """Every worker gets an equal share of what the customer may send, to use while there is no limit in common."""
     return Limits(
         tps=settings.verato_max_tps / settings.worker_count,
         start=_START_TPS / settings.worker_count,
