@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import blake2b
 
 import orjson
@@ -14,6 +15,7 @@ from mpi.providers.verato import VeratoProvider
 from mpi.providers.verato_access import Access, Credentials, check_sources, open_access
 from mpi.providers.verato_client import BreakerRule, CallReport, Limits, VeratoClient
 from mpi.providers.verato_counterpart import VeratoCounterpart
+from mpi.providers.verato_health import check_certificate
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_payload import PayloadForm
 from mpi.providers.verato_transport import Timeouts
@@ -31,6 +33,11 @@ class Verato:
 
     provider: VeratoProvider
     counterpart: VeratoCounterpart
+    certificate_ends: datetime | None
+
+    async def check_certificate(self) -> None:
+        """Raises ``CertificateExpiring`` when it is time to have another one issued."""
+        check_certificate(self.certificate_ends, datetime.now(UTC))
 
 
 def open_verato(settings: Settings, store: IndexStore, metrics: Metrics) -> Verato:
@@ -90,7 +97,7 @@ def open_verato(settings: Settings, store: IndexStore, metrics: Metrics) -> Vera
         unposted=ANONYMOUS,
         probed=next(iter(settings.verato_sources), None),
     )
-    return Verato(provider, VeratoCounterpart(index, unposted=ANONYMOUS))
+    return Verato(provider, VeratoCounterpart(index, unposted=ANONYMOUS), access.certificate_ends)
 
 
 def _version(access: Access, settings: Settings) -> str:
