@@ -55,7 +55,7 @@ PURPOSES: Mapping[str, Mapping[str, str]] = {
         "VERATO_BATCH_TIMEOUT_READ": "The same for rows of batches.",
         "VERATO_BATCH_TIMEOUT_TOTAL": "The same for rows of batches.",
         "VERATO_MAX_RETRIES": "Most repetitions of a call.",
-        "VERATO_MAX_TPS": "Most requests a second, of all workers of one service together.",
+        "VERATO_MAX_TPS": "Most requests a second, of all processes that share a Redis, or of one service.",
         "VERATO_RAMP_PER_MIN": "What is added a minute to 8 a second, or after Verato said it was too much.",
         "VERATO_MAX_CONCURRENCY": "Most calls of one process at once.",
         "VERATO_BREAKER_SHARE": "The share of failed calls at which Verato is left alone.",
