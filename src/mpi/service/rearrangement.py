@@ -120,7 +120,7 @@ class Rearrangement:
 
     async def _others(self, record: StoredRecord) -> list[Neighbour]:
         """The other persons that hold records of the same link, the oldest first."""
-        found = await self.store.candidates([(key, ()) for key in _link_keys(record)])
+        found = await self.store.candidates([(key, ()) for key in link_keys(record)])
         others = [p for p in found.persons if p.mpi_id != self.person.mpi_id]
         return sorted(others, key=lambda person: person.mpi_id)
 
@@ -164,8 +164,8 @@ def _link(record: StoredRecord) -> str | None:
     return None if record.told is None else record.told.link_id
 
 
-def _link_keys(record: StoredRecord) -> set[int]:
-    """The keys that the record has beside its own."""
+def link_keys(record: StoredRecord) -> set[int]:
+    """The keys that the record lies under beside its own."""
     return set(record.blocking_keys) - set(stored_keys(record.standard))
 
 
