@@ -15,10 +15,10 @@ from random import Random
 
 import pytest
 
+from bench.daemons import Mongod
 from mpi.demo.population import Population
 from tests.conftest import Effort
 from tests.support.crashes import Client, Witness, work_until_it_dies
-from tests.support.servers import Mongod
 from tests.support.service import (
     EMBEDDED,
     Profile,

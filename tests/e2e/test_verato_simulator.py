@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx2
 
-from tests.support.servers import free_port
+from bench.daemons import free_port
 from tests.support.verato import envelope, operation
 
 
