@@ -84,7 +84,7 @@ class Rearrangement:
 
     async def _join(self, part: Part) -> None:
         """Everybody of the person's link is one patient with it; the oldest id survives."""
-        kept = self.person
+        kept = await self.store.person(self.person.mpi_id) or self.person
         for other in await self._others(part[0]):
             keys = {record.key for record in kept.records}
             if await self._apart(keys, other) or await self._parted_by_people(other.mpi_id):

@@ -200,7 +200,7 @@ class SqliteStore:
 
     async def waiting(self) -> tuple[Waiting, ...]:
         """See :class:`mpi.ports.Outbox`."""
-        return await self._transactions.read(sqlite_outbox.count)
+        return await self._transactions.aside(sqlite_outbox.count)
 
     async def add_key(self, key_id: str, name: str, digest: bytes, scopes: frozenset[str]) -> None:
         """See :class:`mpi.ports.KeyStore`."""
