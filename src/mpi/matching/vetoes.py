@@ -32,13 +32,21 @@ _OTHER_SEX = _numbers("sex", "different")
 _OTHER_MIDDLE = _numbers("middle", "different")
 _OTHER_INITIAL = _numbers("middle", "other_initial")
 _SAME_MIDDLE = _numbers("middle", "exact", "initial", "similar")
-_WHOLE_MIDDLE = _numbers("middle", "exact", "similar")
 _SAME_GIVEN = _numbers("given", "exact", "nickname")
 _OTHER_GIVEN = _numbers("given", "different", "loose", "unfamiliar")
 _ALIKE = _numbers("given", "alike")
 _GIVEN_APART = _numbers("given", "different", "loose", "alike", "unfamiliar")
 _NOT_QUITE = _numbers(
-    "given", "different", "loose", "alike", "unfamiliar", "misspelt", "close", "similar", "prefix", "initial"
+    "given",
+    "different",
+    "loose",
+    "alike",
+    "unfamiliar",
+    "misspelt",
+    "close",
+    "similar",
+    "prefix",
+    "initial",
 )
 _HALF_TOLD = _numbers("given", "initial", "misspelt")
 _OTHER_FAMILY = _numbers("family", "different", "loose")
@@ -177,8 +185,7 @@ def _rests_on_a_town(seen: _Levels) -> bool:
         # One of ten thousand has these digits, and more people than that have a frequent name.
         return _none_better(seen, _OTHER_BIRTH)
     if _any(seen, _SAME_MIDDLE):
-        # An initial is that of one stranger in fourteen, and does not stand for another surname.
-        return _only(seen, _OTHER_FAMILY) and not _any(seen, _WHOLE_MIDDLE)
+        return False
     return _half_named(seen) or _only(seen, _OTHER_SEX) or _only(seen, _OTHER_INITIAL)
 
 
