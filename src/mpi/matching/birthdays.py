@@ -9,8 +9,8 @@ from mpi.matching.comparators import MISSING
 _NEW_YEAR = "-01-01"
 """The day that is written where only the year is known."""
 
-_DECADE, _GENERATION = 10, 14
-"""Years that parent and child are at least apart, where a digit may be mistyped and where it is not."""
+_GENERATION = 14
+"""Years that parent and child are at least apart."""
 
 
 def compare_dob(left: tuple[str, str], right: tuple[str, str]) -> str:
@@ -43,7 +43,7 @@ def _unequal_dates(one: str, other: str) -> str:
 def _edited_date(one: str, other: str) -> str:
     distance, years = OSA.distance(one, other), _years_apart(one, other)
     if distance == 1:
-        return "decade" if years >= _DECADE else "one_edit"
+        return "decade" if years >= _GENERATION else "one_edit"
     if years >= _GENERATION:
         return "generation"
     same_parts = (one[:4] == other[:4]) + (one[5:7] == other[5:7]) + (one[8:] == other[8:])

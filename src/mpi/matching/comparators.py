@@ -119,7 +119,22 @@ def _spelling_or_place(first: str, second: str, left: FullName, right: FullName)
         return "swapped"
     if first in right[1] or second in left[1]:
         return "middle"
-    return spelling or "different"
+    if spelling:  # KAY and KXY are one name more often than ANTHONY and ANTONIO
+        return "misspelt" if is_familiar(first) != is_familiar(second) else spelling
+    return compare_familiar(is_familiar(first), is_familiar(second))
+
+
+def is_familiar(name: str) -> bool:
+    """Whether a word is known as a given name, or the initial of one."""
+    return name in _NAMES_IN_USE or len(name) == 1
+
+
+def compare_familiar(left: bool, right: bool) -> str:  # noqa: FBT001 -- of two given names
+    """Given names that have nothing in common: two names in use are those of two people, as twins have them.
+
+    A word that is no known name may be a slip, a surname or a remark; it may be a name from elsewhere as well.
+    """
+    return "different" if left and right else "unfamiliar"
 
 
 def compare_family(left: FullName, right: FullName) -> str:

@@ -41,7 +41,7 @@ def _birth(record: StandardRecord) -> c.Birth:
 TRAITS: tuple[Trait, ...] = (
     Trait("given", _names, c.compare_given,
           (MISSING, "exact", "nickname", "token", "initial", "prefix", "swapped", "middle", "alike",
-           *c.SPELLINGS)),
+           "misspelt", *c.SPELLINGS, "unfamiliar")),
     Trait("middle", attrgetter("given", "middle"), c.compare_middle,
           (MISSING, "exact", "initial", "similar", "other_initial", "different")),
     Trait("family", _names, c.compare_family, (MISSING, "exact", "token", "swapped", *c.SPELLINGS)),
@@ -71,7 +71,10 @@ TRAITS: tuple[Trait, ...] = (
           (MISSING, "same", "near", "different")),
 )  # fmt: skip
 TRAIT_INDEX = {trait.name: number for number, trait in enumerate(TRAITS)}
-_DISTINCT = ("different", "generation")
+_DISTINCT = ("different", "unfamiliar", "generation")
+_GIVEN, _SEX = TRAIT_INDEX["given"], TRAIT_INDEX["sex"]
+_SAME_SEX = TRAITS[_SEX].levels.index("same")
+_SAME_NAME = np.isin(TRAITS[_GIVEN].levels, ("exact", "nickname", "token", "similar"))
 _LEVEL_NUMBERS = [{level: number for number, level in enumerate(t.levels)} for t in TRAITS]
 
 
@@ -122,6 +125,17 @@ def compare_values(record: StandardRecord, columns: Sequence[Collection[Any]]) -
         matrix[:, column] = levels[0]
         matrix[: len(levels), column] = levels
     return matrix
+
+
+def informative(levels: NDArray[np.int8]) -> NDArray[np.int8]:
+    """The same without what follows from other levels: who has the same given name has the same sex.
+
+    ``levels`` has shape (pairs, traits); the answer is a copy.
+    """
+    found = levels.copy()
+    implied = (found[:, _SEX] == _SAME_SEX) & _SAME_NAME[found[:, _GIVEN]]
+    found[implied, _SEX] = 0
+    return found
 
 
 def distinct_traits(left: StandardRecord, right: StandardRecord) -> frozenset[str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mpi.domain.identity import Assertion, AssertionKind, Candidate, Member, Neighbour
 from mpi.domain.record import RecordKey
-from mpi.matching.comparison import TRAITS, compare
+from mpi.matching.comparison import TRAITS, compare, informative
 from mpi.matching.model import FREQUENCY_TRAITS, Model, shared_value
 from mpi.matching.record import StandardRecord
 from mpi.matching.vetoes import UNPROVEN, vetoes_between
@@ -148,11 +148,11 @@ def _other_side(assertion: Assertion, key: RecordKey) -> RecordKey | None:
 
 def self_weight(record: StandardRecord, model: Model, index_size: int) -> float:
     """The weight of a record against an exact copy of itself: how much it can prove at all."""
-    levels = compare(record, [record])
+    levels = informative(compare(record, [record]))
     agreed = float(model.match[np.arange(len(TRAITS)), levels[0]].sum())
-    rarities = (model.rarity(t, shared_value(t, record, record)) for t in FREQUENCY_TRAITS)
-    unplaced = float(model.unplaced(levels, index_size)[0])
-    return agreed + model.prior(index_size) + unplaced + sum(rarities)
+    rarity = sum(model.rarity(t, shared_value(t, record, record)) for t in FREQUENCY_TRAITS)
+    unplaced = float(model.unplaced(levels, np.array([rarity]), index_size)[0])
+    return agreed + model.prior(index_size) + unplaced + rarity
 
 
 def decide(

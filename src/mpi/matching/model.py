@@ -31,6 +31,9 @@ FREQUENCY_TRAITS = ("given", "family")
 _LARGEST_WEIGHT = 64  # log2; more is a slip of the pen
 
 _COLUMNS = np.arange(len(TRAITS))
+_FREQUENT = -2.0
+"""Term-frequency adjustment (bits, of both names together) from which on names are frequent."""
+
 _OF_ANYBODY = ("given", "family", "dob", "sex", "suffix", "birth_order")
 
 RIVALS = ("relative", "twin")
@@ -88,16 +91,25 @@ class Model:
         """
         return math.log2(self.known_share / max(index_size, self.smallest_index))
 
-    def unplaced(self, levels: Matrix, index_size: int) -> Weights:
+    def unplaced(self, levels: Matrix, rarities: Weights, index_size: int) -> Weights:
         """Weight lost by pairs of which nothing agrees but name, birth date and sex. Shape (pairs,).
 
         An index holds the patients of some places, and who was born or lives there is likelier to be in it. Of a
-        namesake of unknown place no more is known than that he is one of the ``catchment``.
+        namesake of unknown place no more is known than that he is one of the catchment.
         """
-        lost = math.log2(max(index_size, self.smallest_index) / self.catchment)
-        placed = self.placing[_COLUMNS, levels].any(axis=1)
-        found: Weights = np.where(placed, 0.0, min(lost, 0.0))
+        size = max(index_size, self.smallest_index)
+        found: Weights = np.log2(size / np.maximum(self.catchments(levels, rarities), size))
         return found
+
+    def catchments(self, levels: Matrix, rarities: Weights) -> Weights:
+        """Of how many people a stranger is one who looks like that; 0 where he is one of the index. Shape (pairs,).
+
+        Frequent names are more frequent still in their generation and community, of which the birth date and the
+        other name are signs: where nothing else agrees, their frequency counts twice.
+        """
+        placed = self.placing[_COLUMNS, levels].any(axis=1)
+        bearers = np.exp2(np.maximum(0.0, _FREQUENT - rarities))
+        return np.where(placed, 0.0, self.catchment * bearers)
 
     def penalties(
         self, levels: Matrix, rarities: Weights, unplaced: Weights, index_size: int
@@ -111,10 +123,10 @@ class Model:
         log_odds = likelier + np.log2(self.expected / size)[:, np.newaxis]
         log_odds += unplaced  # the strangers are more
         related = np.logaddexp2.reduce(log_odds, axis=0)
-        loss: Weights = -np.logaddexp2(self._excess(levels, rarities), related)
+        loss: Weights = -np.logaddexp2(self.excess(levels, rarities), related)
         return loss
 
-    def _excess(self, levels: Matrix, rarities: Weights) -> Weights:
+    def excess(self, levels: Matrix, rarities: Weights) -> Weights:
         """Log2 of how much likelier two strangers are to look alike, as some are of one origin. Shape (pairs,).
 
         They have names in common that others hardly have, live in the same towns and, where birthdays are not

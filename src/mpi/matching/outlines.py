@@ -18,10 +18,12 @@ from mpi.matching.comparators import (
     MISSING,
     Forenames,
     FullName,
+    compare_familiar,
     compare_family,
     compare_given,
     compare_locality,
     compare_systems,
+    is_familiar,
     systems_of,
 )
 from mpi.matching.names import nickname_class
@@ -105,6 +107,15 @@ def _letters(text: str, kinds: int) -> int:
 
 def _differ(left: bool, right: bool) -> str:  # noqa: FBT001 -- outlines: whether there is a value
     return "different" if left and right else MISSING
+
+
+def _first_given(name: FullName) -> tuple[bool, bool]:
+    """Whether there is a given name, and whether it is known as one."""
+    return bool(name[0]), bool(name[0]) and is_familiar(name[0][0])
+
+
+def _differ_given(left: tuple[bool, bool], right: tuple[bool, bool]) -> str:
+    return compare_familiar(left[1], right[1]) if left[0] and right[0] else MISSING
 
 
 def _given_crossing(name: FullName) -> Marks:
@@ -239,7 +250,7 @@ def _email_marks(emails: tuple[str, ...]) -> Marks:
 OUTLINES: dict[str, Outline] = {
     "given": Outline(
         lambda name: (name[0], (), ()), compare_given, _given_crossing,
-        beneath=Outline(lambda name: bool(name[0]), _differ, _given_marks, alike=LOOSE),
+        beneath=Outline(_first_given, _differ_given, _given_marks, alike=LOOSE),
     ),
     "family": Outline(
         lambda name: ((), (), name[2]), compare_family, _family_crossing,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi.matching.blocking import blocking_keys, stored_keys
-from mpi.matching.comparison import TRAIT_INDEX, TRAITS
+from mpi.matching.comparison import TRAIT_INDEX, TRAITS, informative
 from mpi.matching.model import (
     FREQUENCY_TRAITS,
     Matrix,
@@ -66,7 +66,7 @@ class ComparedPairs:
         """The total weight of each pair, as of a person with that one record. Shape (N,)."""
         rarities = self.rarities(model).sum(axis=1)
         agreements: Weights = model.match[_COLUMNS, self.levels].sum(axis=1)
-        unplaced = model.unplaced(self.levels, index_size)
+        unplaced = model.unplaced(self.levels, rarities, index_size)
         penalties = model.penalties(self.levels, rarities, unplaced, index_size)
         total: Weights = agreements + rarities + unplaced + penalties + model.prior(index_size)
         return total
@@ -125,7 +125,7 @@ def compare_pairs(
 ) -> ComparedPairs:
     """The pairs that are named, by the places of their records."""
     one, other = np.array(left, dtype=np.int64), np.array(right, dtype=np.int64)
-    levels = Columns(records).compare(one, other)
+    levels = informative(Columns(records).compare(one, other))
     shared = tuple(
         [shared_value(trait, records[a], records[b]) for a, b in zip(left, right, strict=True)]
         for trait in FREQUENCY_TRAITS

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ FEWEST = 30
 """Labelled pairs of each kind; with less, the anchors know better."""
 
 _WORTH_SCALING = 10_000  # records: a smaller set has too few strangers to stand for a large index
+_RARITY_STEPS = 8  # per bit: pairs whose names are as rare to an eighth of a bit look alike
 _LN2 = math.log(2)
 
 
@@ -52,7 +53,8 @@ class LabelledPairs:
 
     ``strangers`` are pairs of people who are not related either: in an index n times as large there are n times as
     many of them per record. Where none is told, the labels hold for an index of this size only. ``records`` is the
-    size of the set, ``true_pairs`` how many pairs of one person it holds, compared or not.
+    size of the set, ``true_pairs`` how many pairs of one person it holds, compared or not. ``share`` is what the set
+    counts beside others, as several that one generator made count as one.
     """
 
     levels: Matrix  # (N, T)
@@ -61,6 +63,7 @@ class LabelledPairs:
     strangers: NDArray[np.bool_]  # (N,)
     records: int
     true_pairs: int
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +74,20 @@ class _Term:
     columns: NDArray[
         np.int64
     ]  # (N, T): where the weights of the levels stand in a flattened [trait, level]
+    counts: Weights  # (N,): how many pairs of the set look like this one
+    excess: Weights  # (N,): see Model.excess
+    catchments: Weights  # (N,): see Model.catchments
     sizes: tuple[int, ...]
+
+    def among(self, size: int) -> Weights:
+        """Of how many people each pair's stranger is one, in an index of that size. Shape (N,)."""
+        found: Weights = np.maximum(self.catchments, size)
+        return found
 
     def importance(self, size: int) -> Weights:
         smallest = max(self.pairs.records, SIZES[0])
-        counted = np.where(self.pairs.strangers, size / smallest, 1.0)
-        return counted / (self.pairs.true_pairs * len(self.sizes))
+        counted = np.where(self.pairs.strangers, self.among(size) / smallest, 1.0)
+        return self.pairs.share * self.counts * counted / (self.pairs.true_pairs * len(self.sizes))
 
 
 def train(
@@ -88,7 +99,7 @@ def train(
     steps: int = 300,
     told: Callable[[int], object] | None = None,
 ) -> Model:
-    """The model whose weights fit the sets best, near those of ``anchor``. Every set counts the same.
+    """The model whose weights fit the sets best, near those of ``anchor``.
 
     ``told`` hears of each step.
 
@@ -96,7 +107,7 @@ def train(
         TooFewLabels: there are less than ``FEWEST`` pairs of one person, or of different people.
     """
     _check(sets)
-    problem = _Problem(anchor, [_term(pairs) for pairs in sets], box, ridge)
+    problem = _Problem(anchor, [_term(anchor, pairs) for pairs in sets], box, ridge)
     found = minimise(problem.loss, problem.start, problem.project, steps=steps, told=told)
     match, rivals, expected = problem.parts(found.point)
     return with_weights(anchor, match, rivals, np.exp2(expected))
@@ -112,11 +123,34 @@ def _check(sets: Sequence[LabelledPairs]) -> None:
             )
 
 
-def _term(pairs: LabelledPairs) -> _Term:
+def _term(anchor: Model, pairs: LabelledPairs) -> _Term:
     scaled = pairs.records >= _WORTH_SCALING and bool(pairs.strangers.any())
     sizes = tuple({max(size, pairs.records) for size in (SIZES if scaled else SIZES[:1])})
     offsets = np.arange(len(TRAITS)) * max(len(trait.levels) for trait in TRAITS)
-    return _Term(pairs, pairs.levels.astype(np.int64) + offsets, sizes)
+    kinds, counts = _kinds_of(pairs)
+    return _Term(
+        pairs=kinds,
+        columns=kinds.levels.astype(np.int64) + offsets,
+        counts=counts,
+        excess=anchor.excess(kinds.levels, kinds.rarities),
+        catchments=anchor.catchments(kinds.levels, kinds.rarities),
+        sizes=sizes,
+    )
+
+
+def _kinds_of(pairs: LabelledPairs) -> tuple[LabelledPairs, Weights]:
+    """Pairs that look alike as one, and how many there are of each."""
+    rarities = np.round(pairs.rarities * _RARITY_STEPS).astype(np.int64)
+    rows = np.column_stack((pairs.levels, rarities, pairs.same, pairs.strangers))
+    _, first, counts = np.unique(rows, axis=0, return_index=True, return_counts=True)
+    kinds = replace(
+        pairs,
+        levels=pairs.levels[first],
+        rarities=rarities[first] / _RARITY_STEPS,
+        same=pairs.same[first],
+        strangers=pairs.strangers[first],
+    )
+    return kinds, counts.astype(float)
 
 
 class _Problem:
@@ -186,11 +220,11 @@ class _Problem:
         self, term: _Term, sums: Sequence[Weights], expected: Weights, size: int
     ) -> tuple[float, Weights]:
         """Loss in an index of that size, and its derivative by the weight of the match and of each rival, per pair."""
-        prior = -math.log2(size)
+        prior = -np.log2(term.among(size))
         rivals = np.stack(
             [found + count + prior for found, count in zip(sums[1:], expected, strict=True)]
         )
-        penalty = np.logaddexp2(0.0, np.logaddexp2.reduce(rivals, axis=0))
+        penalty = np.logaddexp2(term.excess, np.logaddexp2.reduce(rivals, axis=0))
         odds = (sums[0] + self._share + prior - penalty) * _LN2
         same, importance = term.pairs.same, term.importance(size)
         loss = float((importance * np.logaddexp(0.0, np.where(same, -odds, odds))).sum())

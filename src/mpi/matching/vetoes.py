@@ -33,14 +33,24 @@ _OTHER_MIDDLE = _numbers("middle", "different")
 _OTHER_INITIAL = _numbers("middle", "other_initial")
 _SAME_MIDDLE = _numbers("middle", "exact", "initial", "similar")
 _SAME_GIVEN = _numbers("given", "exact", "nickname")
-_OTHER_GIVEN = _numbers("given", "different", "loose")
+_OTHER_GIVEN = _numbers("given", "different", "loose", "unfamiliar")
 _ALIKE = _numbers("given", "alike")
-_GIVEN_APART = _numbers("given", "different", "loose", "alike")
+_GIVEN_APART = _numbers("given", "different", "loose", "alike", "unfamiliar")
 _NOT_QUITE = _numbers(
-    "given", "different", "loose", "alike", "close", "similar", "prefix", "initial"
+    "given",
+    "different",
+    "loose",
+    "alike",
+    "unfamiliar",
+    "misspelt",
+    "close",
+    "similar",
+    "prefix",
+    "initial",
 )
-_INITIAL = _numbers("given", "initial")
+_HALF_TOLD = _numbers("given", "initial", "misspelt")
 _OTHER_FAMILY = _numbers("family", "different", "loose")
+_BIRTHDAY = _numbers("dob", "exact")
 _BORN_TOGETHER = _numbers("dob", "exact", "january_first")
 _OTHER_BIRTH = _numbers("dob", "different", "generation", "two_edits", "year_only")
 _OTHER_DECADE = _numbers("dob", "decade")
@@ -91,7 +101,11 @@ def _only(seen: _Levels, wanted: tuple[str, frozenset[int]]) -> bool:
 
 
 def _another_ssn(seen: _Levels) -> bool:
-    return _only(seen, _OTHER_SSN) and not _any(seen, _OWN_IDENTIFIER)
+    """A relative's number stands on many a card: who has one name, birthday and home may have two numbers."""
+    if not _only(seen, _OTHER_SSN) or _any(seen, _OWN_IDENTIFIER):
+        return False
+    named = _any(seen, _SAME_GIVEN) and not _none_better(seen, _OTHER_FAMILY)
+    return not (named and _any(seen, _BIRTHDAY) and _any(seen, *_AT_HOME))
 
 
 def _another_national_id(seen: _Levels) -> bool:
@@ -105,8 +119,8 @@ def _twin_pattern(seen: _Levels) -> bool:
     """Born the same day under another given name, and no number says that it is one person."""
     if not _any(seen, _BORN_TOGETHER) or _any(seen, *_OF_ONE_PERSON):
         return False
-    # J. may be Joshua, and his twin Jacob as well.
-    return _only(seen, _GIVEN_APART) or (_only(seen, _INITIAL) and not _any(seen, _SAME_MIDDLE))
+    # J. may be Joshua, and his twin Jacob as well; MADLYN was perhaps to be MARILYN.
+    return _only(seen, _GIVEN_APART) or (_only(seen, _HALF_TOLD) and not _any(seen, _SAME_MIDDLE))
 
 
 def _middle_names_differ(seen: _Levels) -> bool:

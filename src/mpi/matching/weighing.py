@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi.domain.identity import Candidate
-from mpi.matching.comparison import TRAIT_INDEX, TRAITS
+from mpi.matching.comparison import TRAIT_INDEX, TRAITS, informative
 from mpi.matching.gathering import Compared, compare_persons
 from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Weights, shared_value
 from mpi.matching.record import StandardRecord
@@ -86,12 +86,12 @@ def weigh(
     """Weigh a record against persons, each with at least one record."""
     compared = compare_persons(record, persons)
     best = _most_telling(compared, model)
-    levels = compared.vectors[best, _COLUMNS]
+    levels = informative(compared.vectors[best, _COLUMNS])
     weights = model.match[_COLUMNS, levels]
     for number in np.flatnonzero(np.diff(compared.starts) > 1).tolist():
         _count_values(compared, number, levels[number], weights[number], model)
     rarities = _rarities(record, compared, best, weights, model)
-    unplaced = model.unplaced(levels, index_size)
+    unplaced = model.unplaced(levels, rarities.sum(axis=1), index_size)
     penalties = model.penalties(levels, rarities.sum(axis=1), unplaced, index_size)
     return Weighing(
         compared, best, levels, weights, rarities, unplaced, penalties, model.prior(index_size)

@@ -3,12 +3,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mpi.matching import comparators as c
 from mpi.matching.birthdays import compare_dob
 from mpi.matching.comparators import MISSING
-from mpi.matching.comparison import TRAITS, compare, distinct_traits, level_number
+from mpi.matching.comparison import TRAITS, compare, distinct_traits, informative, level_number
 from mpi.matching.record import StandardAddress, StandardRecord
 
 
@@ -38,7 +39,12 @@ GIVEN = [
     (_name("MARY"), _name("MARIE"), "alike"),
     (_name("REBECCA"), _name("REBECA"), "similar"),
     (_name("NOAH"), _name("NOA"), "prefix"),
-    (_name("OTTOKAR"), _name("IFEOMA"), "different"),
+    (_name("KAY"), _name("KXY"), "misspelt"),
+    (_name("ANTHONY"), _name("ANTONETTE"), "loose"),
+    (_name("MARTHA"), _name("JOHN"), "different"),
+    (_name("MARTHA"), _name("J"), "different"),
+    (_name("OTTOKAR"), _name("JOHN"), "unfamiliar"),
+    (_name("OTTOKAR"), _name("IFEOMA"), "unfamiliar"),
     (_name("OTTOKAR"), _name(), MISSING),
 ]
 FAMILY = [
@@ -70,7 +76,8 @@ DOB = [
     ("1961-03-07", "1961-07-03", "day_month_swapped"),
     ("1961-01-01", "1961-03-17", "year_only"),
     ("1961-03-17", "1961-03-18", "one_edit"),
-    ("1961-03-17", "1971-03-17", "decade"),
+    ("1961-03-17", "1971-03-17", "one_edit"),
+    ("1961-03-17", "1981-03-17", "decade"),
     ("1947-03-17", "1974-03-17", "decade"),
     ("1961-03-17", "1972-03-17", "two_parts"),
     ("1961-03-17", "1962-03-18", "two_edits"),
@@ -218,7 +225,7 @@ def test_names_grow_apart_by_degrees() -> None:
 
 def test_a_record_is_compared_with_each_of_the_others() -> None:
     one = StandardRecord(given=("MARY",), sex="F")
-    others = [one, StandardRecord(), StandardRecord(given=("OTTOKAR",), sex="M"), one]
+    others = [one, StandardRecord(), StandardRecord(given=("JOHN",), sex="M"), one]
     matrix = compare(one, others)
     assert matrix.shape == (4, len(TRAITS))
     assert matrix[0].tolist() == matrix[3].tolist()
@@ -233,3 +240,19 @@ def test_only_what_plainly_differs_is_distinct() -> None:
     left = StandardRecord(given=("MARY",), family=("OTT",), dob="1961-03-17", sex="F")
     right = StandardRecord(given=("IFEOMA",), family=("OTT",), dob="1984-11-02")
     assert distinct_traits(left, right) == {"given", "dob"}
+
+
+def test_sex_says_nothing_once_the_given_name_agrees() -> None:
+    one = StandardRecord(given=("MARY",), sex="F")
+    others = [
+        one,
+        StandardRecord(given=("ANN",), sex="F"),
+        StandardRecord(given=("MARY",), sex="M"),
+    ]
+    vectors = compare(one, others)
+    told = informative(vectors)
+    sex = [trait.name for trait in TRAITS].index("sex")
+    same, different = (level_number("sex", level) for level in ("same", "different"))
+    assert vectors[:, sex].tolist() == [same, same, different]
+    assert told[:, sex].tolist() == [0, same, different]
+    assert np.delete(told, sex, axis=1).tolist() == np.delete(vectors, sex, axis=1).tolist()

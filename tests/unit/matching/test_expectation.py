@@ -135,7 +135,7 @@ def population() -> tuple[UnlabelledPairs, np.ndarray, int]:
 
 def recall(model: Model, found: tuple[UnlabelledPairs, np.ndarray, int]) -> float:
     pairs, same, total = found
-    unplaced = model.unplaced(pairs.levels, pairs.records)
+    unplaced = model.unplaced(pairs.levels, pairs.rarities, pairs.records)
     weights = (
         model.match[np.arange(len(TRAITS)), pairs.levels].sum(axis=1)
         + pairs.rarities

@@ -38,7 +38,8 @@ def _levels(**named: str) -> Matrix:
 def test_the_shipped_model_knows_every_level_of_every_trait() -> None:
     for row, trait in enumerate(TRAITS):
         spoken = range(1, len(trait.levels))
-        assert all(MODEL.match[row, column] != 0 for column in spoken), trait.name
+        assert all(0 < MODEL.chance[row, column] < 1 for column in spoken), trait.name
+        assert MODEL.match[row].any(), trait.name
         assert MODEL.match[row, 0] == 0
         assert not MODEL.rivals[:, row, 0].any()
 
@@ -101,8 +102,8 @@ def test_the_prior_follows_the_size_of_the_index() -> None:
 def test_relatives_cost_more_the_more_two_records_look_related() -> None:
     stranger = np.repeat(_levels(phone="exact"), 4, axis=0)
     likelier = MODEL.rivals[:, TRAIT_INDEX["phone"], level_number("phone", "exact")]
-    placed = MODEL.unplaced(stranger, 0)
-    costs = MODEL.penalties(stranger, np.array([-50.0, -10.0, 20.0, 40.0]), placed, 0)
+    rarities = np.array([-50.0, -10.0, 20.0, 40.0])
+    costs = MODEL.penalties(stranger, rarities, MODEL.unplaced(stranger, rarities, 0), 0)
     assert costs.tolist() == sorted(costs.tolist(), reverse=True)
     assert costs[0] == pytest.approx(0)
     odds = math.log2((MODEL.expected * np.exp2(likelier)).sum() / MODEL.smallest_index)
@@ -167,11 +168,19 @@ def test_only_names_have_a_shared_value() -> None:
 def test_a_namesake_of_unknown_place_is_one_of_a_catchment_however_small_the_index() -> None:
     unplaced = _levels(given="exact", family="exact", dob="exact", locality="different")
     placed = _levels(given="exact", family="exact", dob="exact", locality="zip")
+    usual = np.zeros(1)
     for size in (0, 50_000, 1_000_000):
-        lost = float(MODEL.unplaced(unplaced, size)[0])
+        lost = float(MODEL.unplaced(unplaced, usual, size)[0])
         assert MODEL.prior(size) + lost == pytest.approx(MODEL.prior(MODEL.catchment))
-    assert MODEL.unplaced(unplaced, 2 * MODEL.catchment)[0] == 0
-    assert MODEL.unplaced(placed, 0)[0] == 0
+    assert MODEL.unplaced(unplaced, usual, 2 * MODEL.catchment)[0] == 0
+    assert MODEL.unplaced(placed, usual, 0)[0] == 0
+
+
+def test_frequent_names_count_twice_where_nothing_else_agrees() -> None:
+    unplaced = np.repeat(_levels(given="exact", family="exact", dob="exact"), 3, axis=0)
+    usual, frequent, very = MODEL.unplaced(unplaced, np.array([1.0, -4.0, -6.0]), 0)
+    assert very == pytest.approx(frequent - 2)
+    assert frequent < usual - 1
 
 
 def test_people_of_one_community_share_names_town_and_estimated_birthday() -> None:
@@ -181,7 +190,6 @@ def test_people_of_one_community_share_names_town_and_estimated_birthday() -> No
     known = _levels(**shared, dob="exact")
     size = 10**12
     costs = [
-        MODEL.penalties(found, np.zeros(1), MODEL.unplaced(found, size), size)[0]
-        for found in (estimated, known)
+        MODEL.penalties(found, np.zeros(1), np.zeros(1), size)[0] for found in (estimated, known)
     ]
     assert costs[0] < costs[1] - 2 < -3

@@ -141,6 +141,31 @@ def doubtful_weight(model: Model, found: LabelledPairs) -> float:
     return float(weights[-len(weights) // 100 :].mean())
 
 
+def test_a_set_counts_by_its_share() -> None:
+    """Two sets that contradict each other: the one with the larger share is believed."""
+    one = labelled(np.random.default_rng(5), WORLD, USED, MATCHES, STRANGERS, RECORDS)
+    other = labelled(np.random.default_rng(6), ANCHOR, USED, MATCHES, STRANGERS, RECORDS)
+    believed, unheard = (
+        train(
+            ANCHOR, [replace(one, share=mine), replace(other, share=1 - mine)], ridge=1e-7, steps=60
+        )
+        for mine in (0.95, 0.05)
+    )
+    wanted = contrast(WORLD, "given")
+    assert (
+        abs(contrast(believed, "given") - wanted) < abs(contrast(unheard, "given") - wanted) - 0.5
+    )
+
+
+def test_of_unknown_place_a_stranger_counts_as_often_as_the_catchment_holds_them() -> None:
+    """Without it, training would take back what the catchment costs."""
+    unplaced = ("sex", "given")
+    found = labelled(np.random.default_rng(7), WORLD, unplaced, MATCHES, STRANGERS, 20_000)
+    near = train(replace(ANCHOR, catchment=20_000), [found], ridge=1e-7, steps=60)
+    far = train(replace(ANCHOR, catchment=2_000_000), [found], ridge=1e-7, steps=60)
+    assert doubtful_weight(far, found) < doubtful_weight(near, found) + 0.5
+
+
 @pytest.mark.parametrize(("matches", "strangers"), [(FEWEST - 1, 500), (500, FEWEST - 1)])
 def test_too_few_labels_are_refused(matches: int, strangers: int) -> None:
     with pytest.raises(TooFewLabels, match=f"{FEWEST - 1} labelled pairs"):
