@@ -50,7 +50,6 @@ _NOT_QUITE = _numbers(
 )
 _HALF_TOLD = _numbers("given", "initial", "misspelt")
 _OTHER_FAMILY = _numbers("family", "different", "loose")
-_BIRTHDAY = _numbers("dob", "exact")
 _BORN_TOGETHER = _numbers("dob", "exact", "january_first")
 _OTHER_BIRTH = _numbers("dob", "different", "generation", "two_edits", "year_only")
 _OTHER_DECADE = _numbers("dob", "decade")
@@ -101,11 +100,7 @@ def _only(seen: _Levels, wanted: tuple[str, frozenset[int]]) -> bool:
 
 
 def _another_ssn(seen: _Levels) -> bool:
-    """A relative's number stands on many a card: who has one name, birthday and home may have two numbers."""
-    if not _only(seen, _OTHER_SSN) or _any(seen, _OWN_IDENTIFIER):
-        return False
-    named = _any(seen, _SAME_GIVEN) and not _none_better(seen, _OTHER_FAMILY)
-    return not (named and _any(seen, _BIRTHDAY) and _any(seen, *_AT_HOME))
+    return _only(seen, _OTHER_SSN) and not _any(seen, _OWN_IDENTIFIER)
 
 
 def _another_national_id(seen: _Levels) -> bool:

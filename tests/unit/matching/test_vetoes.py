@@ -36,16 +36,6 @@ def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> Sta
             (),
         ),
         (_with(ssn_last4="7813"), _with(ssn_last4="4490"), ("ssn_conflict",)),
-        (
-            _with(ssn="412557813", ssn_last4="7813", phones=("+12175448812",)),
-            _with(ssn="537214490", ssn_last4="4490", phones=("+12175448812",)),
-            (),
-        ),
-        (
-            _with(ssn="412557813", ssn_last4="7813", phones=("+12175448812",)),
-            _with(dob="1961-03-18", ssn="537214490", ssn_last4="4490", phones=("+12175448812",)),
-            ("ssn_conflict",),
-        ),
         (_with("MARILYN"), _with("MADLYN"), ("twin_pattern",)),
         (_with("MARILYN", middle=("ANN",)), _with("MADLYN", middle=("ANN",)), ()),
         (_with(), _with(dob="1971-03-17"), ()),
