@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from mpi.matching.model import load_default_model
 from tests.support.index import MARGA, MARGA_BY_BIRTH, MARGA_BY_NUMBER, MARGA_IN_DOUBT, OTTO
 from tests.support.refusals import assert_refused
 from tests.support.servers import Mongod
@@ -18,7 +19,7 @@ from tests.support.service import Done, on_mongodb, run_mpi
 
 KEY = on_mongodb("", "").settings["MPI_HMAC_KEY"]
 ROWS = [MARGA_BY_NUMBER, MARGA_BY_BIRTH, MARGA, MARGA_IN_DOUBT, OTTO, OTTO]
-PARTS = ("event", "person", "record", "task", "api_key")
+PARTS = ("event", "person", "record", "task", "api_key", "model", "activation")
 
 
 def settings(folder: Path, mongod: Mongod, database: str, name: str = "here") -> dict[str, str]:
@@ -31,8 +32,8 @@ def settings(folder: Path, mongod: Mongod, database: str, name: str = "here") ->
 
 
 @pytest.fixture
-def here(tmp_path: Path, mongod: Mongod, database: str) -> dict[str, str]:
-    """An index with an automatic merge, a task, an update, a deletion and a key."""
+def here(tmp_path: Path, mongod: Mongod, database: str, checkout: Path) -> dict[str, str]:
+    """An index with an automatic merge, a task, an update, a deletion, a key and a model."""
     given = settings(tmp_path, mongod, database)
     rows = [row | {"source": "A", "source_id": str(n)} for n, row in enumerate(ROWS)]
     rows.append(OTTO | {"source": "A", "source_id": "4", "phone": "503-555-0199"})
@@ -41,6 +42,11 @@ def here(tmp_path: Path, mongod: Mongod, database: str) -> dict[str, str]:
     assert run_mpi(tmp_path, "load", str(file), "--embedded", settings=given).returncode == 0
     key = ("key", "add", "ann", "--scope", "read", "--scope", "submit")
     assert run_mpi(tmp_path, *key, "--embedded", settings=given).returncode == 0
+    for wish in (
+        ("add", str(checkout / "src/mpi/matching/data/model.json")),
+        ("activate", load_default_model().version, "--reason", "keep it"),
+    ):
+        assert run_mpi(tmp_path, "model", *wish, "--embedded", settings=given).returncode == 0
     return given
 
 

@@ -1,4 +1,4 @@
-"""A model of one's own, learned from one's own index. It serves only when ``MPI_MODEL`` names it."""
+"""A model of one's own, learned from one's own index. It decides only once it is activated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from mpi.bootstrap import model_of
 from mpi.bulk.files import private_file
 from mpi.commands.session import AsJson, Demo, Embedded, opened, run, settings
 from mpi.commands.terminal import note, show_json, show_pairs, steps
@@ -68,15 +67,16 @@ def train_model(
     labels = judged_pairs(pairs) if pairs is not None else {}
     chosen = settings(embedded=embedded, demo=demo)
 
-    async def read(step: Step) -> tuple[Records, Labels]:
+    async def read(step: Step) -> tuple[Records, Labels, Model]:
         async with opened(chosen) as index:
             said = await decided(index.store) if decisions else {}
-            return await records_of(index.store, records, step), said | labels
+            found = await records_of(index.store, records, step)
+            return found, said | labels, index.follower.deciding()
 
     with steps("Training:") as step:
-        found, said = run(read(step))
+        found, said, in_use = run(read(step))
         if pairs is not None or decisions:
-            model, about, facts = _from_labels(found, said, model_of(chosen), step)
+            model, about, facts = _from_labels(found, said, in_use, step)
         else:
             model, about, facts = _from_records(found, seed, step)
     path = out or data_directory() / "models" / f"{version}.json"
@@ -87,7 +87,7 @@ def train_model(
         show_json(told)
     else:
         show_pairs("Learned", told)
-        note(f"Nothing has changed yet; MPI_MODEL={path} lets the service use it.")
+        note(f"Nothing has changed yet; `mpi model add {path}` lets the index keep it.")
 
 
 def _from_labels(records: Records, labels: Labels, anchor: Model, step: Step) -> Result:

@@ -24,8 +24,7 @@ from mpi.domain.identity import (
 from mpi.domain.mpi_id import parse_mpi_id
 from mpi.domain.record import RecordKey
 from mpi.errors import Conflict, Gone
-from mpi.matching.model import Model
-from mpi.ports import IndexStore
+from mpi.ports import IndexStore, ModelInUse
 from mpi.service.answers import ChangeAnswer
 from mpi.service.present import current_record, surviving_person
 from mpi.service.settlements import ALSO_SETTLED, answered
@@ -79,7 +78,9 @@ def at_once(
 class HumanDecisions:
     """Human decisions about identity. Every one is an event that can be undone."""
 
-    def __init__(self, *, store: IndexStore, model: Model, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, store: IndexStore, model: ModelInUse, clock: Callable[[], datetime]
+    ) -> None:
         self._store = store
         self._model = model
         self._clock = clock

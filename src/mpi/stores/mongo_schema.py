@@ -12,6 +12,8 @@ version    record << 20 | version     every other version
 task       its number                 with the record's source and id, and the numbers of its candidates
 assertion  a number                   ``records`` only while it is in force
 api_key    its public id              a digest of the secret
+model      its version                the document as it was added
+activation its number                 which model took which role, when, at whose word and why
 ========== ========================== =====================================================================
 
 Times are microseconds since 1970, UTC. Content is kept as :mod:`mpi.stores.codec` writes it.
@@ -36,6 +38,7 @@ Database = AsyncDatabase[Document]
 
 META, EVENT, PERSON, RECORD = "meta", "event", "person", "record"
 VERSION, TASK, ASSERTION, API_KEY = "version", "task", "assertion", "api_key"
+MODEL, ACTIVATION = "model", "activation"
 HEAD, TRANSFER = "head", "transfer"
 
 COUNTERS = ("minted", "records", "persons", "retired", "tasks_open", "assertions")
@@ -62,6 +65,8 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = {
     TASK: (_index("status", "_id"), _index("record"), _index("persons")),
     ASSERTION: (_index("records", sparse=True),),
     API_KEY: (_index("digest", unique=True),),
+    MODEL: (),
+    ACTIVATION: (),
 }
 
 
@@ -80,7 +85,7 @@ async def _make(database: Database, name: str, indexes: Sequence[IndexModel]) ->
 
 Migration = Callable[[Database], Awaitable[None]]
 
-MIGRATIONS: tuple[Migration, ...] = (make_collections,)
+MIGRATIONS: tuple[Migration, ...] = (make_collections, make_collections)
 """Migration n leads from schema n to n + 1, and may be repeated: MongoDB makes no collection in a transaction."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -15,11 +15,13 @@ from mpi.stores.mongo_documents import keys_of
 from mpi.stores.mongo_errors import translated
 from mpi.stores.mongo_opening import Address, check_server, client_for, database_of, sentence
 from mpi.stores.mongo_schema import (
+    ACTIVATION,
     API_KEY,
     ASSERTION,
     EVENT,
     HEAD,
     META,
+    MODEL,
     PERSON,
     RECORD,
     SCHEMA_VERSION,
@@ -217,6 +219,8 @@ _AS_DOCUMENT: Mapping[str, Callable[[Document], Document]] = {
     TASK: _task_document,
     ASSERTION: _assertion_document,
     API_KEY: lambda fields: {"scopes": list(fields["scopes"])},
+    MODEL: lambda _: {},
+    ACTIVATION: lambda _: {},
 }
 _AS_ROW: Mapping[str, Callable[[Document], Document]] = {
     PERSON: lambda document: {"active": int(document["active"])},

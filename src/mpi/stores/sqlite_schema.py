@@ -202,7 +202,31 @@ ALTER TABLE tally ADD COLUMN recent_keys INTEGER NOT NULL DEFAULT 0;  -- rows of
 ALTER TABLE tally ADD COLUMN next_key INTEGER NOT NULL DEFAULT 0;     -- the first to move over next
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _DEFERRED_TASKS, _RECENT_KEYS)
+_MODELS = """
+CREATE TABLE model (
+    version TEXT PRIMARY KEY,
+    document BLOB NOT NULL,
+    added_at INTEGER NOT NULL,
+    added_by TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TRIGGER model_is_never_changed BEFORE UPDATE ON model
+    BEGIN SELECT RAISE(ABORT, 'models are kept as they were added'); END;
+
+CREATE TABLE activation (
+    number INTEGER PRIMARY KEY,
+    role TEXT NOT NULL,
+    version TEXT REFERENCES model (version),
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    reason TEXT NOT NULL
+);
+CREATE TRIGGER activation_is_never_changed BEFORE UPDATE ON activation
+    BEGIN SELECT RAISE(ABORT, 'activations are append-only'); END;
+CREATE TRIGGER activation_is_never_deleted BEFORE DELETE ON activation
+    BEGIN SELECT RAISE(ABORT, 'activations are append-only'); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _DEFERRED_TASKS, _RECENT_KEYS, _MODELS)
 """Migration n leads from schema n to n + 1. Released ones are never edited."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -35,13 +35,19 @@ _ROWS = {
         FROM assertion WHERE id > ? ORDER BY id""",
     "api_key": """SELECT key_id, name, digest, scopes, created_at, revoked_at FROM api_key
         WHERE key_id > ? ORDER BY key_id""",
+    "model": "SELECT * FROM model WHERE version > ? ORDER BY version",
+    "activation": "SELECT * FROM activation WHERE number > ? ORDER BY number",
 }
+_NAMED = {"api_key", "model"}
+"""Tables whose first column is a text."""
 _COUNT = dict.fromkeys(_ROWS, "SELECT count(*) FROM {}") | {
     "version": "SELECT (SELECT count(*) FROM record_version) - (SELECT count(*) FROM record)"
 }
 _LAST = dict.fromkeys(_ROWS, "SELECT max(id) FROM {}") | {
     "event": "SELECT max(seq) FROM event",
     "api_key": "SELECT max(key_id) FROM api_key",
+    "model": "SELECT max(version) FROM model",
+    "activation": "SELECT max(number) FROM activation",
     "version": """SELECT max(v.id) FROM record_version v CROSS JOIN record r ON r.id = v.record
         WHERE v.id <> r.version_id""",
 }
@@ -54,6 +60,8 @@ _INSERT = {
         assignee, outcome, decided_at, deferred_until, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
     "assertion": "INSERT INTO assertion VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "api_key": "INSERT INTO api_key VALUES (?, ?, ?, ?, ?, ?)",
+    "model": "INSERT INTO model VALUES (?, ?, ?, ?)",
+    "activation": "INSERT INTO activation VALUES (?, ?, ?, ?, ?, ?)",
 }
 _TALLY = """UPDATE tally SET minted = ?, recent_keys = 0, next_key = 0,
     records = (SELECT count(*) FROM record WHERE status = 'active'),
@@ -93,7 +101,7 @@ class SqliteSource:
 
     async def rows(self, table: str, after: Any = None) -> AsyncIterator[Row]:
         """See :class:`mpi.stores.transfer.Source`."""
-        start = after or ("" if table == "api_key" else 0)
+        start = after or ("" if table in _NAMED else 0)
         for row in self._connection.execute(_ROWS[table], (start,)):
             yield _neutral(table, row)
 
