@@ -12,7 +12,7 @@ import typer
 from typer.main import get_command
 
 from mpi import __version__
-from mpi.commands import asking, demo, keys, migration, models, population, upkeep
+from mpi.commands import asking, demo, keys, migration, models, population, trying, upkeep
 from mpi.commands.evaluation import evaluate
 from mpi.commands.serving import serve
 from mpi.commands.simulator import verato_simulator
@@ -40,6 +40,8 @@ app.command()(upkeep.verify)
 app.command()(migration.migrate)
 app.command()(evaluate)
 app.command("train")(train_model)
+models.app.command("try")(trying.try_model)
+models.app.command("thresholds")(trying.thresholds)
 app.add_typer(models.app, name="model")
 app.add_typer(keys.app, name="key")
 app.add_typer(demo.app, name="demo")

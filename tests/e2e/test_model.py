@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +14,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from mpi.demo.files import write
+from mpi.demo.population import Population
 from mpi.matching.model import default_document, load_default_model
 from tests.support.index import MARGA, MARGA_BY_NUMBER
 from tests.support.refusals import assert_refused
@@ -152,3 +156,56 @@ def test_a_model_that_this_version_cannot_read_stops_the_start_and_can_be_taken_
     assert_refused(EMBEDDED.run(folder, "stats"), "mpi model rollback")
     assert EMBEDDED.run(folder, "model", "rollback", *WHY).returncode == 0
     assert EMBEDDED.run(folder, "stats").returncode == 0
+
+
+@pytest.fixture(scope="module")
+def population(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an index of made-up patients."""
+    folder = tmp_path_factory.mktemp("population")
+    write(Population(400, seed=3, profile="dirty"), folder / "rows.csv", folder / "truth.csv")
+    assert run_mpi(folder, "load", str(folder / "rows.csv"), "--embedded").returncode == 0
+    (folder / "lax.json").write_bytes(variant("lax", link=-4.0, review=-6.0))
+    return folder
+
+
+def test_a_trial_says_whom_another_model_would_merge_and_changes_nothing(population: Path) -> None:
+    before = EMBEDDED.run(population, "stats", "--json").stdout
+    lax = str(population / "lax.json")
+    facts = json.loads(EMBEDDED.run(population, "model", "try", lax, "--json").stdout)
+    assert facts["records"] == facts["index_size"] == 400
+    assert sum(count[0] for count in facts["counts"].values()) == 400
+    assert facts["counts"]["merge"][1] > facts["counts"]["merge"][0]
+    merged = facts["only_model"]["merge"]
+    assert len(merged["examples"]) == min(merged["persons"], 10) > 0
+    for named in merged["examples"]:
+        assert len(named) >= 2
+        assert all(EMBEDDED.run(population, "person", mpi_id).returncode == 0 for mpi_id in named)
+    same = json.loads(EMBEDDED.run(population, "model", "try", SHIPPED, "--json").stdout)
+    assert same["differently"] == 0
+    few = EMBEDDED.run(population, "model", "try", lax, "--records", "50", "--json").stdout
+    assert json.loads(few)["records"] == 50
+    assert EMBEDDED.run(population, "stats", "--json").stdout == before
+
+
+def test_a_trial_names_persons_by_their_ids_alone(population: Path) -> None:
+    lax = str(population / "lax.json")
+    shown = EMBEDDED.run(population, "model", "try", lax)
+    with (population / "rows.csv").open() as rows:
+        names = {row["last_name"].upper() for row in csv.DictReader(rows) if row["last_name"]}
+    words = set(re.findall(r"[A-Z]{3,}", (shown.stdout + shown.stderr).upper()))
+    assert "MPI" in words
+    assert not words & names
+
+
+def test_thresholds_are_kept_as_a_model_of_their_own(population: Path) -> None:
+    wish = ("--precision", "0.9999", "--review-share", "0.05", "--save", "careful", "--json")
+    facts = json.loads(EMBEDDED.run(population, "model", "thresholds", *wish).stdout)
+    now, proposed = facts["now"], facts["proposed"]
+    assert proposed["precision"] >= 0.9999
+    assert proposed["review_share"] <= 0.05 or proposed["review"] == proposed["link"]
+    assert proposed["link"] >= now["link"]
+    shown = json.loads(EMBEDDED.run(population, "model", "show", "careful", "--json").stdout)
+    assert shown["thresholds"]["link"] == proposed["link"]
+    assert shown["thresholds"]["review"] == proposed["review"]
+    table = EMBEDDED.run(population, "model", "thresholds").stdout
+    assert "records that are a task" in table

@@ -70,7 +70,7 @@ class ModelFollower:
         return None if document is None else read_model(document)
 
     async def _follow(self) -> None:
-        """Look again and again, for ever. An unavailable store is asked later; readiness tells of an unreadable model."""
+        """Look again and again, for ever. An unavailable store is asked later; readiness tells of an unreadable one."""
         while True:
             await asyncio.sleep(PAUSE)
             before = self._deciding.version

@@ -155,6 +155,16 @@ class Models:
         )
 
 
+def with_thresholds(document: bytes, version: str, about: str, link: float, review: float) -> bytes:
+    """A document with another link and review threshold, and all else as it is."""
+    content = orjson.loads(document)
+    limits = content["thresholds"]
+    lower = {name: min(limits[name], review) for name in ("possible", "impossible")}
+    content |= {"version": version, "about": about}
+    content["thresholds"] = limits | lower | {"link": link, "review": review}
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2)
+
+
 def thresholds_of(model: Model) -> dict[str, float]:
     """The thresholds of a model by name."""
     return {each.name: getattr(model.thresholds, each.name) for each in fields(Thresholds)}
