@@ -32,6 +32,7 @@ from mpi.service.model_follower import ModelFollower
 from mpi.service.models import Models
 from mpi.service.preparation import Preparation
 from mpi.service.recall import Recall
+from mpi.service.shadow import Shadow
 from mpi.service.stewardship import Stewardship
 from mpi.settings import Settings
 from mpi.stores.mongo_opening import Address
@@ -62,6 +63,7 @@ class Container:
     store: Store
     models: Models
     follower: ModelFollower
+    shadow: Shadow
     checks: tuple[Check, ...]
     verato: VeratoProvider | None
     opening: Step
@@ -99,6 +101,7 @@ class Container:
     async def close(self) -> None:
         """Let go of everything that runs elsewhere and of the store; all that is acknowledged is durable already."""
         await self.follower.close()
+        await self.shadow.close()
         if self.verato is not None:
             await self.verato.close()
         if self.tiers is not None:
@@ -119,9 +122,15 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     store, opening, warming, closing = _store(settings, fingerprint(key), create=create)
     metrics = Metrics()
     follower = ModelFollower(store, load_default_model())
+    shadow = Shadow(
+        follower.shadow, metrics.shadowed, partial(metrics.count, "mpi_shadow_skipped_total")
+    )
     verato = verato_provider(settings, store, metrics) if settings.provider == "verato" else None
     provider = verato or InternalProvider(
-        store, follower.deciding, narrowed=partial(metrics.count, "mpi_blocks_narrowed_total")
+        store,
+        follower.deciding,
+        narrowed=partial(metrics.count, "mpi_blocks_narrowed_total"),
+        judged=shadow.observe,
     )
     tiers = tiers_of(settings, provider, key, metrics)
     recall = recall_of(settings, store, provider, tiers, key, metrics)
@@ -149,6 +158,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         store=store,
         models=Models(store, default_document()),
         follower=follower,
+        shadow=shadow,
         verato=verato,
         opening=opening,
         warming=warming,

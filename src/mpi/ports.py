@@ -281,6 +281,17 @@ class Resolution:
     model: Model | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A decision by our own model, with all that it rests on."""
+
+    record: StoredRecord
+    persons: tuple[Candidate, ...]
+    assertions: tuple[Assertion, ...]
+    index_size: int
+    decision: Decision
+
+
 ModelInUse = Callable[[], Model]
 """Names the model that decides at this moment; another one may the next time."""
 

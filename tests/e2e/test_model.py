@@ -50,8 +50,9 @@ def profile(request: pytest.FixtureRequest) -> Iterator[Profile]:
         yield on_mongodb(mongod.uri, request.getfixturevalue("database"))
 
 
-def asked(client: httpx2.Client) -> Any:
-    return client.post("/mpi/match", json={"patient_data": MARGA_BY_NUMBER, "enroll": False}).json()
+def asked(client: httpx2.Client, *, explain: bool = False) -> Any:
+    body = {"patient_data": MARGA_BY_NUMBER, "enroll": False, "explain": explain}
+    return client.post("/mpi/match", json=body).json()
 
 
 def answers_of(client: httpx2.Client, version: str) -> Any:
@@ -209,3 +210,21 @@ def test_thresholds_are_kept_as_a_model_of_their_own(population: Path) -> None:
     assert shown["thresholds"]["review"] == proposed["review"]
     table = EMBEDDED.run(population, "model", "thresholds").stdout
     assert "records that are a task" in table
+
+
+def test_a_shadow_is_counted_and_decides_nothing(folder: Path) -> None:
+    assert kept(EMBEDDED, folder, variant("strict", link=60.0)).returncode == 0
+    assert EMBEDDED.run(folder, "model", "shadow", "strict", *WHY).returncode == 0
+    with (
+        EMBEDDED.running(folder) as service,
+        service.client() as client,
+    ):
+        agreed = 'mpi_shadow_decisions_total{deciding="link",shadow="review"} '
+
+        def counted() -> bool:
+            assert asked(client, explain=True)["model_version"] == SHIPPED  # not from the cache
+            return agreed in client.get("/metrics").text
+
+        until(counted, "a decision of the shadow")
+        assert EMBEDDED.run(folder, "model", "shadow", "--off", *WHY).returncode == 0
+    assert_refused(EMBEDDED.run(folder, "model", "shadow", *WHY), "--off")

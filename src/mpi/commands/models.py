@@ -203,6 +203,37 @@ def rollback(
     _tell(run(work()), as_json=as_json)
 
 
+@app.command("shadow")
+def shadow(
+    version: Annotated[
+        str | None, typer.Argument(help="A version, as `mpi model list` shows it.")
+    ] = None,
+    *,
+    reason: Reason,
+    off: Annotated[bool, typer.Option("--off", help="End it.")] = False,
+    actor: Actor = ACTOR,
+    embedded: Embedded = False,
+    demo: Demo = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a second model repeat the decisions of running services, in the background; it decides nothing.
+
+    mpi_shadow_decisions_total counts how the two agree.
+    """
+    if (version is None) is not off:
+        raise ConfigurationError("give a version, or --off and none")
+
+    async def work() -> Activation:
+        async with opened(settings(embedded=embedded, demo=demo), deciding=False) as index:
+            return await index.models.shadow(version, actor=actor, reason=reason)
+
+    done = run(work())
+    if as_json:
+        show_json(done)
+    else:
+        note(f"Model {version} shadows." if version else "No model shadows any more.")
+
+
 def _tell(done: Activation, *, as_json: bool) -> None:
     if as_json:
         show_json(done)

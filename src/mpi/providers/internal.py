@@ -15,23 +15,29 @@ from mpi.matching.decision import (
     fits,
 )
 from mpi.matching.model import Model
-from mpi.ports import IdentityStore, ModelInUse, Resolution
+from mpi.ports import IdentityStore, Judged, ModelInUse, Resolution
 
 _GROWTH = 32
 """A growth of the index by one part in this many lowers every prior by 0.04 bits: not noticeable."""
 
 
 class InternalProvider:
-    """Decides by the model over the candidates of the store. ``narrowed`` is told of blocks that grew too large."""
+    """Decides by the model over the candidates of the store. ``narrowed`` is told of blocks that grew too large,
+    ``judged`` of every decision."""
 
     name = "internal"
 
     def __init__(
-        self, store: IdentityStore, model: ModelInUse, narrowed: Callable[[int], None]
+        self,
+        store: IdentityStore,
+        model: ModelInUse,
+        narrowed: Callable[[int], None],
+        judged: Callable[[Judged], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._model = model
         self._narrowed = narrowed
+        self._judged = judged
 
     @property
     def version(self) -> str:
@@ -66,6 +72,7 @@ class InternalProvider:
                 model,
                 around.index_size,
             )
+            self._judged(Judged(record, persons, around.assertions, around.index_size, decision))
         return Resolution(
             decision=decision,
             persons=persons,
