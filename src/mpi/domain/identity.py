@@ -24,6 +24,7 @@ class EventKind(StrEnum):
     ASSERTED = "asserted"
     LIFTED = "lifted"  # an assertion withdrawn
     UNDONE = "undone"
+    TASK_OPENED = "task_opened"  # asked for, not by a registration
     TASK_CLAIMED = "task_claimed"
     TASK_DEFERRED = "task_deferred"
     TASK_REASSIGNED = "task_reassigned"
