@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import secrets
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,25 +18,26 @@ from typing import Any
 import orjson
 
 from mpi.bootstrap_cache import recall_of, tiers_of
-from mpi.bootstrap_verato import verato_provider
+from mpi.bootstrap_mongodb import mongo_address
+from mpi.bootstrap_outbox import courier
+from mpi.bootstrap_verato import Verato, open_verato
 from mpi.cache.tiered import TieredCache
 from mpi.errors import ConfigurationError, InvalidInput
 from mpi.matching.model import default_document, load_default_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.ports import Monitored, Store
 from mpi.providers.internal import InternalProvider
-from mpi.providers.verato import VeratoProvider
 from mpi.service.access import Access
 from mpi.service.health import Check
 from mpi.service.index import MasterPatientIndex
 from mpi.service.model_follower import ModelFollower
 from mpi.service.models import Models
+from mpi.service.outbox import Courier
 from mpi.service.preparation import Preparation
 from mpi.service.recall import Recall
 from mpi.service.shadow import Shadow
 from mpi.service.stewardship import Stewardship
 from mpi.settings import Settings
-from mpi.stores.mongo_opening import Address
 from mpi.stores.mongodb import MongoStore
 from mpi.stores.sqlite import open_store
 from mpi.stores.sqlite_backup import key_file
@@ -65,7 +67,9 @@ class Container:
     follower: ModelFollower
     shadow: Shadow
     checks: tuple[Check, ...]
-    verato: VeratoProvider | None
+    verato: Verato | None
+    courier: Courier | None
+    """Who tells Verato of what was decided here; None where there is nobody to tell."""
     opening: Step
     warming: Step
     closing: Step
@@ -98,12 +102,23 @@ class Container:
         """Make the first queries as quick as those that follow: for who serves many. A matter of seconds at most."""
         await self.warming()
 
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """Inside the block, what has to be said elsewhere is said in the background."""
+        work = None if self.courier is None else asyncio.create_task(self.courier.run())
+        try:
+            yield
+        finally:
+            if work is not None:
+                work.cancel()
+                await asyncio.wait([work])
+
     async def close(self) -> None:
         """Let go of everything that runs elsewhere and of the store; all that is acknowledged is durable already."""
         await self.follower.close()
         await self.shadow.close()
         if self.verato is not None:
-            await self.verato.close()
+            await self.verato.provider.close()
         if self.tiers is not None:
             await self.tiers.close()
         await self.closing()
@@ -125,13 +140,15 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     shadow = Shadow(
         follower.shadow, metrics.shadowed, partial(metrics.count, "mpi_shadow_skipped_total")
     )
-    verato = verato_provider(settings, store, metrics) if settings.provider == "verato" else None
-    provider = verato or InternalProvider(
+    verato = open_verato(settings, store, metrics) if settings.provider == "verato" else None
+    internal = InternalProvider(
         store,
         follower.deciding,
         narrowed=partial(metrics.count, "mpi_blocks_narrowed_total"),
         judged=shadow.observe,
     )
+    provider = internal if verato is None else verato.provider
+    untold = None if verato is None else verato.counterpart.untold
     tiers = tiers_of(settings, provider, key, metrics)
     recall = recall_of(settings, store, provider, tiers, key, metrics)
     index = MasterPatientIndex(
@@ -152,7 +169,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         index=index,
         recall=recall,
         tiers=tiers,
-        stewardship=Stewardship(store=store, model=follower.deciding, clock=_now),
+        stewardship=Stewardship(store=store, model=follower.deciding, clock=_now, untold=untold),
         access=Access(store, key, monotonic),
         metrics=metrics,
         store=store,
@@ -160,6 +177,9 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         follower=follower,
         shadow=shadow,
         verato=verato,
+        courier=(
+            None if verato is None else courier(settings, store, verato.counterpart, metrics, _now)
+        ),
         opening=opening,
         warming=warming,
         closing=closing,
@@ -172,17 +192,18 @@ def _checks(
     follower: ModelFollower,
     key: bytes,
     tiers: TieredCache | None,
-    verato: VeratoProvider | None,
+    verato: Verato | None,
 ) -> tuple[Check, ...]:
     """What ``/health/ready`` looks at. Caches and remote providers are never critical: without them it is slower."""
-    caches = tiers.checks if tiers is not None else {}
+    remote = dict(tiers.checks) if tiers is not None else {}
+    if verato is not None:
+        remote |= {"verato": verato.provider.check, "certificate": verato.check_certificate}
     return (
         Check("store", is_critical=True, probe=store.check_reachable),
         Check("schema", is_critical=True, probe=store.check_schema),
         Check("key", is_critical=True, probe=partial(store.check_key, fingerprint(key))),
         Check("model", is_critical=True, probe=follower.check),
-        *(Check(name, is_critical=False, probe=probe) for name, probe in caches.items()),
-        *(() if verato is None else (Check("verato", is_critical=False, probe=verato.check),)),
+        *(Check(name, is_critical=False, probe=probe) for name, probe in remote.items()),
     )
 
 
@@ -204,16 +225,6 @@ def _store(
         local.close()
 
     return local, nothing, local.warm_up, closing
-
-
-def mongo_address(settings: Settings) -> Address:
-    """Where MongoDB is, and how to speak to it."""
-    return Address(
-        settings.mongodb_uri.get_secret_value(),
-        settings.database,
-        settings.mongo_pool_size,
-        settings.mongo_timeout,
-    )
 
 
 def preparation(settings: Settings) -> Preparation:

@@ -11,17 +11,24 @@ from typing import Protocol
 import pytest
 from pymongo import MongoClient
 
-from mpi.ports import IdentityHistory, IdentityStore, KeyStore, ModelStore, Monitored
+from bench.daemons import Mongod
+from mpi.ports import (
+    IdentityHistory,
+    IdentityStore,
+    KeyStore,
+    ModelStore,
+    Monitored,
+    Outbox,
+)
 from mpi.stores.mongo_opening import Address
 from mpi.stores.mongodb import MongoStore
 from mpi.stores.sqlite import open_store
-from tests.support.servers import Mongod
 
 FINGERPRINT = b"fingerprint"
 """Of the HMAC key with which every index is made."""
 
 
-class Store(IdentityStore, IdentityHistory, KeyStore, ModelStore, Monitored, Protocol):
+class Store(IdentityStore, IdentityHistory, Outbox, KeyStore, ModelStore, Monitored, Protocol):
     """Everything that a store of identities can do."""
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import httpx2
 import pytest
 
+from bench.daemons import Mongod
 from mpi.demo.files import write
 from mpi.demo.population import Population
 from mpi.matching.model import default_document, load_default_model
 from tests.support.index import MARGA, MARGA_BY_NUMBER
 from tests.support.refusals import assert_refused
-from tests.support.servers import Mongod
 from tests.support.service import EMBEDDED, Done, Profile, on_mongodb, run_mpi
 from tests.support.workers import until
 

@@ -114,7 +114,8 @@ def from_environment() -> FastAPI:
             "started", version=__version__, model_version=container.follower.deciding().version
         )
         _end_with_parent()
-        yield {CONNECTIONS: container.metrics.connections}
+        async with container.at_work():
+            yield {CONNECTIONS: container.metrics.connections}
         await container.close()
         log.info("stopped")
 

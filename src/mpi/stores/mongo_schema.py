@@ -11,6 +11,7 @@ record     a number                   the current version with its content; ``pe
 version    record << 20 | version     every other version
 task       its number                 with the record's source and id, and the numbers of its candidates
 assertion  a number                   ``records`` only while it is in force
+errand     its kind and records       what is still to be said elsewhere; gone when it was
 api_key    its public id              a digest of the secret
 model      its version                the document as it was added
 activation its number                 which model took which role, when, at whose word and why
@@ -37,7 +38,8 @@ Document = dict[str, Any]
 Database = AsyncDatabase[Document]
 
 META, EVENT, PERSON, RECORD = "meta", "event", "person", "record"
-VERSION, TASK, ASSERTION, API_KEY = "version", "task", "assertion", "api_key"
+VERSION, TASK, ASSERTION = "version", "task", "assertion"
+ERRAND, API_KEY = "errand", "api_key"
 MODEL, ACTIVATION = "model", "activation"
 HEAD, TRANSFER = "head", "transfer"
 
@@ -64,6 +66,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = {
     VERSION: (),
     TASK: (_index("status", "_id"), _index("record"), _index("persons")),
     ASSERTION: (_index("records", sparse=True),),
+    ERRAND: (_index("lane", "due_at"), _index("kind", "created_at")),
     API_KEY: (_index("digest", unique=True),),
     MODEL: (),
     ACTIVATION: (),
@@ -78,15 +81,23 @@ async def make_collections(database: Database) -> None:
 async def _make(database: Database, name: str, indexes: Sequence[IndexModel]) -> None:
     if indexes:
         await database[name].create_indexes(list(indexes))
-        return
+    else:
+        await make_collection(database, name)
+
+
+async def make_collection(database: Database, name: str) -> None:
+    """A collection without its indexes, unless it is there."""
     with suppress(CollectionInvalid):  # Another process makes the same schema at this moment.
         await database.create_collection(name)
 
 
 Migration = Callable[[Database], Awaitable[None]]
 
-MIGRATIONS: tuple[Migration, ...] = (make_collections, make_collections)
-"""Migration n leads from schema n to n + 1, and may be repeated: MongoDB makes no collection in a transaction."""
+MIGRATIONS: tuple[Migration, ...] = (make_collections, make_collections, make_collections)
+"""The first made what there was then, the second adds the outbox, the third the models: making what is there already
+changes nothing.
+
+Migration n leads from schema n to n + 1, and may be repeated: MongoDB makes no collection in a transaction."""
 
 SCHEMA_VERSION = len(MIGRATIONS)
 

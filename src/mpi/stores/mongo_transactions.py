@@ -89,11 +89,17 @@ class _Group:
 
 
 class Transactions:
-    """Reading and writing in one database."""
+    """Reading and writing in one database. ``reached`` is told the last event of each commit that is durable."""
 
-    def __init__(self, client: AsyncMongoClient[Document], database: Database) -> None:
+    def __init__(
+        self,
+        client: AsyncMongoClient[Document],
+        database: Database,
+        reached: Callable[[int], None],
+    ) -> None:
         self._client = client
         self._database = database
+        self._reached = reached
         self._tail = Tail()
         self._writing = asyncio.Lock()
         self._waiting: list[_Waiting] = []
@@ -106,6 +112,11 @@ class Transactions:
         """The open group, for the tasks inside it; nobody else may see its changes."""
         mine = self._my_group.get()
         return mine if mine is self._open_group else None
+
+    @property
+    def is_in_group(self) -> bool:
+        """Whether whoever asks is inside the open group, and so sees its changes."""
+        return self._group is not None
 
     async def read(
         self,
@@ -166,6 +177,21 @@ class Transactions:
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
         return await waiting.done
+
+    async def outside_history(
+        self, body: Callable[[Database, AsyncClientSession | None], Awaitable[T]]
+    ) -> T:
+        """Write what is no event: by itself, or inside a group as part of it, where all that came before is seen."""
+        group = self._group
+        if group is None:
+            return await self._patiently(lambda: body(self._database, None))
+
+        async def within(unit: Unit) -> T:
+            unit.has_errands = True
+            await unit.write()
+            return await body(self._database, unit.session)
+
+        return await self._inside(group, within)
 
     async def _write(self) -> None:
         """Write what waits, all that has come meanwhile in one transaction, until nothing waits."""
@@ -264,12 +290,13 @@ class Transactions:
 
     async def _finish(self, unit: Unit) -> None:
         """Make what the unit changed durable."""
-        if not unit.events:
+        if not unit.events and not unit.has_errands:
             await _abort(unit.session)
             return
         await unit.finish()
         await _commit(unit.session)
         self._tail.add(unit.events.items())
+        self._reached(unit.head["position"])
         await unit.session.end_session()
 
     async def _patiently(self, body: Callable[[], Awaitable[T]]) -> T:

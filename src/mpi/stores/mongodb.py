@@ -1,6 +1,6 @@
 """The index in MongoDB: a replica set, shared by any number of processes.
 
-Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`,
+Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`, :class:`~mpi.ports.Outbox`,
 :class:`~mpi.ports.KeyStore`, :class:`~mpi.ports.ModelStore` and :class:`~mpi.ports.Monitored`.
 One instance belongs to one event loop.
 """
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pymongo.errors import DuplicateKeyError
 
+from mpi.domain.errand import Errand, Lane, LeasedErrand, Waiting
 from mpi.domain.identity import (
     Assertion,
     Committed,
@@ -28,11 +29,12 @@ from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey
 from mpi.errors import Conflict, KeyMismatch, SchemaMismatch
 from mpi.ports import Activation, ApiKey, KeptModel, ModelRole
-from mpi.stores import mongo_history, mongo_models, mongo_reads
+from mpi.stores import mongo_history, mongo_models, mongo_outbox, mongo_reads
 from mpi.stores.codec import decode_time, encode_time
 from mpi.stores.mongo_candidates import candidates, candidates_inside
 from mpi.stores.mongo_errors import translated
 from mpi.stores.mongo_opening import Address, client_for, database_of, prepare_database
+from mpi.stores.mongo_position import KnownPosition
 from mpi.stores.mongo_schema import API_KEY, HEAD, META, RECORD, SCHEMA_VERSION, Document
 from mpi.stores.mongo_transactions import Transactions, View
 from mpi.stores.mongo_verify import verify
@@ -59,7 +61,8 @@ class MongoStore:
         self._database = database_of(self._client, address.database)
         self._block_limit = block_limit
         self._clock = clock
-        self._transactions = Transactions(self._client, self._database)
+        self._position = KnownPosition(self._database, self._ask_position, timeout=address.timeout)
+        self._transactions = Transactions(self._client, self._database, self._position.reached)
 
     async def open(self, hmac_fingerprint: bytes, *, create: bool = True) -> None:
         """Connect; make or migrate the database.
@@ -72,6 +75,7 @@ class MongoStore:
 
     async def close(self) -> None:
         """Close every connection; everything acknowledged is durable already."""
+        await self._position.close()
         await self._client.close()
 
     async def candidates(
@@ -152,6 +156,11 @@ class MongoStore:
 
     async def position(self) -> int:
         """See :class:`mpi.ports.IdentityHistory`."""
+        if self._transactions.is_in_group:
+            return await self._ask_position()
+        return await self._position.get()
+
+    async def _ask_position(self) -> int:
         return int((await self._transactions.head())["position"])
 
     async def statistics(self) -> dict[str, int]:
@@ -165,6 +174,46 @@ class MongoStore:
                 RecordKey(document["source"], document["source_id"]),
                 format_mpi_id(document["person"]),
             )
+
+    async def queue(self, errands: Sequence[Errand]) -> int:
+        """See :class:`mpi.ports.Outbox`."""
+        return await self._transactions.outside_history(
+            lambda database, session: mongo_outbox.queue(database, session, errands, self._clock())
+        )
+
+    async def due(
+        self, lease: timedelta, limit: int = 1, lane: Lane = Lane.BATCH
+    ) -> tuple[LeasedErrand, ...]:
+        """See :class:`mpi.ports.Outbox`."""
+        return await self._transactions.outside_history(
+            lambda database, session: mongo_outbox.lease(
+                database, session, lane, self._clock(), lease, limit
+            )
+        )
+
+    async def done(self, leased: LeasedErrand) -> None:
+        """See :class:`mpi.ports.Outbox`."""
+        await self._transactions.outside_history(
+            lambda database, session: mongo_outbox.done(database, session, leased)
+        )
+
+    async def later(
+        self,
+        leased: LeasedErrand,
+        due_at: datetime,
+        reason: str | None = None,
+        mark: str | None = None,
+    ) -> None:
+        """See :class:`mpi.ports.Outbox`."""
+        await self._transactions.outside_history(
+            lambda database, session: mongo_outbox.later(
+                database, session, leased, due_at, reason, mark
+            )
+        )
+
+    async def waiting(self) -> tuple[Waiting, ...]:
+        """See :class:`mpi.ports.Outbox`."""
+        return await self._transactions.outside_history(mongo_outbox.count)
 
     async def add_key(self, key_id: str, name: str, digest: bytes, scopes: frozenset[str]) -> None:
         """See :class:`mpi.ports.KeyStore`."""

@@ -33,18 +33,20 @@ _ROWS = {
         outcome, decided_at, deferred_until, seq FROM task WHERE id > ? ORDER BY id""",
     "assertion": """SELECT id, kind, left_record, right_record, actor, reason, at, seq, lifted_seq
         FROM assertion WHERE id > ? ORDER BY id""",
+    "errand": "SELECT * FROM errand WHERE name > ? ORDER BY name",
     "api_key": """SELECT key_id, name, digest, scopes, created_at, revoked_at FROM api_key
         WHERE key_id > ? ORDER BY key_id""",
     "model": "SELECT * FROM model WHERE version > ? ORDER BY version",
     "activation": "SELECT * FROM activation WHERE number > ? ORDER BY number",
 }
-_NAMED = {"api_key", "model"}
-"""Tables whose first column is a text."""
+_NAMED = {"errand", "api_key", "model"}
+"""Tables whose rows are ordered by a text."""
 _COUNT = dict.fromkeys(_ROWS, "SELECT count(*) FROM {}") | {
     "version": "SELECT (SELECT count(*) FROM record_version) - (SELECT count(*) FROM record)"
 }
 _LAST = dict.fromkeys(_ROWS, "SELECT max(id) FROM {}") | {
     "event": "SELECT max(seq) FROM event",
+    "errand": "SELECT max(name) FROM errand",
     "api_key": "SELECT max(key_id) FROM api_key",
     "model": "SELECT max(version) FROM model",
     "activation": "SELECT max(number) FROM activation",
@@ -59,6 +61,7 @@ _INSERT = {
     "task": """INSERT INTO task (id, version, kind, status, record, candidates, weight, reason, opened_at,
         assignee, outcome, decided_at, deferred_until, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
     "assertion": "INSERT INTO assertion VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "errand": "INSERT INTO errand VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "api_key": "INSERT INTO api_key VALUES (?, ?, ?, ?, ?, ?)",
     "model": "INSERT INTO model VALUES (?, ?, ?, ?)",
     "activation": "INSERT INTO activation VALUES (?, ?, ?, ?, ?, ?)",
