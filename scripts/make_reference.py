@@ -26,7 +26,6 @@ PURPOSES: Mapping[str, Mapping[str, str]] = {
     "Who resolves identity": {
         "MPI_PROVIDER": "Who says who somebody is.",
         "MPI_ENROLL": "Which submissions are stored: those with a source and an id, all, or none.",
-        "MPI_MODEL": "The matching model; the shipped one when unset.",
         "MPI_PLACEHOLDERS": "Values that mean nothing (`UNKNOWN`, 999-99-9999 …), beside the shipped list.",
     },
     "Verato": {

@@ -22,17 +22,20 @@ from mpi.bootstrap_mongodb import mongo_address
 from mpi.bootstrap_outbox import courier
 from mpi.bootstrap_verato import Verato, open_verato
 from mpi.cache.tiered import TieredCache
-from mpi.errors import ConfigurationError
-from mpi.matching.model import Model, load_default_model, load_model
+from mpi.errors import ConfigurationError, InvalidInput
+from mpi.matching.model import default_document, load_default_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.ports import Monitored, Store
 from mpi.providers.internal import InternalProvider
 from mpi.service.access import Access
 from mpi.service.health import Check
 from mpi.service.index import MasterPatientIndex
+from mpi.service.model_follower import ModelFollower
+from mpi.service.models import Models
 from mpi.service.outbox import Courier
 from mpi.service.preparation import Preparation
 from mpi.service.recall import Recall
+from mpi.service.shadow import Shadow
 from mpi.service.stewardship import Stewardship
 from mpi.settings import Settings
 from mpi.stores.mongodb import MongoStore
@@ -60,7 +63,9 @@ class Container:
     access: Access
     metrics: Metrics
     store: Store
-    model_version: str
+    models: Models
+    follower: ModelFollower
+    shadow: Shadow
     checks: tuple[Check, ...]
     verato: Verato | None
     courier: Courier | None
@@ -74,14 +79,24 @@ class Container:
         return {
             "provider": self.settings.provider,
             "store": self.settings.store,
-            "model_version": self.model_version,
+            "model_version": self.follower.deciding().version,
             "demo": await self.store.is_demo(),
             "position": await self.store.position(),
         }
 
-    async def open(self) -> None:
-        """Connect to what runs elsewhere. Raises ``ConfigurationError`` as :func:`build` does."""
+    async def open(self, *, deciding: bool = True) -> None:
+        """Connect to what runs elsewhere, and follow the models unless nothing is to be decided.
+
+        Raises ``ConfigurationError`` as :func:`build` does, or when the activated model cannot be read.
+        """
         await self.opening()
+        if deciding:
+            try:
+                await self.follower.open()
+            except InvalidInput as error:
+                raise ConfigurationError(
+                    f"the activated model cannot decide here ({error.detail}); take it back with `mpi model rollback`"
+                ) from None
 
     async def warm_up(self) -> None:
         """Make the first queries as quick as those that follow: for who serves many. A matter of seconds at most."""
@@ -100,6 +115,8 @@ class Container:
 
     async def close(self) -> None:
         """Let go of everything that runs elsewhere and of the store; all that is acknowledged is durable already."""
+        await self.follower.close()
+        await self.shadow.close()
         if self.verato is not None:
             await self.verato.provider.close()
         if self.tiers is not None:
@@ -115,22 +132,29 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     Raises:
         ConfigurationError: one sentence about what is wrong and how to mend it.
     """
-    model, placeholders = model_of(settings), _placeholders(settings)
+    placeholders = _placeholders(settings)
     key = hmac_key(settings, create=create)
     store, opening, warming, closing = _store(settings, fingerprint(key), create=create)
     metrics = Metrics()
+    follower = ModelFollower(store, load_default_model())
+    shadow = Shadow(
+        follower.shadow, metrics.shadowed, partial(metrics.count, "mpi_shadow_skipped_total")
+    )
     verato = open_verato(settings, store, metrics) if settings.provider == "verato" else None
     internal = InternalProvider(
-        store, model, narrowed=partial(metrics.count, "mpi_blocks_narrowed_total")
+        store,
+        follower.deciding,
+        narrowed=partial(metrics.count, "mpi_blocks_narrowed_total"),
+        judged=shadow.observe,
     )
     provider = internal if verato is None else verato.provider
     untold = None if verato is None else verato.counterpart.untold
     tiers = tiers_of(settings, provider, key, metrics)
-    recall = recall_of(settings, store, tiers, key, metrics)
+    recall = recall_of(settings, store, provider, tiers, key, metrics)
     index = MasterPatientIndex(
         store=store,
         provider=provider,
-        model=model,
+        model=follower.deciding,
         recall=recall,
         hmac_key=key,
         clock=_now,
@@ -145,11 +169,13 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         index=index,
         recall=recall,
         tiers=tiers,
-        stewardship=Stewardship(store=store, model=model, clock=_now, untold=untold),
+        stewardship=Stewardship(store=store, model=follower.deciding, clock=_now, untold=untold),
         access=Access(store, key, monotonic),
         metrics=metrics,
         store=store,
-        model_version=model.version,
+        models=Models(store, default_document()),
+        follower=follower,
+        shadow=shadow,
         verato=verato,
         courier=(
             None if verato is None else courier(settings, store, verato.counterpart, metrics, _now)
@@ -157,12 +183,16 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         opening=opening,
         warming=warming,
         closing=closing,
-        checks=_checks(store, key, tiers, verato),
+        checks=_checks(store, follower, key, tiers, verato),
     )
 
 
 def _checks(
-    store: Monitored, key: bytes, tiers: TieredCache | None, verato: Verato | None
+    store: Monitored,
+    follower: ModelFollower,
+    key: bytes,
+    tiers: TieredCache | None,
+    verato: Verato | None,
 ) -> tuple[Check, ...]:
     """What ``/health/ready`` looks at. Caches and remote providers are never critical: without them it is slower."""
     remote = dict(tiers.checks) if tiers is not None else {}
@@ -172,6 +202,7 @@ def _checks(
         Check("store", is_critical=True, probe=store.check_reachable),
         Check("schema", is_critical=True, probe=store.check_schema),
         Check("key", is_critical=True, probe=partial(store.check_key, fingerprint(key))),
+        Check("model", is_critical=True, probe=follower.check),
         *(Check(name, is_critical=False, probe=probe) for name, probe in remote.items()),
     )
 
@@ -263,25 +294,6 @@ def _generate_key(path: Path) -> None:
             os.link(draft, path)
     finally:
         draft.unlink()
-
-
-def model_of(settings: Settings) -> Model:
-    """The model that ``MPI_MODEL`` names, or the shipped one.
-
-    Raises:
-        ConfigurationError: it cannot be read.
-    """
-    if settings.model is None:
-        return load_default_model()
-    try:
-        return load_model(settings.model.read_bytes())
-    except OSError as error:
-        reason = f"cannot be read ({error.strerror})"
-    except (ValueError, KeyError, TypeError):
-        reason = "is no model document of this version"
-    raise ConfigurationError(
-        f"MPI_MODEL {reason}; name a model document, or unset it to use the shipped model"
-    )
 
 
 def _placeholders(settings: Settings) -> Placeholders:

@@ -23,7 +23,12 @@ _LOOKBACK = 2_000
 
 
 def recall_of(
-    settings: Settings, store: Store, tiers: TieredCache | None, key: bytes, metrics: Metrics
+    settings: Settings,
+    store: Store,
+    provider: Provider,
+    tiers: TieredCache | None,
+    key: bytes,
+    metrics: Metrics,
 ) -> Recall | None:
     """The cache, if there is any tier to keep answers in."""
     near = None
@@ -37,6 +42,7 @@ def recall_of(
         tiers,
         RecentChanges(store, secret, lookback=_LOOKBACK if tiers else 0),
         secret,
+        version=lambda: provider.version,
         lifetime=Lifetime(settings.cache_ttl, time),
         hit=metrics.cache_hit,
         miss=metrics.cache_missed,
@@ -85,8 +91,8 @@ def redis_place(settings: Settings) -> RedisPlace:
 
 
 def _prefix(secret: bytes, provider: Provider) -> bytes:
-    """What keys begin with: answers of another index, version, provider or model are never met."""
-    scope = "|".join((__version__, provider.name, provider.version)).encode()
+    """What keys begin with: answers of another index, version or provider are never met."""
+    scope = "|".join((__version__, provider.name)).encode()
     return f"mpi:{FORMAT}:{blake2b(scope, key=secret, digest_size=8).hexdigest()}:".encode()
 
 

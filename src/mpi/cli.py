@@ -12,7 +12,7 @@ import typer
 from typer.main import get_command
 
 from mpi import __version__
-from mpi.commands import asking, demo, keys, migration, population, upkeep
+from mpi.commands import asking, demo, keys, migration, models, population, trying, upkeep
 from mpi.commands.evaluation import evaluate
 from mpi.commands.posting import post
 from mpi.commands.serving import serve
@@ -42,6 +42,9 @@ app.command()(migration.migrate)
 app.command()(post)
 app.command()(evaluate)
 app.command("train")(train_model)
+models.app.command("try")(trying.try_model)
+models.app.command("thresholds")(trying.thresholds)
+app.add_typer(models.app, name="model")
 app.add_typer(keys.app, name="key")
 app.add_typer(demo.app, name="demo")
 app.command()(verato_simulator)

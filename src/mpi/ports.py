@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from mpi.domain.errand import Errand, Lane, LeasedErrand, Waiting
@@ -26,6 +27,7 @@ from mpi.domain.record import Guarded, RecordKey
 from mpi.errors import MpiError
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Decision, Explanation
+from mpi.matching.model import Model
 
 
 class IdentityStore(Protocol):
@@ -209,6 +211,70 @@ class KeyStore(Protocol):
     async def revoke_key(self, key_id: str) -> bool: ...
 
 
+@dataclass(frozen=True, slots=True)
+class KeptModel:
+    """A model document in the store, without the document itself."""
+
+    version: str
+    added_at: datetime
+    added_by: str
+
+
+class ModelRole(StrEnum):
+    """What a model is there for."""
+
+    DECIDE = "decide"
+    SHADOW = "shadow"  # it weighs what the deciding one weighs, and is only counted
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """That a model took a role: which, when, at whose word and why. Without ``version`` nobody has the role.
+
+    They are numbered from 1 and never deleted; of each role the last one counts.
+    """
+
+    number: int
+    role: ModelRole
+    version: str | None
+    at: datetime
+    actor: str
+    reason: str
+
+
+class ModelStore(Protocol):
+    """Models as documents, and which of them decides. As durable as who is who."""
+
+    async def add_model(self, version: str, document: bytes, actor: str) -> None:
+        """Keep a document for ever. The same one again changes nothing; another of the same version: ``Conflict``."""
+        ...
+
+    async def models(self) -> tuple[KeptModel, ...]:
+        """Every model that was added, the oldest first."""
+        ...
+
+    async def model(self, version: str) -> bytes | None:
+        """The document, exactly as it was added; None if it never was."""
+        ...
+
+    async def activate_model(
+        self, role: ModelRole, version: str | None, *, actor: str, reason: str, after: int
+    ) -> Activation:
+        """Give a role to a model that was added. ``after``: the number of the last activation that was seen.
+
+        Raises ``ConcurrentChange`` when there was a later one, ``Conflict`` when no such model was added.
+        """
+        ...
+
+    async def activations(self) -> tuple[Activation, ...]:
+        """Every activation in order."""
+        ...
+
+    async def last_activation(self) -> int:
+        """The number of the last one, 0 without any. Cheap: every process asks several times a second."""
+        ...
+
+
 class Monitored(Protocol):
     """What readiness asks of a store. Cheap, never waits long, changes nothing."""
 
@@ -229,7 +295,7 @@ class IndexStore(IdentityStore, IdentityHistory, Protocol):
     """What the service needs of one store: who is who, and what happened."""
 
 
-class Store(IndexStore, Outbox, KeyStore, Monitored, Protocol):
+class Store(IndexStore, Outbox, KeyStore, ModelStore, Monitored, Protocol):
     """One database with everything in it."""
 
     async def is_demo(self) -> bool:
@@ -248,7 +314,7 @@ class Resolution:
     ``persons`` are those it was compared with, as they were compared. ``position`` is the last event seen.
     Growth of the index alone changes nothing noticeable up to event ``valid_until``. Any other event matters only
     if it touches one of the ``persons``, or a record under one of the ``blocking_keys``. ``told`` is what an outside
-    provider said, if one decided.
+    provider said, if one decided, ``model`` our own, if that did.
     """
 
     decision: Decision
@@ -258,6 +324,22 @@ class Resolution:
     index_size: int
     valid_until: int
     told: Told | None = None
+    model: Model | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A decision by our own model, with all that it rests on."""
+
+    record: StoredRecord
+    persons: tuple[Candidate, ...]
+    assertions: tuple[Assertion, ...]
+    index_size: int
+    decision: Decision
+
+
+ModelInUse = Callable[[], Model]
+"""Names the model that decides at this moment; another one may the next time."""
 
 
 class Provider(Protocol):

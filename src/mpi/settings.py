@@ -192,7 +192,6 @@ class Settings(VeratoSettings):
     hmac_key: SecretStr | None = _named(
         "MPI_HMAC_KEY", None, "a secret of at least 32 characters", min_length=32
     )
-    model: Path | None = _named("MPI_MODEL", None, "the path of a model document")
     placeholders: str | None = _named(
         "MPI_PLACEHOLDERS", None, "a JSON object, or the path of a file that holds one"
     )

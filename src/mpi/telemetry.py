@@ -95,6 +95,12 @@ class Metrics:
         self._decisions = Counter(
             "mpi_decisions_total", "Answers to submissions.", ("status",), registry=self.registry
         )
+        self._shadowed = Counter(
+            "mpi_shadow_decisions_total",
+            "Decisions that the shadow model repeated, by both outcomes.",
+            ("deciding", "shadow"),
+            registry=self.registry,
+        )
         self.connections, self.in_progress = (
             Gauge(name, text, registry=self.registry, multiprocess_mode="livesum")
             for name, text in (
@@ -201,6 +207,10 @@ class Metrics:
         """Count one answer to a submission by its status."""
         self._labelled(self._decisions, status).inc()
 
+    def shadowed(self, deciding: str, shadow: str) -> None:
+        """Count one decision that the shadow model repeated."""
+        self._shadowed.labels(deciding, shadow).inc()
+
     def _labelled(self, counter: Counter, label: str) -> Counter:
         child = self._labels.get((counter, label))
         if child is None:
@@ -235,6 +245,7 @@ _PROVIDER_GAUGES: tuple[tuple[str, str, Literal["livemax", "livesum", "livemin"]
 _COUNTERS = {
     "mpi_blocks_narrowed_total": "Blocks too large to read whole, narrowed by a further trait.",
     "mpi_conflicts_total": "Commits repeated because the neighbourhood changed meanwhile.",
+    "mpi_shadow_skipped_total": "Decisions that the shadow model had no time to repeat.",
     "mpi_batch_rows_total": "Rows of batches answered, errors included.",
 }
 

@@ -12,6 +12,7 @@ import pytest
 from pymongo import MongoClient
 
 from bench.daemons import Mongod
+from mpi.matching.model import load_default_model
 from tests.support.index import MARGA, MARGA_BY_BIRTH, MARGA_BY_NUMBER, MARGA_IN_DOUBT, OTTO
 from tests.support.refusals import assert_refused
 from tests.support.service import Done, on_mongodb, run_mpi
@@ -24,7 +25,7 @@ ERRANDS = [
     ('post [["A","2"]]', "post", 0, 7, 9, 2, "no_connection", None, 3, 2, 11),
     ("listen []", "listen", 1, 7, 8, 0, None, "2026-03-01T12:00:00Z", 1, 1, 0),
 ]
-PARTS = ("event", "person", "record", "task", "api_key")
+PARTS = ("event", "person", "record", "task", "api_key", "model", "activation")
 
 
 def settings(folder: Path, mongod: Mongod, database: str, name: str = "here") -> dict[str, str]:
@@ -37,8 +38,8 @@ def settings(folder: Path, mongod: Mongod, database: str, name: str = "here") ->
 
 
 @pytest.fixture
-def here(tmp_path: Path, mongod: Mongod, database: str) -> dict[str, str]:
-    """An index with an automatic merge, a task, an update, a deletion, a key and what is to be said elsewhere."""
+def here(tmp_path: Path, mongod: Mongod, database: str, checkout: Path) -> dict[str, str]:
+    """An index with a merge, a task, an update, a deletion, a key, a model and what is to be said elsewhere."""
     given = settings(tmp_path, mongod, database)
     rows = [row | {"source": "A", "source_id": str(n)} for n, row in enumerate(ROWS)]
     rows.append(OTTO | {"source": "A", "source_id": "4", "phone": "503-555-0199"})
@@ -47,6 +48,11 @@ def here(tmp_path: Path, mongod: Mongod, database: str) -> dict[str, str]:
     assert run_mpi(tmp_path, "load", str(file), "--embedded", settings=given).returncode == 0
     key = ("key", "add", "ann", "--scope", "read", "--scope", "submit")
     assert run_mpi(tmp_path, *key, "--embedded", settings=given).returncode == 0
+    for wish in (
+        ("add", str(checkout / "src/mpi/matching/data/model.json")),
+        ("activate", load_default_model().version, "--reason", "keep it"),
+    ):
+        assert run_mpi(tmp_path, "model", *wish, "--embedded", settings=given).returncode == 0
     with closing(sqlite3.connect(given["MPI_SQLITE_PATH"])) as database_file:
         database_file.executemany(QUEUE, ERRANDS)
         database_file.commit()

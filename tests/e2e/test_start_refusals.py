@@ -47,7 +47,6 @@ def index(tmp_path: Path) -> Path:
         (EMBEDDED | {"MPI_HMAC_KEY": "too short"}, ("MPI_HMAC_KEY must be",)),
         (EMBEDDED | {"MPI_SQLITE_PATH": "/"}, ("MPI_SQLITE_PATH must be the path of",)),
         (EMBEDDED | {"MPI_PLACEHOLDERS": '{"name": "X"}'}, ("MPI_PLACEHOLDERS must be",)),
-        (EMBEDDED | {"MPI_MODEL": "/nowhere/model.json"}, ("MPI_MODEL", "unset it")),
         (EMBEDDED | {"MPI_HOST": "256.1.1.1"}, ("MPI_HOST",)),
     ],
 )

@@ -85,7 +85,7 @@ def test_nothing_is_activated(folder: Path, tmp_path: Path) -> None:
     assert run_mpi(folder, "stats", "--embedded", "--json").stdout == before
 
 
-def test_a_learned_model_serves_once_it_is_named(folder: Path, tmp_path: Path) -> None:
+def test_a_learned_model_can_be_judged(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.json"
     trained(folder, "--out", path, "--version", "mine")
     done = run_mpi(
@@ -95,7 +95,8 @@ def test_a_learned_model_serves_once_it_is_named(folder: Path, tmp_path: Path) -
         "--truth",
         str(folder / "truth.csv"),
         "--json",
-        settings={"MPI_MODEL": str(path)},
+        "--model",
+        str(path),
     )
     facts = json.loads(done.stdout)
     assert facts["model_version"] == "mine"
@@ -140,4 +141,4 @@ def test_a_person_is_told_how_to_use_the_model(folder: Path, tmp_path: Path) -> 
     out = tmp_path / "model.json"
     done = run_mpi(folder, "train", "--out", str(out), "--embedded")
     assert "households seen" in done.stdout
-    assert f"MPI_MODEL={out}" in done.stderr
+    assert f"mpi model add {out}" in done.stderr

@@ -209,20 +209,20 @@ def _write_once(pipe: Path, content: bytes) -> None:
 
 
 def test_workers_that_cannot_start_stop_the_service_with_the_reason(
-    tmp_path: Path, checkout: Path
+    tmp_path: Path,
 ) -> None:
-    pipe = tmp_path / "model.json"
+    pipe = tmp_path / "placeholders.json"
     os.mkfifo(pipe)
     process = subprocess.Popen(
         command("serve", "--embedded", "--workers", "2", "--port", str(free_port())),
-        env=environment(tmp_path, {"MPI_MODEL": str(pipe)}),
+        env=environment(tmp_path, {"MPI_PLACEHOLDERS": str(pipe)}),
         stderr=subprocess.PIPE,
     )
-    _write_once(pipe, (checkout / "src/mpi/matching/data/model.json").read_bytes())
-    _write_once(pipe, b"no model")
+    _write_once(pipe, b"{}")
+    _write_once(pipe, b"no JSON")
     _, said = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert b"mpi: MPI_MODEL is no model document of this version" in said
+    assert b"mpi: MPI_PLACEHOLDERS must be a JSON object of lists" in said
     assert b"Traceback" not in said
 
 

@@ -17,7 +17,17 @@ from mpi.matching.placeholders import DEFAULT
 from mpi.providers.internal import InternalProvider
 from mpi.service.preparation import Preparation
 from mpi.stores.sqlite import SqliteStore, open_store
-from tests.support.index import MARGA, MARGA_IN_DOUBT, MODEL, OTTO, Index, indexing, key, submission
+from tests.support.index import (
+    MARGA,
+    MARGA_IN_DOUBT,
+    MODEL,
+    OTTO,
+    Index,
+    in_use,
+    indexing,
+    key,
+    submission,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +46,7 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     async with indexing(tmp_path) as index:
-        yield Bench(index, InternalProvider(index.store, MODEL, narrowed=lambda _: None))
+        yield Bench(index, InternalProvider(index.store, in_use, narrowed=lambda _: None))
 
 
 def prepared(fields: dict[str, str], source_id: str = "new") -> tuple[StoredRecord, BlockingKeys]:
@@ -124,7 +134,7 @@ async def test_narrowed_blocks_are_reported_and_the_narrower_keys_count_too(
             await index.add({**MARGA_IN_DOUBT, "ssn": f"68{number}-90-3124"}, str(number))
     store: SqliteStore = open_store(tmp_path / "index.sqlite3", b"fingerprint", block_limit=2)
     told: Counter[str] = Counter()
-    provider = InternalProvider(store, MODEL, narrowed=lambda n: told.update(narrowed=n))
+    provider = InternalProvider(store, in_use, narrowed=lambda n: told.update(narrowed=n))
     record, keys = prepared(MARGA)
     found = await provider.resolve(record, keys)
     store.close()
@@ -143,7 +153,7 @@ async def test_growth_of_the_index_by_a_thirtysecond_ends_what_it_decided(
     """The prior follows the size of the index; below the model's smallest size it stands still."""
     await bench.index.add(MARGA, "1")
     model = replace(MODEL, smallest_index=smallest)
-    provider = InternalProvider(bench.index.store, model, narrowed=lambda _: None)
+    provider = InternalProvider(bench.index.store, lambda: model, narrowed=lambda _: None)
     found = await provider.resolve(*prepared(MARGA))
     assert found.valid_until - found.position == expected
     assert abs(model.prior(found.index_size) - model.prior(found.index_size + expected)) < 0.05

@@ -22,6 +22,8 @@ KEYS = range(1, 60)
 BEFORE_RECENT_KEYS = """
     DROP TABLE errand;
     INSERT INTO blocking_key SELECT key, record FROM blocking_recent;
+    DROP TABLE activation;
+    DROP TABLE model;
     DROP TABLE blocking_recent;
     ALTER TABLE tally DROP COLUMN recent_keys;
     ALTER TABLE tally DROP COLUMN next_key;

@@ -13,7 +13,7 @@ from time import time
 from mpi.domain.record import RecordKey, Submission
 from mpi.domain.registration import read_flat
 from mpi.errors import MpiError
-from mpi.matching.model import load_default_model
+from mpi.matching.model import Model, load_default_model
 from mpi.ports import AnswerCache, Provider, SharedAnswers, Store
 from mpi.providers.internal import InternalProvider
 from mpi.service.answers import MatchAnswer
@@ -120,6 +120,11 @@ class Clock:
         return self.now
 
 
+def in_use() -> Model:
+    """The model that decides in tests."""
+    return MODEL
+
+
 @asynccontextmanager
 async def indexing(
     folder: Path,
@@ -145,6 +150,7 @@ async def indexing(
             shared,
             RecentChanges(store, key, lookback=lookback),
             key,
+            version=lambda: MODEL.version,
             lifetime=Lifetime(3600, time),
             patience=patience,
             hit=lambda tier: told.update([f"hit {tier}"]),
@@ -152,8 +158,10 @@ async def indexing(
         )
     mpi = MasterPatientIndex(
         store=store,
-        provider=around(InternalProvider(store, MODEL, narrowed=lambda n: told.update(narrowed=n))),
-        model=MODEL,
+        provider=around(
+            InternalProvider(store, in_use, narrowed=lambda n: told.update(narrowed=n))
+        ),
+        model=in_use,
         recall=recall,
         conflict=lambda: told.update(["conflict"]),
         hmac_key=key,
@@ -162,7 +170,7 @@ async def indexing(
         batch_size=3,
     )
     try:
-        yield Index(mpi, Stewardship(store=store, model=MODEL, clock=clock), store, clock, told)
+        yield Index(mpi, Stewardship(store=store, model=in_use, clock=clock), store, clock, told)
     finally:
         if file is not None:
             file.close()

@@ -110,7 +110,9 @@ def from_environment() -> FastAPI:
         await container.open()
         await container.warm_up()
         _collect_rarely()
-        log.info("started", version=__version__, model_version=container.model_version)
+        log.info(
+            "started", version=__version__, model_version=container.follower.deciding().version
+        )
         _end_with_parent()
         async with container.at_work():
             yield {CONNECTIONS: container.metrics.connections}

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mpi.bulk.files import private_file
+from mpi.commands.models import read_document
 from mpi.commands.population import renames_of
 from mpi.commands.session import AsJson, run
 from mpi.commands.terminal import note, show_json, show_pairs, show_table, steps
@@ -35,6 +36,9 @@ def evaluate(
         str, typer.Option(help="Their columns as ours: rec_id=source_id,given=first_name")
     ] = "",
     entity: Annotated[str, typer.Option(help="The column that tells the person.")] = ENTITY,
+    model: Annotated[
+        Path | None, typer.Option(help="Judge this model document instead of the shipped one.")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Write a report with plots here (HTML).")
     ] = None,
@@ -45,13 +49,11 @@ def evaluate(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put a labelled file through an index that is thrown away, and say how right it was.
-
-    MPI_MODEL names the model; by default it is the shipped one.
-    """
+    """Put a labelled file through an index that is thrown away, and say how right it was."""
     file = LabelledFile(path, source, renames_of(rename), entity, truth, related)
+    document = None if model is None else read_document(model)
     with steps("Evaluating:") as step:
-        trial = run(judge(file, step))
+        trial = run(judge(file, step, document))
     if report is not None:
         with private_file(report) as out:
             out.write(page_of(trial, path.name, with_records=with_records))

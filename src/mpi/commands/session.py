@@ -37,11 +37,16 @@ def settings(*, embedded: bool, demo: bool) -> Settings:
 
 
 @asynccontextmanager
-async def opened(chosen: Settings, *, create: bool = False) -> AsyncIterator[Container]:
-    """The wired index, closed at the end. ``create`` makes one where there is none."""
+async def opened(
+    chosen: Settings, *, create: bool = False, deciding: bool = True
+) -> AsyncIterator[Container]:
+    """The wired index, closed at the end. ``create`` makes one where there is none.
+
+    Without ``deciding`` it is open although the activated model cannot be read.
+    """
     container = build(chosen, create=create)
     try:
-        await container.open()
+        await container.open(deciding=deciding)
         yield container
     finally:
         await container.close()

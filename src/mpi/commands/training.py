@@ -1,4 +1,4 @@
-"""A model of one's own, learned from one's own index. It serves only when ``MPI_MODEL`` names it."""
+"""A model of one's own, learned from one's own index. It decides only once it is activated."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from mpi.bootstrap import model_of
 from mpi.bulk.files import private_file
-from mpi.commands.session import AsJson, Demo, Embedded, opened, run, settings
+from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, settings
 from mpi.commands.terminal import note, show_json, show_pairs, steps
 from mpi.errors import InvalidInput
+from mpi.evaluation.boundary import TEACHES, questions
 from mpi.evaluation.own import (
     Labels,
     Records,
@@ -28,7 +28,7 @@ from mpi.matching.document import document_of
 from mpi.matching.expectation import TooFewPairs, learn
 from mpi.matching.model import Model, load_anchors
 from mpi.matching.training import LABEL_RIDGE, TooFewLabels, train
-from mpi.settings import data_directory
+from mpi.settings import Settings, data_directory
 
 MOST_RECORDS = 200_000
 _STEPS = 200
@@ -54,6 +54,9 @@ def train_model(
     decisions: Annotated[
         bool, typer.Option("--decisions", help="Learn from what stewards decided.")
     ] = False,
+    ask: Annotated[
+        int, typer.Option(min=0, help="Learn nothing yet, but put so many questions to stewards.")
+    ] = 0,
     embedded: Embedded = False,
     demo: Demo = False,
     as_json: AsJson = False,
@@ -61,22 +64,27 @@ def train_model(
     """Learn a model from the records of the index, or from judged pairs of them. It is written, not activated.
 
     Without labels it learns how often traits agree by chance and within one person. With --pairs or --decisions it
-    learns from what people said, starting from the model in use.
+    learns from what people said, starting from the model in use. With --ask it opens tasks about the pairs that teach
+    most; decided, they are labels for --decisions.
     """
+    if ask:
+        _ask(ask, records, seed, settings(embedded=embedded, demo=demo), as_json=as_json)
+        return
     moment = datetime.now(UTC)
     version = version or f"own-{moment:%Y%m%dT%H%M%S}"
     labels = judged_pairs(pairs) if pairs is not None else {}
     chosen = settings(embedded=embedded, demo=demo)
 
-    async def read(step: Step) -> tuple[Records, Labels]:
+    async def read(step: Step) -> tuple[Records, Labels, Model]:
         async with opened(chosen) as index:
             said = await decided(index.store) if decisions else {}
-            return await records_of(index.store, records, step), said | labels
+            found = await records_of(index.store, records, step)
+            return found, said | labels, index.follower.deciding()
 
     with steps("Training:") as step:
-        found, said = run(read(step))
+        found, said, in_use = run(read(step))
         if pairs is not None or decisions:
-            model, about, facts = _from_labels(found, said, model_of(chosen), step)
+            model, about, facts = _from_labels(found, said, in_use, step)
         else:
             model, about, facts = _from_records(found, seed, step)
     path = out or data_directory() / "models" / f"{version}.json"
@@ -87,7 +95,24 @@ def train_model(
         show_json(told)
     else:
         show_pairs("Learned", told)
-        note(f"Nothing has changed yet; MPI_MODEL={path} lets the service use it.")
+        note(f"Nothing has changed yet; `mpi model add {path}` lets the index keep it.")
+
+
+def _ask(count: int, records: int, seed: int, chosen: Settings, *, as_json: bool) -> None:
+    async def work(step: Step) -> tuple[str, ...]:
+        async with opened(chosen) as index:
+            model = index.follower.deciding()
+            asked = await questions(index.store, model, count, records, seed, step)
+            return await index.stewardship.ask(asked, actor=ACTOR, reason=TEACHES)
+
+    with steps("Looking for doubt:") as step:
+        opened_tasks = run(work(step))
+    if as_json:
+        show_json({"tasks": opened_tasks})
+    else:
+        note(
+            f"{len(opened_tasks):,} tasks are open; once they are decided, `mpi train --decisions` learns from them."
+        )
 
 
 def _from_labels(records: Records, labels: Labels, anchor: Model, step: Step) -> Result:

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi.bootstrap import Container, build, model_of, preparation
+from mpi.bootstrap import Container, build, preparation
 from mpi.bulk.load import Report, load
 from mpi.domain.identity import StoredRecord
 from mpi.errors import InvalidInput
@@ -64,13 +64,13 @@ class Trial:
     pairs: JudgedPairs
 
 
-async def judge(file: LabelledFile, step: Step) -> Trial:
+async def judge(file: LabelledFile, step: Step, document: bytes | None = None) -> Trial:
     """Register the whole set in an index that is thrown away afterwards, and compare its persons with the truth.
 
-    Model and placeholders are those that the environment names.
+    The model is that of the ``document``, or the shipped one; placeholders are those that the environment names.
 
     Raises:
-        InvalidInput: no two records of the set are of one person.
+        InvalidInput: no two records of the set are of one person, or the document is no model.
         ConfigurationError: a file cannot be read, or a setting is wrong.
     """
     with TemporaryDirectory(prefix="mpi-evaluation-") as folder:
@@ -78,13 +78,15 @@ async def judge(file: LabelledFile, step: Step) -> Trial:
         container = build(settings)
         try:
             await container.open()
+            if document is not None:
+                await _activate(container, document)
+            model = container.follower.deciding()
             found = file.read(preparation(settings), lambda done, size: step("reading", done, size))
             if len(set(found.people.values())) == len(found.people):
                 raise InvalidInput("no two rows are of one person, so there is nothing to find")
             persons, report = await _registered(found, container, step)
         finally:
             await container.close()
-    model = model_of(settings)
     return Trial(
         model=model,
         score=score(found.people, persons),
@@ -93,6 +95,12 @@ async def judge(file: LabelledFile, step: Step) -> Trial:
         rejected=found.rejected + report.rejected,
         pairs=judge_pairs(found, model, step),
     )
+
+
+async def _activate(container: Container, document: bytes) -> None:
+    model = await container.models.add(document, actor=_ACTOR)
+    await container.models.activate(model.version, actor=_ACTOR, reason="on trial")
+    await container.follower.look()
 
 
 def _settings(folder: Path) -> Settings:

@@ -226,9 +226,14 @@ def _level(trait: str, level: str, content: Mapping[str, float]) -> tuple[float,
     return u, weights
 
 
+def default_document() -> bytes:
+    """The document of the model shipped with the package."""
+    return resources.files("mpi.matching").joinpath("data/model.json").read_bytes()
+
+
 def load_default_model() -> Model:
     """The model shipped with the package."""
-    return load_model(resources.files("mpi.matching").joinpath("data/model.json").read_bytes())
+    return load_model(default_document())
 
 
 def load_anchors() -> Model:

@@ -15,26 +15,34 @@ from mpi.matching.decision import (
     fits,
 )
 from mpi.matching.model import Model
-from mpi.ports import IdentityStore, Resolution
+from mpi.ports import IdentityStore, Judged, ModelInUse, Resolution
 
 _GROWTH = 32
 """A growth of the index by one part in this many lowers every prior by 0.04 bits: not noticeable."""
 
 
 class InternalProvider:
-    """Decides by the model over the candidates of the store. ``narrowed`` is told of blocks that grew too large."""
+    """Decides by the model over the candidates of the store. ``narrowed`` is told of blocks that grew too large,
+    ``judged`` of every decision."""
 
     name = "internal"
 
-    def __init__(self, store: IdentityStore, model: Model, narrowed: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        store: IdentityStore,
+        model: ModelInUse,
+        narrowed: Callable[[int], None],
+        judged: Callable[[Judged], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._model = model
         self._narrowed = narrowed
+        self._judged = judged
 
     @property
     def version(self) -> str:
         """The version of the model document."""
-        return self._model.version
+        return self._model().version
 
     async def introduce(self, records: Sequence[StoredRecord]) -> Sequence[StoredRecord]:
         """See :class:`mpi.ports.Provider`. Nobody else keeps an index."""
@@ -47,10 +55,11 @@ class InternalProvider:
         around = await self._store.candidates(keys)
         if around.narrowed:
             self._narrowed(around.narrowed)
+        model = self._model()
         company = () if home is None else tuple(r for r in home.records if r.key != record.key)
         if home is not None and company:
             persons: tuple[Candidate, ...] = (Neighbour(home.mpi_id, company),)
-            decision = self._staying(record, persons[0], around)
+            decision = self._staying(record, persons[0], around, model)
         else:
             persons = around.persons
             if home is not None:
@@ -60,39 +69,44 @@ class InternalProvider:
                 record.key,
                 persons,
                 around.assertions,
-                self._model,
+                model,
                 around.index_size,
             )
+            self._judged(Judged(record, persons, around.assertions, around.index_size, decision))
         return Resolution(
             decision=decision,
             persons=persons,
             blocking_keys=_asked(keys, around),
             position=around.position,
             index_size=around.index_size,
-            valid_until=around.position + self._room(around.index_size),
+            valid_until=around.position + _room(around.index_size, model),
+            model=model,
         )
 
-    def _staying(self, record: StoredRecord, others: Candidate, around: Neighbourhood) -> Decision:
+    def _staying(
+        self, record: StoredRecord, others: Candidate, around: Neighbourhood, model: Model
+    ) -> Decision:
         """An update never silently leaves a person with other records; what no longer fits is a question."""
         scored = fits(
-            record.standard, record.key, others, around.assertions, self._model, around.index_size
+            record.standard, record.key, others, around.assertions, model, around.index_size
         )
-        fitting = scored.weight >= self._model.thresholds.review and not scored.vetoes
+        fitting = scored.weight >= model.thresholds.review and not scored.vetoes
         outcome = Outcome.LINK if fitting or scored.same_assertion else Outcome.REVIEW
         return Decision(outcome, scored.mpi_id, scored, ())
-
-    def _room(self, index_size: int) -> int:
-        """How many records may come before the prior has changed noticeably."""
-        counted = max(index_size, self._model.smallest_index)
-        return counted + counted // _GROWTH - index_size
 
     def explain(self, record: StoredRecord, found: Resolution) -> Explanation | None:
         """See :class:`mpi.ports.Provider`."""
         best = found.decision.best
-        if best is None:
+        if best is None or found.model is None:
             return None
         person = next(p for p in found.persons if p.mpi_id == best.mpi_id)
-        return explain_person(record.standard, person, self._model, found.index_size)
+        return explain_person(record.standard, person, found.model, found.index_size)
+
+
+def _room(index_size: int, model: Model) -> int:
+    """How many records may come before the prior has changed noticeably."""
+    counted = max(index_size, model.smallest_index)
+    return counted + counted // _GROWTH - index_size
 
 
 def _asked(keys: BlockingKeys, around: Neighbourhood) -> tuple[int, ...]:

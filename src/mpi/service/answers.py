@@ -120,6 +120,7 @@ def match_answer(
     decision = found.decision if found else None
     told = (found.told if found else None) or record.told
     best = decision.best if decision else None
+    model = found.model if found else None
     by_provider = Grade.CERTAIN if told and decision and decision.outcome is Outcome.LINK else None
     return MatchAnswer(
         mpi_id=mpi_id,
@@ -128,7 +129,7 @@ def match_answer(
         match_weight=best.weight if best else None,
         grade=best.grade if best else by_provider,
         provider=provider.name,
-        model_version=provider.version,
+        model_version=model.version if model else provider.version,
         provider_ids={"verato": told.link_id if told else None},
         provider_score=told.score if told else None,
         reason=decision.reason if decision else None,

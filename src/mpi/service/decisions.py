@@ -24,8 +24,7 @@ from mpi.domain.identity import (
 from mpi.domain.mpi_id import parse_mpi_id
 from mpi.domain.record import RecordKey
 from mpi.errors import Conflict, Gone
-from mpi.matching.model import Model
-from mpi.ports import IndexStore
+from mpi.ports import IndexStore, ModelInUse
 from mpi.service.alignment import announced
 from mpi.service.answers import ChangeAnswer
 from mpi.service.present import current_record, surviving_person
@@ -87,7 +86,7 @@ class HumanDecisions:
         self,
         *,
         store: IndexStore,
-        model: Model,
+        model: ModelInUse,
         clock: Callable[[], datetime],
         untold: frozenset[str] | None = None,
     ) -> None:

@@ -24,9 +24,8 @@ from mpi.domain.survivorship import golden_record
 from mpi.errors import Gone, MpiError, NotFound, PreconditionFailed
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Explanation, Outcome, explain_person, self_weight
-from mpi.matching.model import Model
 from mpi.matching.placeholders import DEFAULT, Placeholders
-from mpi.ports import IndexStore, Provider, Resolution
+from mpi.ports import IndexStore, ModelInUse, Provider, Resolution
 from mpi.service.answers import (
     CandidateView,
     ChangeAnswer,
@@ -63,7 +62,7 @@ class MasterPatientIndex:
         *,
         store: IndexStore,
         provider: Provider,
-        model: Model,
+        model: ModelInUse,
         recall: Recall | None,
         hmac_key: bytes,
         clock: Callable[[], datetime],
@@ -231,7 +230,8 @@ class MasterPatientIndex:
         started = perf_counter()
         record, keys = self._prepare.record(submission)
         if submission.key is None:
-            if self_weight(record.standard, self._model, 0) < self._model.thresholds.link:
+            model = self._model()
+            if self_weight(record.standard, model, 0) < model.thresholds.link:
                 answer = match_answer(record, self._provider, None, "no_match", None)
                 return replace(answer, reason=INSUFFICIENT)
             record = replace(record, key=self._prepare.anonymous_key(record))
@@ -269,7 +269,7 @@ class MasterPatientIndex:
         one, other = await self._side(left), await self._side(right)
         person = PersonState(other.mpi_id or "", 0, active=True, records=(other,))
         size = (await self._store.statistics())["records"]
-        found = explain_person(one.standard, person, self._model, size)
+        found = explain_person(one.standard, person, self._model(), size)
         return replace(found, mpi_id=other.mpi_id)
 
     async def _side(self, side: Submission | RecordKey) -> StoredRecord:

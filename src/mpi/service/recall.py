@@ -50,7 +50,8 @@ class Lifetime:
 class Recall:
     """The cache as the service uses it. ``hit`` and ``miss`` are told the tier.
 
-    ``near`` keeps answers in this process, by the form of a query; ``shared`` for several processes, by its meaning.
+    ``version`` names what decides at this moment. ``near`` keeps answers in this process, by the form of a query;
+    ``shared`` for several processes, by its meaning.
     ``patience``: seconds to wait for an answer that another process is computing before computing it here too.
     """
 
@@ -61,6 +62,7 @@ class Recall:
         changes: RecentChanges,
         secret: bytes,
         *,
+        version: Callable[[], str],
         lifetime: Lifetime,
         hit: Callable[[str], None],
         miss: Callable[[str], None],
@@ -70,6 +72,7 @@ class Recall:
         self._shared = shared
         self._changes = changes
         self._secret = secret
+        self._version = version
         self._lifetime = lifetime
         self._hit = hit
         self._miss = miss
@@ -183,8 +186,10 @@ class Recall:
         self, question: Question, position: int
     ) -> tuple[MatchAnswer, KeptAnswer | None]:
         """What the provider answers, and how it is kept: said of the index as it was before it was asked."""
-        mark = self._changes.mark(position)
+        mark, version = self._changes.mark(position), self._version()
         answer, found = await question.ask()
+        if version != self._version():
+            return answer, None
         if mark is None or found.position < position or found.valid_until < found.position:
             return answer, None
         return answer, KeptAnswer(
@@ -200,7 +205,9 @@ class Recall:
         )
 
     def _digest(self, value: bytes) -> bytes:
-        return blake2b(value, key=self._secret, digest_size=_KEY_BYTES).digest()
+        """The key of an answer: that of another model is never met."""
+        meant = b"%b\0%b" % (self._version().encode(), value)
+        return blake2b(meant, key=self._secret, digest_size=_KEY_BYTES).digest()
 
 
 def _fail(asking: asyncio.Future[MatchAnswer], error: Exception) -> None:

@@ -11,6 +11,8 @@ from mpi.domain.identity import (
     KEPT_AS,
     NEW_PERSON,
     EventKind,
+    IdentityChange,
+    NewTask,
     PersonState,
     RecordMove,
     StoredRecord,
@@ -57,6 +59,17 @@ class Stewardship(Replacing):
         if found is None:
             raise NotFound("no task has this id")
         return found
+
+    async def ask(self, tasks: Sequence[NewTask], *, actor: str, reason: str) -> tuple[str, ...]:
+        """Put questions into the queue; until they are decided nothing changes. Returns their ids."""
+        change = IdentityChange(
+            kind=EventKind.TASK_OPENED,
+            at=self._clock(),
+            actor=actor,
+            reason=reason,
+            tasks=tuple(tasks),
+        )
+        return (await self._store.commit(change)).task_ids if tasks else ()
 
     async def claim(self, task_id: str, *, actor: str, if_match: int | None = None) -> Task:
         """Take a task for oneself. Raises ``Conflict`` when somebody else holds it or it is decided."""

@@ -139,7 +139,7 @@ class Undoing(HumanDecisions):
             raise Conflict(APART, assertions=named(forbidding))
         content, pending, details = await content_before(self._store, event, actor, self._clock())
         reopened, settles = await tasks_before(self._store, event)
-        asked = await questions(self._store, self._model, event, back)
+        asked = await questions(self._store, self._model(), event, back)
         in_doubt = {question.record for question in asked}
         apart = await self._kept_apart(event, back, in_doubt, reason, actor)
         if not (back.moves or lift or again or content or reopened):

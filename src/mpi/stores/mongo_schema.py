@@ -13,6 +13,8 @@ task       its number                 with the record's source and id, and the n
 assertion  a number                   ``records`` only while it is in force
 errand     its kind and records       what is still to be said elsewhere; gone when it was
 api_key    its public id              a digest of the secret
+model      its version                the document as it was added
+activation its number                 which model took which role, when, at whose word and why
 ========== ========================== =====================================================================
 
 Times are microseconds since 1970, UTC. Content is kept as :mod:`mpi.stores.codec` writes it.
@@ -38,6 +40,7 @@ Database = AsyncDatabase[Document]
 META, EVENT, PERSON, RECORD = "meta", "event", "person", "record"
 VERSION, TASK, ASSERTION = "version", "task", "assertion"
 ERRAND, API_KEY = "errand", "api_key"
+MODEL, ACTIVATION = "model", "activation"
 HEAD, TRANSFER = "head", "transfer"
 
 COUNTERS = ("minted", "records", "persons", "retired", "tasks_open", "assertions")
@@ -65,6 +68,8 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = {
     ASSERTION: (_index("records", sparse=True),),
     ERRAND: (_index("lane", "due_at"), _index("kind", "created_at")),
     API_KEY: (_index("digest", unique=True),),
+    MODEL: (),
+    ACTIVATION: (),
 }
 
 
@@ -88,8 +93,9 @@ async def make_collection(database: Database, name: str) -> None:
 
 Migration = Callable[[Database], Awaitable[None]]
 
-MIGRATIONS: tuple[Migration, ...] = (make_collections, make_collections)
-"""The first made what there was then, the second adds the outbox: making what is there already changes nothing.
+MIGRATIONS: tuple[Migration, ...] = (make_collections, make_collections, make_collections)
+"""The first made what there was then, the second adds the outbox, the third the models: making what is there already
+changes nothing.
 
 Migration n leads from schema n to n + 1, and may be repeated: MongoDB makes no collection in a transaction."""
 

@@ -19,6 +19,7 @@ from mpi.stores.mongo_documents import keys_of
 from mpi.stores.mongo_errors import translated
 from mpi.stores.mongo_opening import Address, check_server, client_for, database_of, sentence
 from mpi.stores.mongo_schema import (
+    ACTIVATION,
     API_KEY,
     ASSERTION,
     ERRAND,
@@ -26,6 +27,7 @@ from mpi.stores.mongo_schema import (
     HEAD,
     INDEXES,
     META,
+    MODEL,
     PERSON,
     RECORD,
     SCHEMA_VERSION,
@@ -229,6 +231,8 @@ _AS_DOCUMENT: Mapping[str, Callable[[Document], Document]] = {
     ASSERTION: _assertion_document,
     ERRAND: lambda _: {},
     API_KEY: lambda fields: {"scopes": list(fields["scopes"])},
+    MODEL: lambda _: {},
+    ACTIVATION: lambda _: {},
 }
 _AS_ROW: Mapping[str, Callable[[Document], Document]] = {
     PERSON: lambda document: {"active": int(document["active"])},

@@ -1,7 +1,8 @@
 """The index in MongoDB: a replica set, shared by any number of processes.
 
 Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`, :class:`~mpi.ports.Outbox`,
-:class:`~mpi.ports.KeyStore` and :class:`~mpi.ports.Monitored`. One instance belongs to one event loop.
+:class:`~mpi.ports.KeyStore`, :class:`~mpi.ports.ModelStore` and :class:`~mpi.ports.Monitored`.
+One instance belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from mpi.domain.identity import (
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey
 from mpi.errors import Conflict, KeyMismatch, SchemaMismatch
-from mpi.ports import ApiKey
-from mpi.stores import mongo_history, mongo_outbox, mongo_reads
+from mpi.ports import Activation, ApiKey, KeptModel, ModelRole
+from mpi.stores import mongo_history, mongo_models, mongo_outbox, mongo_reads
 from mpi.stores.codec import decode_time, encode_time
 from mpi.stores.mongo_candidates import candidates, candidates_inside
 from mpi.stores.mongo_errors import translated
@@ -250,6 +251,34 @@ class MongoStore:
         with translated():
             done = await self._database[API_KEY].update_one(wanted, update)
         return done.modified_count == 1
+
+    async def add_model(self, version: str, document: bytes, actor: str) -> None:
+        """See :class:`mpi.ports.ModelStore`."""
+        await mongo_models.add(self._database, version, document, self._clock(), actor)
+
+    async def models(self) -> tuple[KeptModel, ...]:
+        """See :class:`mpi.ports.ModelStore`."""
+        return await mongo_models.models(self._database)
+
+    async def model(self, version: str) -> bytes | None:
+        """See :class:`mpi.ports.ModelStore`."""
+        return await mongo_models.document_of(self._database, version)
+
+    async def activate_model(
+        self, role: ModelRole, version: str | None, *, actor: str, reason: str, after: int
+    ) -> Activation:
+        """See :class:`mpi.ports.ModelStore`."""
+        wanted = Activation(after + 1, role, version, self._clock(), actor, reason)
+        await mongo_models.activate(self._database, wanted)
+        return wanted
+
+    async def activations(self) -> tuple[Activation, ...]:
+        """See :class:`mpi.ports.ModelStore`."""
+        return await mongo_models.activations(self._database)
+
+    async def last_activation(self) -> int:
+        """See :class:`mpi.ports.ModelStore`."""
+        return await mongo_models.last(self._database)
 
     async def verify(
         self, progress: Progress = lambda _name, _done, _all: None, *, most: int = 100

@@ -1,7 +1,8 @@
 """The index in one SQLite file: needs no server, safe with several processes.
 
 Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`, :class:`~mpi.ports.Outbox`,
-:class:`~mpi.ports.KeyStore` and :class:`~mpi.ports.Monitored`. One instance belongs to one event loop.
+:class:`~mpi.ports.KeyStore`, :class:`~mpi.ports.ModelStore` and :class:`~mpi.ports.Monitored`.
+One instance belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from mpi.domain.identity import (
 )
 from mpi.domain.record import RecordKey
 from mpi.errors import Conflict, KeyMismatch, SchemaMismatch
-from mpi.ports import ApiKey
-from mpi.stores import sqlite_commit, sqlite_history, sqlite_outbox, sqlite_reads
+from mpi.ports import Activation, ApiKey, KeptModel, ModelRole
+from mpi.stores import sqlite_commit, sqlite_history, sqlite_models, sqlite_outbox, sqlite_reads
 from mpi.stores.codec import decode_time, encode_time
 from mpi.stores.rows import BLOCK_LIMIT
 from mpi.stores.sqlite_schema import SCHEMA_VERSION, get_meta, prepare, set_meta
@@ -232,6 +233,36 @@ class SqliteStore:
         values = (encode_time(self._clock()), key_id)
         changed = await self._transactions.write(lambda c: c.execute(statement, values).rowcount)
         return changed == 1
+
+    async def add_model(self, version: str, document: bytes, actor: str) -> None:
+        """See :class:`mpi.ports.ModelStore`."""
+        await self._transactions.write(
+            lambda c: sqlite_models.add(c, version, document, self._clock(), actor)
+        )
+
+    async def models(self) -> tuple[KeptModel, ...]:
+        """See :class:`mpi.ports.ModelStore`."""
+        return await self._transactions.read(sqlite_models.models)
+
+    async def model(self, version: str) -> bytes | None:
+        """See :class:`mpi.ports.ModelStore`."""
+        return await self._transactions.read(lambda c: sqlite_models.document_of(c, version))
+
+    async def activate_model(
+        self, role: ModelRole, version: str | None, *, actor: str, reason: str, after: int
+    ) -> Activation:
+        """See :class:`mpi.ports.ModelStore`."""
+        wanted = Activation(after + 1, role, version, self._clock(), actor, reason)
+        await self._transactions.write(lambda c: sqlite_models.activate(c, wanted))
+        return wanted
+
+    async def activations(self) -> tuple[Activation, ...]:
+        """See :class:`mpi.ports.ModelStore`."""
+        return await self._transactions.read(sqlite_models.activations)
+
+    async def last_activation(self) -> int:
+        """See :class:`mpi.ports.ModelStore`."""
+        return int((await self._transactions.look(sqlite_models.LAST))[0])
 
     async def check_reachable(self) -> None:
         """See :class:`mpi.ports.Monitored`."""

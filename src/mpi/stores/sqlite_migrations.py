@@ -202,5 +202,29 @@ CREATE INDEX errand_due ON errand (lane, due_at);
 CREATE INDEX errand_kind ON errand (kind, created_at);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _DEFERRED_TASKS, _RECENT_KEYS, _ERRANDS)
+_MODELS = """
+CREATE TABLE model (
+    version TEXT PRIMARY KEY,
+    document BLOB NOT NULL,
+    added_at INTEGER NOT NULL,
+    added_by TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TRIGGER model_is_never_changed BEFORE UPDATE ON model
+    BEGIN SELECT RAISE(ABORT, 'models are kept as they were added'); END;
+
+CREATE TABLE activation (
+    number INTEGER PRIMARY KEY,
+    role TEXT NOT NULL,
+    version TEXT REFERENCES model (version),
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    reason TEXT NOT NULL
+);
+CREATE TRIGGER activation_is_never_changed BEFORE UPDATE ON activation
+    BEGIN SELECT RAISE(ABORT, 'activations are append-only'); END;
+CREATE TRIGGER activation_is_never_deleted BEFORE DELETE ON activation
+    BEGIN SELECT RAISE(ABORT, 'activations are append-only'); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _DEFERRED_TASKS, _RECENT_KEYS, _ERRANDS, _MODELS)
 """Migration n leads from schema n to n + 1. Released ones are never edited."""

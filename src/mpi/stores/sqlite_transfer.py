@@ -36,8 +36,10 @@ _ROWS = {
     "errand": "SELECT * FROM errand WHERE name > ? ORDER BY name",
     "api_key": """SELECT key_id, name, digest, scopes, created_at, revoked_at FROM api_key
         WHERE key_id > ? ORDER BY key_id""",
+    "model": "SELECT * FROM model WHERE version > ? ORDER BY version",
+    "activation": "SELECT * FROM activation WHERE number > ? ORDER BY number",
 }
-_NAMED = {"errand", "api_key"}
+_NAMED = {"errand", "api_key", "model"}
 """Tables whose rows are ordered by a text."""
 _COUNT = dict.fromkeys(_ROWS, "SELECT count(*) FROM {}") | {
     "version": "SELECT (SELECT count(*) FROM record_version) - (SELECT count(*) FROM record)"
@@ -46,6 +48,8 @@ _LAST = dict.fromkeys(_ROWS, "SELECT max(id) FROM {}") | {
     "event": "SELECT max(seq) FROM event",
     "errand": "SELECT max(name) FROM errand",
     "api_key": "SELECT max(key_id) FROM api_key",
+    "model": "SELECT max(version) FROM model",
+    "activation": "SELECT max(number) FROM activation",
     "version": """SELECT max(v.id) FROM record_version v CROSS JOIN record r ON r.id = v.record
         WHERE v.id <> r.version_id""",
 }
@@ -59,6 +63,8 @@ _INSERT = {
     "assertion": "INSERT INTO assertion VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "errand": "INSERT INTO errand VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "api_key": "INSERT INTO api_key VALUES (?, ?, ?, ?, ?, ?)",
+    "model": "INSERT INTO model VALUES (?, ?, ?, ?)",
+    "activation": "INSERT INTO activation VALUES (?, ?, ?, ?, ?, ?)",
 }
 _TALLY = """UPDATE tally SET minted = ?, recent_keys = 0, next_key = 0,
     records = (SELECT count(*) FROM record WHERE status = 'active'),

@@ -40,6 +40,8 @@ TABLES: Mapping[str, tuple[str, ...]] = {
         *("wanted", "leased_until"),
     ),
     "api_key": ("key_id", "name", "digest", "scopes", "created_at", "revoked_at"),
+    "model": ("version", "document", "added_at", "added_by"),
+    "activation": ("number", "role", "version", "at", "actor", "reason"),
 }
 """Columns of the rows. A record comes with its current version; ``version`` holds the others, numbered as in
 :mod:`mpi.stores.rows`. Numbers stand for persons and records; contents are bytes of :mod:`mpi.stores.codec`."""

@@ -1,0 +1,93 @@
+"""Which model decides in this process: the one that the store names, whoever activated it and wherever."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from mpi.errors import MpiError, SchemaMismatch, StoreUnavailable
+from mpi.matching.model import Model
+from mpi.ports import ModelRole, ModelStore
+from mpi.service.models import latest, read_model
+
+PAUSE = 0.5
+"""Seconds between looks at the store: a change is everywhere within a second."""
+
+log = structlog.get_logger("mpi.model")
+
+
+class ModelFollower:
+    """Keeps up with the activations of a store; until there is one, the ``shipped`` model decides.
+
+    The model is exchanged between two decisions, never within one.
+    """
+
+    def __init__(self, store: ModelStore, shipped: Model) -> None:
+        self._store = store
+        self._shipped = shipped
+        self._deciding = shipped
+        self._shadow: Model | None = None
+        self._number = 0
+        self._unreadable = False
+        self._following: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Take up what is active and follow from now on. Raises as :meth:`look` does."""
+        await self.look()
+        self._following = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        """Follow no longer."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait((self._following,))
+
+    def deciding(self) -> Model:
+        """The model that decides now."""
+        return self._deciding
+
+    def shadow(self) -> Model | None:
+        """The model that weighs what the deciding one weighs, if there is one now."""
+        return self._shadow
+
+    async def look(self) -> None:
+        """Take up what was activated last. Raises ``StoreUnavailable``, ``InvalidInput`` for an unreadable model."""
+        number = await self._store.last_activation()
+        if number == self._number:
+            return
+        named = latest(await self._store.activations())
+        deciding = await self._model(named[ModelRole.DECIDE])
+        self._shadow = await self._model(named[ModelRole.SHADOW])
+        self._deciding = deciding or self._shipped
+        self._number = number
+
+    async def _model(self, version: str | None) -> Model | None:
+        for known in (self._deciding, self._shipped):
+            if known.version == version:
+                return known
+        document = None if version is None else await self._store.model(version)
+        return None if document is None else read_model(document)
+
+    async def _follow(self) -> None:
+        """Look again and again, for ever. An unavailable store is asked later; readiness tells of an unreadable one."""
+        while True:
+            await asyncio.sleep(PAUSE)
+            before = self._deciding.version
+            try:
+                await self.look()
+            except StoreUnavailable:
+                continue
+            except MpiError:
+                if not self._unreadable:
+                    log.exception("model_unreadable")
+                self._unreadable = True
+                continue
+            self._unreadable = False
+            if self._deciding.version != before:
+                log.info("model_changed", model_version=self._deciding.version)
+
+    async def check(self) -> None:
+        """Raises ``SchemaMismatch`` while a model is activated that this version of the service cannot read."""
+        if self._unreadable:
+            raise SchemaMismatch("the activated model is of another version of the service")

@@ -1,0 +1,85 @@
+"""The shadow model waits its turn, and is counted as it agrees."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from mpi.domain.identity import Neighbour, StoredRecord
+from mpi.matching.decision import Decision, Outcome, decide
+from mpi.matching.model import load_default_model
+from mpi.matching.placeholders import DEFAULT
+from mpi.ports import Judged
+from mpi.service.preparation import Preparation
+from mpi.service.shadow import OTHER_PERSON, WAITING, Shadow, outcomes
+from tests.support.index import MARGA, submission
+
+MODEL = load_default_model()
+STRICT = replace(MODEL, thresholds=replace(MODEL.thresholds, link=60.0))
+
+
+def stored(source_id: str) -> StoredRecord:
+    prepare = Preparation(b"k" * 32, DEFAULT, lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    return prepare.record(submission(MARGA, source_id))[0]
+
+
+def judged() -> Judged:
+    record, persons = stored("1"), (Neighbour("MPI-1", (stored("2"),)),)
+    decision = decide(record.standard, record.key, persons, (), MODEL, 1_000)
+    assert decision.outcome is Outcome.LINK
+    return Judged(record, persons, (), 1_000, decision)
+
+
+async def test_decisions_are_repeated_after_the_caller_went_on() -> None:
+    told: Counter[tuple[str, str]] = Counter()
+    both = asyncio.Event()
+
+    def tell(deciding: str, shadow: str) -> None:
+        told[deciding, shadow] += 1
+        if told.total() == 2:
+            both.set()
+
+    shadow = Shadow(lambda: STRICT, tell, lambda: None)
+    shadow.observe(judged())
+    shadow.observe(judged())
+    assert not told
+    await asyncio.wait_for(both.wait(), 30)
+    assert told == {("link", "review"): 2}
+    await shadow.close()
+
+
+async def test_what_is_too_much_is_left_out_and_counted() -> None:
+    skipped: list[int] = []
+    shadow = Shadow(lambda: MODEL, lambda *_: None, lambda: skipped.append(1))
+    case = judged()
+    for _ in range(WAITING + 3):
+        shadow.observe(case)
+    assert len(skipped) == 3
+    await shadow.close()
+
+
+async def test_without_a_shadow_nothing_waits() -> None:
+    told: list[str] = []
+    shadow = Shadow(lambda: None, lambda *_: told.append("told"), lambda: told.append("skipped"))
+    for _ in range(WAITING + 3):
+        shadow.observe(judged())
+    await shadow.close()
+    assert not told
+
+
+@pytest.mark.parametrize(
+    ("deciding", "shadow", "expected"),
+    [
+        (Outcome.LINK, Outcome.LINK, ("link", OTHER_PERSON)),
+        (Outcome.NEW, Outcome.NEW, ("new", "new")),
+        (Outcome.REVIEW, Outcome.LINK, ("review", "link")),
+    ],
+)
+def test_a_link_to_somebody_else_is_no_agreement(
+    deciding: Outcome, shadow: Outcome, expected: tuple[str, str]
+) -> None:
+    assert outcomes(Decision(deciding, "a", None, ()), Decision(shadow, "b", None, ())) == expected
