@@ -202,7 +202,8 @@ class Resolution:
     ``persons`` are those it was compared with, as they were compared. ``position`` is the last event seen.
     Growth of the index alone changes nothing noticeable up to event ``valid_until``. Any other event matters only
     if it touches one of the ``persons``, or a record under one of the ``blocking_keys``. ``told`` is what an outside
-    provider said, if one decided.
+    provider said, if one decided. ``provisional``: one should have been asked and gave no answer; ``owed``: the record
+    is still to be told to it.
     """
 
     decision: Decision
@@ -212,6 +213,8 @@ class Resolution:
     index_size: int
     valid_until: int
     told: Told | None = None
+    provisional: bool = False
+    owed: bool = False
 
 
 class Provider(Protocol):
@@ -238,11 +241,18 @@ class Provider(Protocol):
     async def resolve(
         self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None
     ) -> Resolution:
-        """Whose record is this? Changes nothing. Raises ``ProviderUnavailable``.
+        """Whose record is this, which is about to be enrolled? Changes nothing. Raises ``ProviderUnavailable``.
 
         ``home`` is the person that holds an earlier version of it, no evidence for the new one. With other
         records in it, the question is whether the record may stay (LINK) or not (REVIEW); alone in it, the
         record is compared with everybody else.
+        """
+        ...
+
+    async def query(self, record: StoredRecord, keys: BlockingKeys) -> Resolution:
+        """Whose record would this be? Whoever keeps an index elsewhere may be asked, and is told of nobody.
+
+        Raises ``ProviderUnavailable``.
         """
         ...
 

@@ -72,6 +72,10 @@ class InternalProvider:
             valid_until=around.position + self._room(around.index_size),
         )
 
+    async def query(self, record: StoredRecord, keys: BlockingKeys) -> Resolution:
+        """See :class:`mpi.ports.Provider`."""
+        return await self.resolve(record, keys)
+
     def _staying(self, record: StoredRecord, others: Candidate, around: Neighbourhood) -> Decision:
         """An update never silently leaves a person with other records; what no longer fits is a question."""
         scored = fits(

@@ -82,21 +82,16 @@ class VeratoProvider:
         current = await self._store.record(record.key)
         if current is not None and current.status is not RecordStatus.DELETED:
             versions = await self._store.versions(record.key)
-            late = (
-                record.recorded_at
-                and current.recorded_at
-                and record.recorded_at < current.recorded_at
-            )
-            if late or any(version.digest == record.digest for version in versions):
-                return record  # it will not become the current version, or is it
+            if is_superseded(record, current, versions):
+                return record
         reply = await self._index.post(record, lane, new=current is None)
         try:
-            told = _told(self._answered(reply))
+            told = told_by(self._answered(reply))
         except MpiError as error:
             return error
         keys = record.blocking_keys
         if told.link_id is not None:
-            keys = (*keys, _link_key(told.link_id))
+            keys = (*keys, link_key(told.link_id))
         return replace(record, told=told, blocking_keys=keys)
 
     async def resolve(
@@ -104,8 +99,8 @@ class VeratoProvider:
     ) -> Resolution:
         """See :class:`mpi.ports.Provider`: by what Verato said when it was introduced, else ``demographicsQuery``."""
         del keys  # Verato compares
-        told = record.told or _told(self._answered(await self._index.query(record)))
-        link_keys = () if told.link_id is None else (_link_key(told.link_id),)
+        told = record.told or told_by(self._answered(await self._index.query(record)))
+        link_keys = () if told.link_id is None else (link_key(told.link_id),)
         around = await self._store.candidates([(key, ()) for key in link_keys])
         assertions = await self._store.assertions([record.key])
         others = tuple(p for p in around.persons if home is None or p.mpi_id != home.mpi_id)
@@ -125,6 +120,10 @@ class VeratoProvider:
             valid_until=_FOR_EVER if keep is Keep.POSITIVE else around.position - 1,
             told=told,
         )
+
+    async def query(self, record: StoredRecord, keys: BlockingKeys) -> Resolution:
+        """See :class:`mpi.ports.Provider`."""
+        return await self.resolve(record, keys)
 
     def explain(self, record: StoredRecord, found: Resolution) -> Explanation | None:
         """See :class:`mpi.ports.Provider`: Verato gives no reasons."""
@@ -175,7 +174,18 @@ class VeratoProvider:
         await self._index.client.close()
 
 
-def _told(reply: Reply) -> Told:
+def is_superseded(
+    record: StoredRecord, current: StoredRecord, versions: Sequence[StoredRecord]
+) -> bool:
+    """Whether it will not become the current version of a known record, or is it already."""
+    if any(version.digest == record.digest for version in versions):
+        return True
+    if record.recorded_at is None or current.recorded_at is None:
+        return False
+    return record.recorded_at < current.recorded_at
+
+
+def told_by(reply: Reply) -> Told:
     """What is kept of an answer: no demographics."""
     return Told(
         provider=NAME,
@@ -184,10 +194,11 @@ def _told(reply: Reply) -> Told:
         tracking_id=reply.tracking_id or None,
         audit_id=reply.audit_id,
         overlaid=reply.outcome is CallOutcome.OVERLAY_REJECTED,
+        answered=CONSEQUENCES[reply.outcome].is_answer,
     )
 
 
-def _link_key(link_id: str) -> int:
+def link_key(link_id: str) -> int:
     return key_of(f"{NAME}|{link_id}")
 
 

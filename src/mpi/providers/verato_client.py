@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -118,10 +119,18 @@ class VeratoClient:
         return self._breaker.remaining(monotonic())
 
     async def read(
-        self, operation: Operation, content: Content, lane: Lane = Lane.REAL_TIME
+        self,
+        operation: Operation,
+        content: Content,
+        lane: Lane = Lane.REAL_TIME,
+        *,
+        within: float = math.inf,
     ) -> Reply:
-        """Ask something. Safe to repeat, so it is repeated as often as its outcome allows."""
-        return await self._reported(operation, lane, lambda call: call.repeated(content))
+        """Ask something. Safe to repeat, so it is repeated as often as its outcome allows.
+
+        ``within``: seconds after which nobody waits for the answer, where the lane would allow more.
+        """
+        return await self._reported(operation, lane, within, lambda call: call.repeated(content))
 
     async def write(
         self,
@@ -129,19 +138,27 @@ class VeratoClient:
         content: Content,
         check: Check,
         lane: Lane = Lane.REAL_TIME,
+        *,
+        within: float = math.inf,
     ) -> Reply:
         """Change something, once: where it may have taken effect, ``check`` looks before it is asked for again.
 
         ``check`` is handed a way to read within the same deadline, and returns what is to be taken for the answer, or
         None when nothing has taken effect. A check that gets no answer leaves the outcome ``UNKNOWN``.
         """
-        return await self._reported(operation, lane, lambda call: call.checked(content, check))
+        return await self._reported(
+            operation, lane, within, lambda call: call.checked(content, check)
+        )
 
     async def _reported(
-        self, operation: Operation, lane: Lane, work: Callable[[_Call], Awaitable[Reply]]
+        self,
+        operation: Operation,
+        lane: Lane,
+        within: float,
+        work: Callable[[_Call], Awaitable[Reply]],
     ) -> Reply:
         started = monotonic()
-        call = _Call(self, operation, lane, started + self._timeouts[lane].total)
+        call = _Call(self, operation, lane, started + min(self._timeouts[lane].total, within))
         reply = await work(call)
         self._report(
             CallReport(

@@ -109,17 +109,20 @@ def match_answer(
     decision = found.decision if found else None
     told = (found.told if found else None) or record.told
     best = decision.best if decision else None
-    by_provider = Grade.CERTAIN if told and decision and decision.outcome is Outcome.LINK else None
+    # Whoever decided has the word: a provider says that it is certain, and gives no probability.
+    by_provider = bool(found and found.told and found.decision.outcome is Outcome.LINK)
+    ours = None if by_provider else best
     return MatchAnswer(
         mpi_id=mpi_id,
         status=status,
-        confidence=best.confidence if best else None,
+        confidence=ours.confidence if ours else None,
         match_weight=best.weight if best else None,
-        grade=best.grade if best else by_provider,
+        grade=Grade.CERTAIN if by_provider else ours.grade if ours else None,
         provider=provider.name,
         model_version=provider.version,
         provider_ids={"verato": told.link_id if told else None},
         provider_score=told.score if told else None,
+        provisional=found.provisional if found else False,
         reason=decision.reason if decision else None,
         warnings=tuple(TraitWarning(*warning) for warning in record.warnings),
         candidates=tuple(candidate_view(c) for c in decision.candidates) if decision else (),

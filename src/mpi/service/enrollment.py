@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from mpi.domain.identity import (
     ANY_VERSION,
     AUTOMATIC,
     KEPT_AS,
     NEW_PERSON,
-    TOLD,
     Candidate,
     Committed,
     EventKind,
@@ -26,6 +24,7 @@ from mpi.domain.identity import (
     TaskStatus,
 )
 from mpi.domain.record import RecordKey, RecordStatus
+from mpi.domain.told import told_detail
 from mpi.errors import ConcurrentChange, PreconditionFailed
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.comparison import distinct_traits
@@ -133,12 +132,33 @@ class Enrollment:
             tasks=_tasks(record.key, found.decision),
             position=found.position,
             guard_keys=record.blocking_keys,
-            detail=_told(record),
+            detail=told_detail(record.told),
         )
         # The merges first: undone, they leave the record as one that came later.
-        first, *rest = (*(replace(m, position=found.position) for m in merges), change)
+        along = await self._along(record, actor)
+        first, *rest = (*(replace(c, position=found.position) for c in (*along, *merges)), change)
         committed = await self.store.commit(first, *rest)
         return _enrolled(found, committed)
+
+    async def _along(self, record: StoredRecord, actor: str) -> tuple[IdentityChange, ...]:
+        """What an outside provider said, on this occasion, of records that are stored already."""
+        changes = []
+        for told in record.along:
+            current = await self.store.record(told.key)
+            if current is None or current.status is not RecordStatus.ACTIVE:
+                continue
+            keys = tuple(dict.fromkeys((*current.blocking_keys, *told.blocking_keys)))
+            changes.append(
+                IdentityChange(
+                    kind=EventKind.UPDATED,
+                    at=record.received_at,
+                    actor=actor,
+                    record=replace(current, blocking_keys=keys),
+                    guard_keys=current.blocking_keys,
+                    detail=told_detail(told.told),
+                )
+            )
+        return tuple(changes)
 
     async def _update(
         self,
@@ -193,7 +213,7 @@ class Enrollment:
             record=replace(record, status=status),
             tasks=tasks,
             expected_versions=expected,
-            detail={KEPT_AS: status.value} | _told(record),
+            detail={KEPT_AS: status.value} | told_detail(record.told),
         )
         committed = await self.store.commit(change)
         task = committed.task_ids[0] if tasks else await self._open_task(current)
@@ -228,9 +248,14 @@ class Enrollment:
             position=found.position,
             guard_keys=record.blocking_keys,
             expected_versions=expected or ((person.mpi_id, person.version),),
-            detail=_told(record),
+            detail=told_detail(record.told),
         )
-        *before, last = (change, *(replace(m, position=found.position) for m in merges))
+        along = await self._along(record, actor)
+        *before, last = (
+            *(replace(c, position=found.position) for c in along),
+            change,
+            *(replace(m, position=found.position) for m in merges),
+        )
         committed = await self.store.commit(*before, replace(last, tasks=tasks))
         enrolled = _enrolled(found, committed)
         status = "review" if tasks else "matched"
@@ -303,13 +328,6 @@ def _update_tasks(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:
     return (NewTask(TaskKind.UPDATE, key, (best.mpi_id,), best.weight, "no_longer_fits"),)
 
 
-def _told(record: StoredRecord) -> dict[str, Any]:
-    """What an outside provider said, as the detail of the event."""
-    if record.told is None:
-        return {}
-    return {TOLD: {name: value for name, value in asdict(record.told).items() if value is not None}}
-
-
 def _overlays(before: StandardRecord, after: StandardRecord) -> bool:
     """Whether a new version is plainly another patient: birth date and given name both changed beyond spelling.
 
@@ -324,4 +342,4 @@ def _enrolled(found: Resolution, committed: Committed) -> Enrolled:
         found.decision.outcome
     ]
     task = committed.task_ids[0] if committed.task_ids else None
-    return Enrolled(committed.mpi_id, status, found, committed, task)
+    return Enrolled(committed.mpi_id, status, found, committed, task, found.provisional)
