@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from mpi.domain.errand import Errand
 from mpi.domain.record import Demographics, Guarded, RecordKey, RecordStatus
 
 
@@ -261,6 +262,7 @@ class IdentityChange:
     to the one that survives it (alias), or to None (last record gone). ``revive`` makes retired persons active again
     (undo, re-registration). ``expected_versions`` maps mpi_id or task_id to the version the decision was based on.
     ``position`` + ``blocking_keys`` guard the neighbourhood (see :class:`Neighbourhood`); None = no guard.
+    ``errands`` are what has to be said elsewhere because of it: queued if the change is applied, and only then.
     """
 
     kind: EventKind
@@ -280,6 +282,7 @@ class IdentityChange:
     position: int | None = None
     guard_keys: tuple[int, ...] = ()
     detail: dict[str, Any] = field(default_factory=dict)
+    errands: tuple[Errand, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from time import monotonic
 
+from mpi.domain.errand import Lane
 from mpi.domain.identity import Assertion, AssertionKind, Candidate, PersonState, StoredRecord, Told
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.errors import MpiError, ProviderRefusal, ProviderUnavailable
@@ -21,7 +22,6 @@ from mpi.ports import IndexStore, Resolution
 from mpi.providers.verato_health import problem
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep, Reason
-from mpi.providers.verato_pacing import Lane
 from mpi.providers.verato_payload import Reply
 
 NAME = "verato"

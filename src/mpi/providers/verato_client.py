@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 
+from mpi.domain.errand import Lane
 from mpi.providers.verato_access import Access
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Consequence, Reason, Verdict
-from mpi.providers.verato_pacing import Lane, NoTurn, Pacer
+from mpi.providers.verato_pacing import NoTurn, Pacer
 from mpi.providers.verato_payload import Content, Reply
 from mpi.providers.verato_transport import Operation, Timeouts, Transport
 from mpi.resilience import BreakerState, CircuitBreaker, TokenBucket

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from mpi.domain.errand import Lane
 from mpi.domain.identity import StoredRecord
 from mpi.domain.record import RecordKey
 from mpi.providers.verato_client import Ask, VeratoClient
 from mpi.providers.verato_order import InOrder
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome
-from mpi.providers.verato_pacing import Lane
 from mpi.providers.verato_payload import Content, PayloadForm, Reply
 from mpi.providers.verato_transport import Operation
 

@@ -6,16 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from enum import IntEnum
 
+from mpi.domain.errand import Lane
 from mpi.resilience import TokenBucket
-
-
-class Lane(IntEnum):
-    """A smaller lane goes first, always."""
-
-    REAL_TIME = 0
-    BATCH = 1
 
 
 class NoTurn(Exception):

@@ -202,7 +202,26 @@ ALTER TABLE tally ADD COLUMN recent_keys INTEGER NOT NULL DEFAULT 0;  -- rows of
 ALTER TABLE tally ADD COLUMN next_key INTEGER NOT NULL DEFAULT 0;     -- the first to move over next
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _DEFERRED_TASKS, _RECENT_KEYS)
+_ERRANDS = """
+-- What is still to be said elsewhere. No history: what was said is told by events.
+CREATE TABLE errand (
+    name TEXT PRIMARY KEY,          -- kind and records: equal errands are queued once
+    kind TEXT NOT NULL,
+    lane INTEGER NOT NULL,          -- the smaller goes first
+    created_at INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,      -- that failed since it was queued
+    reason TEXT,                    -- why the last one did
+    mark TEXT,                      -- how far one has come that goes on
+    lease INTEGER NOT NULL,         -- how often it was leased: names the lease that is in force
+    wanted INTEGER NOT NULL,        -- how often it was queued: tells whether once more while it was run
+    leased_until INTEGER NOT NULL   -- 0: nobody runs it
+) WITHOUT ROWID;
+CREATE INDEX errand_due ON errand (lane, due_at);
+CREATE INDEX errand_kind ON errand (kind, created_at);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _DEFERRED_TASKS, _RECENT_KEYS, _ERRANDS)
 """Migration n leads from schema n to n + 1. Released ones are never edited."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from mpi.providers.verato_pacing import Lane, NoTurn, Pacer
+from mpi.domain.errand import Lane
+from mpi.providers.verato_pacing import NoTurn, Pacer
 from mpi.resilience import TokenBucket
 
 PATIENCE = 30.0
