@@ -17,12 +17,13 @@ from typing import Any
 import orjson
 
 from mpi.bootstrap_cache import recall_of, tiers_of
+from mpi.bootstrap_hybrid import budget_of, hybrid_provider
 from mpi.bootstrap_verato import verato_provider
 from mpi.cache.tiered import TieredCache
 from mpi.errors import ConfigurationError
 from mpi.matching.model import Model, load_default_model, load_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
-from mpi.ports import Monitored, Store
+from mpi.ports import Monitored, Provider, Store
 from mpi.providers.internal import InternalProvider
 from mpi.providers.verato import VeratoProvider
 from mpi.service.access import Access
@@ -104,10 +105,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     key = hmac_key(settings, create=create)
     store, opening, warming, closing = _store(settings, fingerprint(key), create=create)
     metrics = Metrics()
-    verato = verato_provider(settings, store, metrics) if settings.provider == "verato" else None
-    provider = verato or InternalProvider(
-        store, model, narrowed=partial(metrics.count, "mpi_blocks_narrowed_total")
-    )
+    provider, verato = _provider(settings, store, model, metrics)
     tiers = tiers_of(settings, provider, key, metrics)
     recall = recall_of(settings, store, tiers, key, metrics)
     index = MasterPatientIndex(
@@ -139,6 +137,21 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         closing=closing,
         checks=_checks(store, key, tiers, verato),
     )
+
+
+def _provider(
+    settings: Settings, store: Store, model: Model, metrics: Metrics
+) -> tuple[Provider, VeratoProvider | None]:
+    """Who resolves identity, and Verato if it is asked."""
+    internal = InternalProvider(
+        store, model, narrowed=partial(metrics.count, "mpi_blocks_narrowed_total")
+    )
+    if settings.provider == "internal":
+        return internal, None
+    verato = verato_provider(settings, store, metrics, budget_of(settings, store, metrics))
+    if settings.provider == "verato":
+        return verato, verato
+    return hybrid_provider(settings, store, internal, verato, metrics), verato
 
 
 def _checks(

@@ -9,6 +9,7 @@ import orjson
 from mpi.ports import IndexStore
 from mpi.providers.verato import VeratoProvider
 from mpi.providers.verato_access import Access, Credentials, check_sources, open_access
+from mpi.providers.verato_budget import Budget
 from mpi.providers.verato_client import BreakerRule, CallReport, Limits, VeratoClient
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_payload import PayloadForm
@@ -21,8 +22,10 @@ _START_TPS = 8.0
 """What every production customer may send; more is reached by the ramp."""
 
 
-def verato_provider(settings: Settings, store: IndexStore, metrics: Metrics) -> VeratoProvider:
-    """The provider that ``VERATO_*`` describe. Verato is not asked yet.
+def verato_provider(
+    settings: Settings, store: IndexStore, metrics: Metrics, budget: Budget | None
+) -> VeratoProvider:
+    """The provider that ``VERATO_*`` describe, within a budget of calls if there is one. Verato is not asked yet.
 
     Raises:
         ConfigurationError: names the setting that is wrong or missing, and the remedy.
@@ -60,6 +63,7 @@ def verato_provider(settings: Settings, store: IndexStore, metrics: Metrics) -> 
             pause=settings.verato_breaker_pause,
         ),
         overlay=settings.verato_overlay,
+        budget=budget,
         report=report,
     )
     form = PayloadForm(

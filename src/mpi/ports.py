@@ -186,6 +186,17 @@ class Outbox(Protocol):
         ...
 
 
+class CallLedger(Protocol):
+    """How many calls to an outside provider were spent, by period; shared by all processes, and durable."""
+
+    async def spend(self, period: str, calls: int, most: int) -> tuple[int, int]:
+        """Spend at most so many ``calls``, never more than ``most`` in the period; a negative number returns some.
+
+        Answers how many were granted, and how many are spent then.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """A stored key without its secret, of which stores keep a digest only."""
@@ -229,7 +240,7 @@ class IndexStore(IdentityStore, IdentityHistory, Protocol):
     """What the service needs of one store: who is who, and what happened."""
 
 
-class Store(IndexStore, Outbox, KeyStore, Monitored, Protocol):
+class Store(IndexStore, Outbox, CallLedger, KeyStore, Monitored, Protocol):
     """One database with everything in it."""
 
     async def is_demo(self) -> bool:

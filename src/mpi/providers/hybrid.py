@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import monotonic
 
+from mpi.domain.errand import Lane
 from mpi.domain.identity import (
     AssertionKind,
     Candidate,
@@ -30,7 +31,6 @@ from mpi.providers.internal import InternalProvider
 from mpi.providers.verato import is_superseded, link_key, told_by
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep
-from mpi.providers.verato_pacing import Lane
 
 INTERNAL, VERATO, FALLBACK = "internal", "verato", "fallback"
 """By whom a case was answered, as metrics name it."""
@@ -59,7 +59,7 @@ class HybridProvider:
         deadline: float,
         feeds: bool,
         answered: Callable[[str], None] = lambda _: None,
-        compared: Callable[[str, bool], None] = lambda *_: None,
+        compared: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._internal = internal
         self._verato = verato
@@ -84,9 +84,7 @@ class HybridProvider:
         introducing = (self._introduced(r, Lane.BATCH, _BATCH_DEADLINE_S) for r in records)
         return await asyncio.gather(*introducing)
 
-    async def _introduced(
-        self, record: StoredRecord, lane: Lane, deadline: float
-    ) -> StoredRecord:
+    async def _introduced(self, record: StoredRecord, lane: Lane, deadline: float) -> StoredRecord:
         if record.told is not None or not self._links.may_be_told(record.key):
             return record
         current = await self._store.record(record.key)
@@ -176,7 +174,14 @@ class HybridProvider:
         under = () if told.link_id is None else (link_key(told.link_id),)
         around = await self._store.candidates([(key, ()) for key in under])
         found = await self._internal.resolve(record, (*keys, *((key, ()) for key in under)), home)
-        linked = tuple(p for p in around.persons if home is None or p.mpi_id != home.mpi_id)
+        # What was said of others on this occasion is stored together with this record, not before.
+        same = {verdict.record for verdict in told.verdicts if verdict.same}
+        said = (p for p in found.persons if any(record.key in same for record in p.records))
+        linked = tuple(
+            person
+            for person in {p.mpi_id: p for p in (*around.persons, *said)}.values()
+            if home is None or person.mpi_id != home.mpi_id
+        )
         company = () if home is None else tuple(r for r in home.records if r.key != record.key)
         if home is not None and company:
             decision = kept(
@@ -211,7 +216,8 @@ class HybridProvider:
         for person in found.persons:
             about = [said[record.key] for record in person.records if record.key in said]
             if about:
-                self._compared(_opinion(found.decision, person.mpi_id), any(about))
+                theirs = "same" if any(about) else "different"
+                self._compared(_opinion(found.decision, person.mpi_id), theirs)
 
     def explain(self, record: StoredRecord, found: Resolution) -> Explanation | None:
         """See :class:`mpi.ports.Provider`: the rows of our own matching; Verato gives no reasons."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from time import monotonic
 
-from mpi.providers.verato_pacing import Lane
+from mpi.domain.errand import Lane
 from mpi.domain.identity import Candidate, StoredRecord, Told, Verdict
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_in

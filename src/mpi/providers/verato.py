@@ -53,7 +53,7 @@ class VeratoProvider:
         unposted: str,
         probed: str | None,
     ) -> None:
-        self._index = index
+        self.index = index
         self._store = store
         self._version = version
         self._unposted = unposted
@@ -84,7 +84,7 @@ class VeratoProvider:
             versions = await self._store.versions(record.key)
             if is_superseded(record, current, versions):
                 return record
-        reply = await self._index.post(record, lane, new=current is None)
+        reply = await self.index.post(record, lane, new=current is None)
         try:
             told = told_by(self._answered(reply))
         except MpiError as error:
@@ -99,7 +99,7 @@ class VeratoProvider:
     ) -> Resolution:
         """See :class:`mpi.ports.Provider`: by what Verato said when it was introduced, else ``demographicsQuery``."""
         del keys  # Verato compares
-        told = record.told or told_by(self._answered(await self._index.query(record)))
+        told = record.told or told_by(self._answered(await self.index.query(record)))
         link_keys = () if told.link_id is None else (link_key(told.link_id),)
         around = await self._store.candidates([(key, ()) for key in link_keys])
         assertions = await self._store.assertions([record.key])
@@ -136,7 +136,7 @@ class VeratoProvider:
                 "Verato refuses the registration; see whether its source may be used"
             )
         if not CONSEQUENCES[reply.outcome].is_answer:
-            wait = self._index.client.retry_after
+            wait = self.index.client.retry_after
             raise ProviderUnavailable(
                 self._why(reply) or "Verato gives no answer",
                 reason=str(reply.reason),
@@ -151,7 +151,7 @@ class VeratoProvider:
         """
         if self._probe is None or (self._probe.done() and monotonic() > self._probe_again):
             self._probe_again = monotonic() + _PROBE_EVERY_S
-            self._probe = asyncio.ensure_future(self._index.probe(self._probed))
+            self._probe = asyncio.ensure_future(self.index.probe(self._probed))
             self._probe.add_done_callback(self._learn)
         await asyncio.wait([self._probe], timeout=_PROBE_PATIENCE_S)
         if self._problem is not None:
@@ -164,14 +164,14 @@ class VeratoProvider:
     def _why(self, reply: Reply) -> str | None:
         """What is wrong; when Verato is not asked at all, what was wrong before."""
         away = reply.reason is Reason.BREAKER_OPEN
-        return problem(self._index.client.trouble if away else reply.reason)
+        return problem(self.index.client.trouble if away else reply.reason)
 
     async def close(self) -> None:
         """Let go of the connections."""
         if self._probe is not None:
             await asyncio.wait([self._probe], timeout=_PROBE_PATIENCE_S)
             self._probe.cancel()
-        await self._index.client.close()
+        await self.index.client.close()
 
 
 def is_superseded(

@@ -11,6 +11,7 @@ from time import monotonic
 
 from mpi.domain.errand import Lane
 from mpi.providers.verato_access import Access
+from mpi.providers.verato_budget import Budget
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Consequence, Reason, Verdict
 from mpi.providers.verato_pacing import NoTurn, Pacer
 from mpi.providers.verato_payload import Content, Reply
@@ -20,7 +21,7 @@ from mpi.resilience import BreakerState, CircuitBreaker, TokenBucket
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 2.0
 _THROTTLED_WAIT_S = 1.0
 
-_NOBODY_ASKED = (Reason.BREAKER_OPEN, Reason.OWN_LIMIT)
+_NOBODY_ASKED = (Reason.BREAKER_OPEN, Reason.OWN_LIMIT, Reason.BUDGET_SPENT)
 """Says why a repetition did not take place. What the attempt before it met with is what has to be mended."""
 
 
@@ -80,11 +81,13 @@ class VeratoClient:
         limits: Limits = LIMITS,
         breaker: BreakerRule = BREAKER,
         overlay: str = r"(?i)overlay",
+        budget: Budget | None = None,
         report: Callable[[CallReport], None] = lambda _: None,
     ) -> None:
         self.access = access
         self._timeouts = {Lane.REAL_TIME: real_time, Lane.BATCH: batch}
         self._retries = limits.retries
+        self._budget = budget
         self._report = report
         bucket = TokenBucket(most=limits.tps, start=limits.start, ramp=limits.ramp, now=monotonic())
         self.pacer = Pacer(bucket, limits.concurrency, monotonic)
@@ -107,8 +110,10 @@ class VeratoClient:
         )
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Let go of the connections, and of calls that were reserved."""
         await self._transport.close()
+        if self._budget is not None:
+            await self._budget.close()
 
     @property
     def breaker_state(self) -> BreakerState:
@@ -177,7 +182,20 @@ class VeratoClient:
     async def attempt(
         self, operation: Operation, content: Content, lane: Lane, deadline: float
     ) -> Reply:
-        """One request at most. Waits for its turn; the breaker and the limit are told how it ended."""
+        """One request at most, if the budget has one left; what was not sent is not spent."""
+        if self._budget is None:
+            return await self._attempt(operation, content, lane, deadline)
+        if not await self._budget.take():
+            return _unsent(CallOutcome.UNAVAILABLE, Reason.BUDGET_SPENT)
+        reply = await self._attempt(operation, content, lane, deadline)
+        if not reply.sent and reply.reason in _NOBODY_ASKED:
+            self._budget.give_back()
+        return reply
+
+    async def _attempt(
+        self, operation: Operation, content: Content, lane: Lane, deadline: float
+    ) -> Reply:
+        """Waits for its turn; the breaker and the limit are told how the request ended."""
         permit = self._breaker.admit(monotonic())
         if permit is None:
             return _unsent(CallOutcome.UNAVAILABLE, Reason.BREAKER_OPEN)

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from mpi.domain.errand import Errand, ErrandKind, Lane
 from mpi.domain.identity import (
     ANY_VERSION,
     AUTOMATIC,
@@ -130,32 +131,32 @@ class Enrollment:
             record=record,
             moves=(RecordMove(record.key, None, home),),
             tasks=_tasks(record.key, found.decision),
-            position=found.position,
             guard_keys=record.blocking_keys,
             detail=told_detail(record.told),
+            errands=_errands(record.key, found),
         )
         # The merges first: undone, they leave the record as one that came later.
-        along = await self._along(record, actor)
-        first, *rest = (*(replace(c, position=found.position) for c in (*along, *merges)), change)
+        changes = (*await self._along(record), *merges, change)
+        first, *rest = [replace(each, position=found.position) for each in changes]
         committed = await self.store.commit(first, *rest)
         return _enrolled(found, committed)
 
-    async def _along(self, record: StoredRecord, actor: str) -> tuple[IdentityChange, ...]:
+    async def _along(self, record: StoredRecord) -> tuple[IdentityChange, ...]:
         """What an outside provider said, on this occasion, of records that are stored already."""
         changes = []
-        for told in record.along:
-            current = await self.store.record(told.key)
-            if current is None or current.status is not RecordStatus.ACTIVE:
+        for other in record.along:
+            current = await self.store.record(other.key)
+            if current is None or current.status is not RecordStatus.ACTIVE or other.told is None:
                 continue
-            keys = tuple(dict.fromkeys((*current.blocking_keys, *told.blocking_keys)))
+            keys = tuple(dict.fromkeys((*current.blocking_keys, *other.blocking_keys)))
             changes.append(
                 IdentityChange(
                     kind=EventKind.UPDATED,
                     at=record.received_at,
-                    actor=actor,
+                    actor=other.told.provider,
                     record=replace(current, blocking_keys=keys),
                     guard_keys=current.blocking_keys,
-                    detail=told_detail(told.told),
+                    detail=told_detail(other.told),
                 )
             )
         return tuple(changes)
@@ -245,17 +246,13 @@ class Enrollment:
             at=record.received_at,
             actor=actor,
             record=record,
-            position=found.position,
             guard_keys=record.blocking_keys,
             expected_versions=expected or ((person.mpi_id, person.version),),
             detail=told_detail(record.told),
+            errands=_errands(record.key, found),
         )
-        along = await self._along(record, actor)
-        *before, last = (
-            *(replace(c, position=found.position) for c in along),
-            change,
-            *(replace(m, position=found.position) for m in merges),
-        )
+        changes = (*await self._along(record), change, *merges)
+        *before, last = [replace(each, position=found.position) for each in changes]
         committed = await self.store.commit(*before, replace(last, tasks=tasks))
         enrolled = _enrolled(found, committed)
         status = "review" if tasks else "matched"
@@ -326,6 +323,12 @@ def _update_tasks(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:
     if best is None:  # an outside provider knows it for somebody else
         return _tasks(key, decision)
     return (NewTask(TaskKind.UPDATE, key, (best.mpi_id,), best.weight, "no_longer_fits"),)
+
+
+def _errands(key: RecordKey, found: Resolution) -> tuple[Errand, ...]:
+    """What an outside provider is still to be told: those first whose answer is provisional."""
+    lane = Lane.REAL_TIME if found.provisional else Lane.BATCH
+    return (Errand(ErrandKind.POST, (key,), lane),) if found.owed else ()
 
 
 def _overlays(before: StandardRecord, after: StandardRecord) -> bool:
