@@ -24,6 +24,7 @@ from mpi.errors import ConfigurationError
 from mpi.matching.model import Model, load_default_model, load_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.ports import Monitored, Provider, Store
+from mpi.providers.hybrid import HybridProvider
 from mpi.providers.internal import InternalProvider
 from mpi.providers.verato import VeratoProvider
 from mpi.service.access import Access
@@ -31,6 +32,7 @@ from mpi.service.health import Check
 from mpi.service.index import MasterPatientIndex
 from mpi.service.preparation import Preparation
 from mpi.service.recall import Recall
+from mpi.service.reconciliation import Reconciliation
 from mpi.service.stewardship import Stewardship
 from mpi.settings import Settings
 from mpi.stores.mongo_opening import Address
@@ -62,6 +64,7 @@ class Container:
     model_version: str
     checks: tuple[Check, ...]
     verato: VeratoProvider | None
+    reconciliation: Reconciliation | None
     opening: Step
     warming: Step
     closing: Step
@@ -132,6 +135,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         store=store,
         model_version=model.version,
         verato=verato,
+        reconciliation=_reconciliation(provider, store, metrics),
         opening=opening,
         warming=warming,
         closing=closing,
@@ -152,6 +156,13 @@ def _provider(
     if settings.provider == "verato":
         return verato, verato
     return hybrid_provider(settings, store, internal, verato, metrics), verato
+
+
+def _reconciliation(provider: Provider, store: Store, metrics: Metrics) -> Reconciliation | None:
+    """What follows when Verato answers late; None where nobody waits for it."""
+    if not isinstance(provider, HybridProvider):
+        return None
+    return Reconciliation(store, provider, _now, partial(metrics.count, "mpi_conflicts_total"))
 
 
 def _checks(

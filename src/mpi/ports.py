@@ -259,8 +259,8 @@ class Resolution:
     ``persons`` are those it was compared with, as they were compared. ``position`` is the last event seen.
     Growth of the index alone changes nothing noticeable up to event ``valid_until``. Any other event matters only
     if it touches one of the ``persons``, or a record under one of the ``blocking_keys``. ``told`` is what an outside
-    provider said, if one decided. ``provisional``: one should have been asked and gave no answer; ``owed``: the record
-    is still to be told to it.
+    provider said, if its word decided. ``provisional``: one should have been asked and gave no answer; ``owed``: it
+    is still to be told of the record.
     """
 
     decision: Decision
@@ -315,6 +315,20 @@ class Provider(Protocol):
 
     def explain(self, record: StoredRecord, found: Resolution) -> Explanation | None:
         """The rows behind the best candidate's weight; None when nobody came into question."""
+        ...
+
+
+class AskedLater(Protocol):
+    """A provider over another one that keeps an index elsewhere, and may be away when a record is enrolled."""
+
+    async def tell(self, record: StoredRecord, home: PersonState | None) -> StoredRecord:
+        """Tell it of a stored record after all. The record comes back with what was said, be it nothing."""
+        ...
+
+    async def resolve(
+        self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None
+    ) -> Resolution:
+        """As :meth:`Provider.resolve`, by what was said."""
         ...
 
 

@@ -148,7 +148,7 @@ class HybridProvider:
         return await self._settled(record, keys, home, told)
 
     async def query(self, record: StoredRecord, keys: BlockingKeys) -> Resolution:
-        """See :class:`mpi.ports.Provider`: ``demographicsQuery`` where the strategy asks; nobody is posted or reserved."""
+        """See :class:`mpi.ports.Provider`: ``demographicsQuery`` where the strategy asks; nobody is posted."""
         found = await self._internal.resolve(record, keys)
         clarity = clarity_of(found.decision)
         if clarity not in self._strategy.asks or not self._strategy.waits:
@@ -163,7 +163,9 @@ class HybridProvider:
         self._answered(VERATO if told.answered else FALLBACK)
         if not told.answered:
             return replace(found, provisional=True, valid_until=found.position - 1)
-        return await self._settled(record, keys, None, told)
+        settled = await self._settled(record, keys, None, told)
+        # Nobody is reserved: a query may come from somebody who must not write.
+        return settled if settled.decision.mpi_id else replace(settled, told=None)
 
     async def _settled(
         self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None, told: Told
@@ -191,12 +193,12 @@ class HybridProvider:
             apart = await self._apart(record.key)
             decision = placed(found.decision, told, linked, apart, found.persons, self._strategy)
         self._report(found, told)
-        decided = decision is not found.decision and decision.outcome is Outcome.LINK
+        decided = self._strategy.waits and decision is not found.decision
         keep = CONSEQUENCES[CallOutcome(told.outcome)].keep
         position = min(found.position, around.position)
         return replace(
             found,
-            decision=decision,
+            decision=decision if decided else found.decision,
             position=position,
             valid_until=found.valid_until if keep is Keep.POSITIVE else position - 1,
             told=told if decided else None,

@@ -13,11 +13,11 @@ from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_in
 from mpi.ports import IndexStore
 from mpi.providers.verato import NAME, link_key, told_by
-from mpi.providers.verato_outcome import CallOutcome
 from mpi.providers.verato_operations import VeratoIndex
+from mpi.providers.verato_outcome import CallOutcome
 
 _MOST_RECORDS = 3
-"""Records of one person that Verato is told of when the person is in doubt: more say little more, and cost a call each."""
+"""Records of one person in doubt that Verato is told of: more say little more, and cost a call each."""
 _MOST_PERSONS = 3
 
 
@@ -77,7 +77,7 @@ class Links:
     async def post(
         self, record: StoredRecord, lane: Lane, deadline: float, *, new: bool
     ) -> StoredRecord:
-        """Tell Verato of a record, until ``deadline``: the record with what was said, and under its link if it has one."""
+        """Tell Verato of a record, until ``deadline``; it comes back with what was said, under its link."""
         within = deadline - monotonic()
         told = told_by(await self._index.post(record, lane, new=new, within=within))
         return under_link(replace(record, told=told))

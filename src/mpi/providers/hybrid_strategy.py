@@ -1,4 +1,4 @@
-"""The strategies of the provider ``hybrid``, as a table: who is asked first, when the other one is, whose word counts."""
+"""The strategies of the provider ``hybrid``: a table of who is asked first, when the other is, whose word counts."""
 
 from __future__ import annotations
 
@@ -38,22 +38,20 @@ class Strategy:
 
 
 _ALL = frozenset(Clarity)
-_OURS = {
-    Clarity.CERTAIN: Party.INTERNAL,
-    Clarity.GREY: Party.VERATO,
-    Clarity.NOBODY: Party.INTERNAL,
-}
+_VERATO = dict.fromkeys(Clarity, Party.VERATO)
+_INTERNAL = dict.fromkeys(Clarity, Party.INTERNAL)
+_GREY = _INTERNAL | {Clarity.GREY: Party.VERATO}
+_UNFOUND = _VERATO | {Clarity.CERTAIN: Party.INTERNAL}
 
 STRATEGIES: Mapping[str, Strategy] = {
-    "verato_first": Strategy(Party.VERATO, _ALL, True, dict.fromkeys(Clarity, Party.VERATO)),
+    "verato_first": Strategy(Party.VERATO, asks=_ALL, waits=True, authority=_VERATO),
     "internal_first": Strategy(
-        Party.INTERNAL,
-        frozenset({Clarity.GREY, Clarity.NOBODY}),
-        True,
-        _OURS | {Clarity.NOBODY: Party.VERATO},
+        Party.INTERNAL, asks=_ALL - {Clarity.CERTAIN}, waits=True, authority=_UNFOUND
     ),
-    "grey_zone": Strategy(Party.INTERNAL, frozenset({Clarity.GREY}), True, _OURS),
-    "shadow": Strategy(Party.INTERNAL, _ALL, False, dict.fromkeys(Clarity, Party.INTERNAL)),
+    "grey_zone": Strategy(
+        Party.INTERNAL, asks=frozenset({Clarity.GREY}), waits=True, authority=_GREY
+    ),
+    "shadow": Strategy(Party.INTERNAL, asks=_ALL, waits=False, authority=_INTERNAL),
 }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import cast
 
 from pymongo import ASCENDING, ReturnDocument, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -127,7 +128,8 @@ async def spend(
         {"$set": {"granted": granted}},
         {"$set": {"spent": {"$add": [spent, "$granted"]}}},
     ]
-    found: Document = await database[META].find_one_and_update(
+    found = await database[META].find_one_and_update(
         {"_id": name}, stages, upsert=True, return_document=ReturnDocument.AFTER, session=session
     )
-    return found["granted"], found["spent"]
+    spending = cast("Document", found)  # it was made if there was none
+    return spending["granted"], spending["spent"]
