@@ -93,7 +93,7 @@ class Told:
     """What an outside provider said of a record: whom it links it to there, and by which names to ask about the call.
 
     ``outcome`` is our word for how the call ended, ``answered`` whether that is an answer; ``score`` the provider's
-    own, from 0 to 1, where it gives one. ``overlaid`` says that it takes the record for another patient than the version
+    own, from 0 to 1, where it gives one. ``overlaid``: it takes the record for another patient than the version
     before. ``verdicts`` are about the records that were in question and are known there.
     """
 
