@@ -28,6 +28,7 @@ from bench.tables import (
     pairs,
     population,
     profile,
+    saving,
     single,
     tiers,
 )
@@ -46,6 +47,7 @@ TABLES: dict[str, Callable[[Run], Table]] = {
     "latency": latency.table,
     "tiers": tiers.table,
     "hits": hits.table,
+    "saving": saving.table,
 }
 _LARGE, _USUAL, _SMALL = 1_000_000, 100_000, 5_000
 _DATA = "MPI_BENCH_DATA"
@@ -145,6 +147,9 @@ def _options() -> argparse.Namespace:
         "index of --records, `report` writes the performance page.",
     )  # fmt: skip
     parser.add_argument("--records", type=int, help="Size of the index that is queried.")
+    parser.add_argument(
+        "--registrations", type=int, help="Registrations of the table `saving`: 20000 for a proof."
+    )
     parser.add_argument("--rounds", type=int, help="Rounds of each measurement.")
     parser.add_argument("--quick", action="store_true", help="Small sizes: does everything work?")
     parser.add_argument("--json", type=Path, help="Where results are kept and compared with.")
@@ -175,6 +180,7 @@ def _sizes(options: argparse.Namespace) -> Sizes:
         rounds=options.rounds or (3 if options.quick else 5),
         seconds=1.0 if options.quick else 3.0,
         rates=(500, 1_000),
+        registrations=options.registrations or (500 if options.quick else 2_000),
         quick=options.quick,
     )
 
@@ -195,6 +201,7 @@ def _seconds(names: list[str], sizes: Sizes) -> float:
         "latency": asked,
         "tiers": 5 * sizes.seconds * (sizes.rounds + 1),
         "hits": 20 * sizes.rounds,
+        "saving": sizes.registrations / 50,
     }
     return sum(known[name] for name in names)
 

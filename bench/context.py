@@ -18,13 +18,17 @@ from mpi.matching.evaluation import Score, score
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured. ``records`` is the size of the index that is queried."""
+    """How much is measured. ``records`` is the size of the index that is queried.
+
+    ``registrations`` are put through Verato as well.
+    """
 
     records: int
     load_rows: int
     rounds: int
     seconds: float
     rates: tuple[int, ...]
+    registrations: int
     quick: bool
 
 
