@@ -62,6 +62,10 @@ PURPOSES: Mapping[str, Mapping[str, str]] = {
         "VERATO_BREAKER_CALLS": "The calls that have to be known for that.",
         "VERATO_BREAKER_WINDOW": "How long a call is known.",
         "VERATO_BREAKER_PAUSE": "How long Verato is left alone.",
+        "VERATO_NOTIFY_INTERVAL": "How often Verato is asked what has changed there.",
+        "VERATO_NOTIFY_OVERLAP": "For how long before the last time it is asked again: what has happened may be told "
+        "late.",
+        "MPI_OUTBOX_LEASE": "After how long what a process that died had to tell Verato is told by another.",
     },
     "Where the index is kept": {
         "MPI_STORE": "What keeps records, persons and events.",

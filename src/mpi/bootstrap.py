@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import secrets
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -18,21 +19,20 @@ import orjson
 
 from mpi.bootstrap_cache import recall_of, tiers_of
 from mpi.bootstrap_hybrid import budget_of, hybrid_provider
-from mpi.bootstrap_verato import verato_provider
+from mpi.bootstrap_outbox import courier
+from mpi.bootstrap_verato import Verato, open_verato
 from mpi.cache.tiered import TieredCache
 from mpi.errors import ConfigurationError
 from mpi.matching.model import Model, load_default_model, load_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.ports import Monitored, Provider, Store
-from mpi.providers.hybrid import HybridProvider
 from mpi.providers.internal import InternalProvider
-from mpi.providers.verato import VeratoProvider
 from mpi.service.access import Access
 from mpi.service.health import Check
 from mpi.service.index import MasterPatientIndex
+from mpi.service.outbox import Courier
 from mpi.service.preparation import Preparation
 from mpi.service.recall import Recall
-from mpi.service.reconciliation import Reconciliation
 from mpi.service.stewardship import Stewardship
 from mpi.settings import Settings
 from mpi.stores.mongo_opening import Address
@@ -63,8 +63,9 @@ class Container:
     store: Store
     model_version: str
     checks: tuple[Check, ...]
-    verato: VeratoProvider | None
-    reconciliation: Reconciliation | None
+    verato: Verato | None
+    courier: Courier | None
+    """Who tells Verato of what was decided here; None where there is nobody to tell."""
     opening: Step
     warming: Step
     closing: Step
@@ -87,10 +88,21 @@ class Container:
         """Make the first queries as quick as those that follow: for who serves many. A matter of seconds at most."""
         await self.warming()
 
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """Inside the block, what has to be said elsewhere is said in the background."""
+        work = None if self.courier is None else asyncio.create_task(self.courier.run())
+        try:
+            yield
+        finally:
+            if work is not None:
+                work.cancel()
+                await asyncio.wait([work])
+
     async def close(self) -> None:
         """Let go of everything that runs elsewhere and of the store; all that is acknowledged is durable already."""
         if self.verato is not None:
-            await self.verato.close()
+            await self.verato.provider.close()
         if self.tiers is not None:
             await self.tiers.close()
         await self.closing()
@@ -108,7 +120,11 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     key = hmac_key(settings, create=create)
     store, opening, warming, closing = _store(settings, fingerprint(key), create=create)
     metrics = Metrics()
-    provider, verato = _provider(settings, store, model, metrics)
+    verato = None
+    if settings.provider != "internal":
+        verato = open_verato(settings, store, metrics, budget_of(settings, store, metrics))
+    provider = _provider(settings, store, model, verato, metrics)
+    untold = None if verato is None else verato.counterpart.untold
     tiers = tiers_of(settings, provider, key, metrics)
     recall = recall_of(settings, store, tiers, key, metrics)
     index = MasterPatientIndex(
@@ -129,13 +145,17 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         index=index,
         recall=recall,
         tiers=tiers,
-        stewardship=Stewardship(store=store, model=model, clock=_now),
+        stewardship=Stewardship(store=store, model=model, clock=_now, untold=untold),
         access=Access(store, key, monotonic),
         metrics=metrics,
         store=store,
         model_version=model.version,
         verato=verato,
-        reconciliation=_reconciliation(provider, store, metrics),
+        courier=(
+            None
+            if verato is None
+            else courier(settings, store, verato.counterpart, provider, metrics, _now)
+        ),
         opening=opening,
         warming=warming,
         closing=closing,
@@ -144,29 +164,21 @@ def build(settings: Settings, *, create: bool = True) -> Container:
 
 
 def _provider(
-    settings: Settings, store: Store, model: Model, metrics: Metrics
-) -> tuple[Provider, VeratoProvider | None]:
-    """Who resolves identity, and Verato if it is asked."""
+    settings: Settings, store: Store, model: Model, verato: Verato | None, metrics: Metrics
+) -> Provider:
+    """Who resolves identity."""
+    if verato is not None and settings.provider == "verato":
+        return verato.provider
     internal = InternalProvider(
         store, model, narrowed=partial(metrics.count, "mpi_blocks_narrowed_total")
     )
-    if settings.provider == "internal":
-        return internal, None
-    verato = verato_provider(settings, store, metrics, budget_of(settings, store, metrics))
-    if settings.provider == "verato":
-        return verato, verato
-    return hybrid_provider(settings, store, internal, verato, metrics), verato
-
-
-def _reconciliation(provider: Provider, store: Store, metrics: Metrics) -> Reconciliation | None:
-    """What follows when Verato answers late; None where nobody waits for it."""
-    if not isinstance(provider, HybridProvider):
-        return None
-    return Reconciliation(store, provider, _now, partial(metrics.count, "mpi_conflicts_total"))
+    if verato is None:
+        return internal
+    return hybrid_provider(settings, store, internal, verato, metrics)
 
 
 def _checks(
-    store: Monitored, key: bytes, tiers: TieredCache | None, verato: VeratoProvider | None
+    store: Monitored, key: bytes, tiers: TieredCache | None, verato: Verato | None
 ) -> tuple[Check, ...]:
     """What ``/health/ready`` looks at. Caches and remote providers are never critical: without them it is slower."""
     caches = tiers.checks if tiers is not None else {}
@@ -175,7 +187,11 @@ def _checks(
         Check("schema", is_critical=True, probe=store.check_schema),
         Check("key", is_critical=True, probe=partial(store.check_key, fingerprint(key))),
         *(Check(name, is_critical=False, probe=probe) for name, probe in caches.items()),
-        *(() if verato is None else (Check("verato", is_critical=False, probe=verato.check),)),
+        *(
+            ()
+            if verato is None
+            else (Check("verato", is_critical=False, probe=verato.provider.check),)
+        ),
     )
 
 

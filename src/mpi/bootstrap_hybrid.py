@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from mpi.bootstrap_verato import Verato
 from mpi.ports import Store
 from mpi.providers.hybrid import HybridProvider
 from mpi.providers.hybrid_links import Links
 from mpi.providers.hybrid_strategy import STRATEGIES
 from mpi.providers.internal import InternalProvider
-from mpi.providers.verato import VeratoProvider
 from mpi.providers.verato_budget import Budget
 from mpi.service.preparation import ANONYMOUS
 from mpi.settings import Settings
@@ -28,7 +28,7 @@ def hybrid_provider(
     settings: Settings,
     store: Store,
     internal: InternalProvider,
-    verato: VeratoProvider,
+    verato: Verato,
     metrics: Metrics,
 ) -> HybridProvider:
     """The provider that ``MPI_HYBRID_*`` describe."""
@@ -38,7 +38,7 @@ def hybrid_provider(
         store,
         STRATEGIES[settings.hybrid_strategy],
         Links(verato.index, store, ANONYMOUS),
-        version=f"{settings.hybrid_strategy}|{internal.version}|{verato.version}",
+        version=f"{settings.hybrid_strategy}|{internal.version}|{verato.provider.version}",
         deadline=settings.hybrid_deadline,
         feeds=settings.hybrid_feed == "all",
         answered=metrics.hybrid_answered,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import orjson
@@ -11,6 +12,7 @@ from mpi.providers.verato import VeratoProvider
 from mpi.providers.verato_access import Access, Credentials, check_sources, open_access
 from mpi.providers.verato_budget import Budget
 from mpi.providers.verato_client import BreakerRule, CallReport, Limits, VeratoClient
+from mpi.providers.verato_counterpart import VeratoCounterpart
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_payload import PayloadForm
 from mpi.providers.verato_transport import Timeouts
@@ -22,10 +24,19 @@ _START_TPS = 8.0
 """What every production customer may send; more is reached by the ramp."""
 
 
-def verato_provider(
+@dataclass(frozen=True, slots=True)
+class Verato:
+    """The ways in which Verato is used, over the same connections and limits."""
+
+    index: VeratoIndex
+    provider: VeratoProvider
+    counterpart: VeratoCounterpart
+
+
+def open_verato(
     settings: Settings, store: IndexStore, metrics: Metrics, budget: Budget | None
-) -> VeratoProvider:
-    """The provider that ``VERATO_*`` describe, within a budget of calls if there is one. Verato is not asked yet.
+) -> Verato:
+    """What ``VERATO_*`` describe, within a budget of calls if there is one. Verato is not asked yet.
 
     Raises:
         ConfigurationError: names the setting that is wrong or missing, and the remedy.
@@ -73,13 +84,15 @@ def verato_provider(
         formats=tuple(name.strip() for name in settings.verato_formats.split(",")),
         sources=settings.verato_sources,
     )
-    return VeratoProvider(
-        VeratoIndex(client, form),
+    index = VeratoIndex(client, form)
+    provider = VeratoProvider(
+        index,
         store,
         version=_version(access, settings),
         unposted=ANONYMOUS,
         probed=next(iter(settings.verato_sources), None),
     )
+    return Verato(index, provider, VeratoCounterpart(index, unposted=ANONYMOUS))
 
 
 def _version(access: Access, settings: Settings) -> str:

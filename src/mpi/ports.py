@@ -318,20 +318,6 @@ class Provider(Protocol):
         ...
 
 
-class AskedLater(Protocol):
-    """A provider over another one that keeps an index elsewhere, and may be away when a record is enrolled."""
-
-    async def tell(self, record: StoredRecord, home: PersonState | None) -> StoredRecord:
-        """Tell it of a stored record after all. The record comes back with what was said, be it nothing."""
-        ...
-
-    async def resolve(
-        self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None
-    ) -> Resolution:
-        """As :meth:`Provider.resolve`, by what was said."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class KeptAnswer(Guarded):
     """An answer to a query, without what belongs to one request only (id, timing, who served it).

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from tests.support.api import Api
 from tests.support.verato import Verato, registrations
 from tests.support.verato_service import settings
@@ -32,11 +30,5 @@ def hybrid(verato: Verato, strategy: str = "grey_zone", **more: str) -> dict[str
 
 async def reconcile(api: Api) -> int:
     """Run everything that waits to be said to Verato; how many errands that were."""
-    parts = api.parts
-    assert parts.reconciliation is not None
-    ran = 0
-    while leased := await parts.store.due(timedelta(minutes=1)):
-        await parts.reconciliation.run(leased[0])
-        await parts.store.done(leased[0])
-        ran += 1
-    return ran
+    assert api.parts.courier is not None
+    return await api.parts.courier.deliver()

@@ -17,6 +17,7 @@ class ErrandKind(StrEnum):
     POST = "post"  # tell of the record as it stands
     ALIGN = "align"  # see that these records are one patient there exactly where they are one here
     RETIRE = "retire"  # the first record has replaced the second, in one source
+    FOLLOW = "follow"  # see whom the records belong to there by now
     LISTEN = "listen"  # ask what has changed there; goes on for ever
 
 

@@ -25,6 +25,7 @@ class EventKind(StrEnum):
     ASSERTED = "asserted"
     LIFTED = "lifted"  # an assertion withdrawn
     UNDONE = "undone"
+    TASK_OPENED = "task_opened"  # by itself; most are opened by what raises the question
     TASK_CLAIMED = "task_claimed"
     TASK_DEFERRED = "task_deferred"
     TASK_REASSIGNED = "task_reassigned"
@@ -65,6 +66,9 @@ class TaskKind(StrEnum):
     OVERLAY = "overlay"  # is this new version still the same patient?
     UPDATE = "update"  # the new version no longer fits its person
     UNDO = "undo"  # where does a record belong after an undo?
+    PROVIDER = (
+        "provider"  # the provider does not do what was decided here: decide anew, or leave it so
+    )
 
 
 class TaskStatus(StrEnum):

@@ -24,11 +24,11 @@ from mpi.errors import MpiError
 from mpi.matching.blocking import BlockingKeys, blocking_keys
 from mpi.matching.decision import Decision, Explanation, Outcome
 from mpi.ports import IndexStore, Resolution
-from mpi.providers.hybrid_links import Links, unheard, verdicts
+from mpi.providers.hybrid_links import Links, kept_under_link, unheard, verdicts
 from mpi.providers.hybrid_strategy import Clarity, Party, Strategy, clarity_of, in_doubt
 from mpi.providers.hybrid_verdict import kept, placed
 from mpi.providers.internal import InternalProvider
-from mpi.providers.verato import is_superseded, link_key, told_by
+from mpi.providers.verato_links import is_superseded, known_as, link_key, told_by
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep
 
@@ -92,6 +92,7 @@ class HybridProvider:
         if current is not None and current.mpi_id is not None:
             if is_superseded(record, current, await self._store.versions(record.key)):
                 return record
+            record = kept_under_link(record, current)
             home = await self._store.person(current.mpi_id)
         if not self._strategy.waits:
             self._answered(INTERNAL)
@@ -108,6 +109,13 @@ class HybridProvider:
         """Tell Verato of a stored record after all, however clear it is; it comes back with what was said."""
         found = await self._internal.resolve(record, blocking_keys(record.standard), home)
         return await self._told(record, found, home, Lane.BATCH, _BATCH_DEADLINE_S, new=False)
+
+    async def locate(self, record: StoredRecord, home: PersonState | None) -> StoredRecord:
+        """Ask Verato where it has a stored record by now."""
+        found = await self._internal.resolve(record, blocking_keys(record.standard), home)
+        told = told_by(await self._verato.find(record.key, Lane.BATCH))
+        known = await self._links.of(_in_question(found, home, record.key))
+        return known_as(record, verdicts(told, known))
 
     async def _told(
         self,

@@ -11,8 +11,9 @@ from mpi.domain.errand import Lane
 from mpi.domain.identity import Candidate, StoredRecord, Told, Verdict
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_in
+from mpi.matching.blocking import stored_keys
 from mpi.ports import IndexStore
-from mpi.providers.verato import NAME, link_key, told_by
+from mpi.providers.verato_links import NAME, known_as, told_by
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_outcome import CallOutcome
 
@@ -80,7 +81,7 @@ class Links:
         """Tell Verato of a record, until ``deadline``; it comes back with what was said, under its link."""
         within = deadline - monotonic()
         told = told_by(await self._index.post(record, lane, new=new, within=within))
-        return under_link(replace(record, told=told))
+        return known_as(record, told) if told.answered else replace(record, told=told)
 
 
 def unheard(told: Told) -> Told:
@@ -88,14 +89,10 @@ def unheard(told: Told) -> Told:
     return Told(told.provider, told.outcome, answered=False)
 
 
-def under_link(record: StoredRecord) -> StoredRecord:
-    """The record as it is kept: found by the link that it was told, beside its blocking keys."""
-    if record.told is None or record.told.link_id is None:
-        return record
-    key = link_key(record.told.link_id)
-    if key in record.blocking_keys:
-        return record
-    return replace(record, blocking_keys=(*record.blocking_keys, key))
+def kept_under_link(record: StoredRecord, current: StoredRecord) -> StoredRecord:
+    """A new version under the link of the one before: Verato knows the registration, whatever it says by now."""
+    link = set(current.blocking_keys).difference(stored_keys(current.standard))
+    return replace(record, blocking_keys=(*record.blocking_keys, *link))
 
 
 def verdicts(told: Told, known: dict[RecordKey, Told]) -> Told:

@@ -71,10 +71,11 @@ def kept(
     strategy: Strategy,
 ) -> Decision:
     """Whether a new version stays in its ``home``, among the records of its ``company``; ``others`` hold its link."""
-    same = any(verdict.same for verdict in told.verdicts if verdict.record in company)
+    said = [verdict.same for verdict in told.verdicts if verdict.record in company]
+    same, parted = any(said), bool(said) and not any(said)
     about = clarity_about(decision.best)
     if decision.outcome is Outcome.LINK:
-        if others and not same and strategy.authority[Clarity.CERTAIN] is Party.VERATO:
+        if (parted or (others and not same)) and strategy.authority[about] is Party.VERATO:
             named = (home, *sorted(person.mpi_id for person in others))
             return replace(decision, outcome=Outcome.REVIEW, review=named, reason=ELSEWHERE)
         return decision

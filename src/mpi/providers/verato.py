@@ -7,30 +7,27 @@ the commit against a simultaneous registration of it, and ends cached answers wh
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 from time import monotonic
 
 from mpi.domain.errand import Lane
 from mpi.domain.identity import Assertion, AssertionKind, Candidate, PersonState, StoredRecord, Told
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.errors import MpiError, ProviderRefusal, ProviderUnavailable
-from mpi.matching.blocking import BlockingKeys, key_of
+from mpi.errors import MpiError, ProviderUnavailable
+from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Decision, Explanation, Outcome
 from mpi.ports import IndexStore, Resolution
-from mpi.providers.verato_health import problem
+from mpi.providers.verato_health import answered, trouble
+from mpi.providers.verato_links import NAME, is_superseded, known_as, link_key, told_by
 from mpi.providers.verato_operations import VeratoIndex
-from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep, Reason
+from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep
 from mpi.providers.verato_payload import Reply
 
-NAME = "verato"
 ASSERTED = "asserted_not_same"
 OTHER_LINK = "linked_elsewhere"
 SEVERAL = "several_persons_of_one_link"
 
 _FOR_EVER = 2**62
-_LONGEST_WAIT_S = 60
 _PROBE_EVERY_S = 30.0
 _PROBE_PATIENCE_S = 0.5
 
@@ -53,7 +50,7 @@ class VeratoProvider:
         unposted: str,
         probed: str | None,
     ) -> None:
-        self.index = index
+        self._index = index
         self._store = store
         self._version = version
         self._unposted = unposted
@@ -84,22 +81,18 @@ class VeratoProvider:
             versions = await self._store.versions(record.key)
             if is_superseded(record, current, versions):
                 return record
-        reply = await self.index.post(record, lane, new=current is None)
+        reply = await self._index.post(record, lane, new=current is None)
         try:
-            told = told_by(self._answered(reply))
+            return known_as(record, told_by(answered(self._index.client, reply)))
         except MpiError as error:
             return error
-        keys = record.blocking_keys
-        if told.link_id is not None:
-            keys = (*keys, link_key(told.link_id))
-        return replace(record, told=told, blocking_keys=keys)
 
     async def resolve(
         self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None
     ) -> Resolution:
         """See :class:`mpi.ports.Provider`: by what Verato said when it was introduced, else ``demographicsQuery``."""
         del keys  # Verato compares
-        told = record.told or told_by(self._answered(await self.index.query(record)))
+        told = record.told or told_by(answered(self._index.client, await self._index.query(record)))
         link_keys = () if told.link_id is None else (link_key(told.link_id),)
         around = await self._store.candidates([(key, ()) for key in link_keys])
         assertions = await self._store.assertions([record.key])
@@ -130,20 +123,6 @@ class VeratoProvider:
         del record, found
         return None
 
-    def _answered(self, reply: Reply) -> Reply:
-        if reply.outcome is CallOutcome.REJECTED:
-            raise ProviderRefusal(
-                "Verato refuses the registration; see whether its source may be used"
-            )
-        if not CONSEQUENCES[reply.outcome].is_answer:
-            wait = self.index.client.retry_after
-            raise ProviderUnavailable(
-                self._why(reply) or "Verato gives no answer",
-                reason=str(reply.reason),
-                retry_after=max(1, math.ceil(min(wait, _LONGEST_WAIT_S))),
-            )
-        return reply
-
     async def check(self) -> None:
         """Whether Verato can be asked. Raises ``ProviderUnavailable``, which says what is wrong and the remedy.
 
@@ -151,7 +130,7 @@ class VeratoProvider:
         """
         if self._probe is None or (self._probe.done() and monotonic() > self._probe_again):
             self._probe_again = monotonic() + _PROBE_EVERY_S
-            self._probe = asyncio.ensure_future(self.index.probe(self._probed))
+            self._probe = asyncio.ensure_future(self._index.probe(self._probed))
             self._probe.add_done_callback(self._learn)
         await asyncio.wait([self._probe], timeout=_PROBE_PATIENCE_S)
         if self._problem is not None:
@@ -159,47 +138,14 @@ class VeratoProvider:
 
     def _learn(self, probe: asyncio.Future[Reply]) -> None:
         if not probe.cancelled():
-            self._problem = self._why(probe.result())
-
-    def _why(self, reply: Reply) -> str | None:
-        """What is wrong; when Verato is not asked at all, what was wrong before."""
-        away = reply.reason is Reason.BREAKER_OPEN
-        return problem(self.index.client.trouble if away else reply.reason)
+            self._problem = trouble(self._index.client, probe.result())
 
     async def close(self) -> None:
         """Let go of the connections."""
         if self._probe is not None:
             await asyncio.wait([self._probe], timeout=_PROBE_PATIENCE_S)
             self._probe.cancel()
-        await self.index.client.close()
-
-
-def is_superseded(
-    record: StoredRecord, current: StoredRecord, versions: Sequence[StoredRecord]
-) -> bool:
-    """Whether it will not become the current version of a known record, or is it already."""
-    if any(version.digest == record.digest for version in versions):
-        return True
-    if record.recorded_at is None or current.recorded_at is None:
-        return False
-    return record.recorded_at < current.recorded_at
-
-
-def told_by(reply: Reply) -> Told:
-    """What is kept of an answer: no demographics."""
-    return Told(
-        provider=NAME,
-        outcome=reply.outcome.value,
-        link_id=reply.link_id,
-        tracking_id=reply.tracking_id or None,
-        audit_id=reply.audit_id,
-        overlaid=reply.outcome is CallOutcome.OVERLAY_REJECTED,
-        answered=CONSEQUENCES[reply.outcome].is_answer,
-    )
-
-
-def link_key(link_id: str) -> int:
-    return key_of(f"{NAME}|{link_id}")
+        await self._index.client.close()
 
 
 def _staying(home: PersonState, others: Sequence[Candidate], told: Told) -> Decision:

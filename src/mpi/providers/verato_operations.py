@@ -89,13 +89,18 @@ class VeratoIndex:
         reply = await self.client.read(SEARCH, content)
         return reply, tuple(_candidates(reply.content.get("searchResults")))
 
-    async def find(self, key: RecordKey) -> Reply:
+    async def find(self, key: RecordKey, lane: Lane = Lane.REAL_TIME) -> Reply:
         """The person of a registration."""
-        return await self.client.read(NATIVE, self._formats() | {"source": self._form.source(key)})
+        content = self._formats() | {"source": self._form.source(key)}
+        return await self.client.read(NATIVE, content, lane)
 
-    async def current(self, link_id: str) -> Reply:
+    async def current(self, link_id: str, lane: Lane = Lane.REAL_TIME) -> Reply:
         """The id by which a link goes now."""
-        return await self.client.read(BY_LINK, self._formats() | {"linkId": link_id})
+        return await self.client.read(BY_LINK, self._formats() | {"linkId": link_id}, lane)
+
+    def keys_of(self, name: str, native_id: str) -> Iterator[RecordKey]:
+        """The registrations of ours that Verato may mean by its name of a source and the number there."""
+        return (RecordKey(source, native_id) for source in self._form.ours(name))
 
     async def link(self, to: RecordKey, key: RecordKey) -> Reply:
         """Make two registrations, and with them their persons, one."""

@@ -26,7 +26,8 @@ from mpi.domain.told import told_detail, told_in
 from mpi.errors import ConcurrentChange, ProviderUnavailable
 from mpi.matching.blocking import blocking_keys
 from mpi.matching.decision import Outcome
-from mpi.ports import AskedLater, IndexStore, Resolution
+from mpi.ports import IndexStore, Resolution
+from mpi.ports_elsewhere import AskedLater
 from mpi.service.consequences import introduced_along, joining, tasks_of
 
 _TRIES = 50
@@ -36,29 +37,45 @@ _ALL = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """Runs the errands of records that a provider is still to be told of. ``conflict`` is told of late commits."""
+    """Runs the errands about records whose provider answers late. ``conflict`` is told of late commits."""
 
     store: IndexStore
     provider: AskedLater
     clock: Callable[[], datetime]
     conflict: Callable[[], None]
 
-    async def run(self, leased: LeasedErrand) -> None:
-        """Tell the provider of the record as it stands, unless it has answered about it. Safe to repeat.
+    async def post(self, leased: LeasedErrand) -> None:
+        """Tell the provider of a record as it stands, unless it has answered about it. Safe to repeat.
 
         Raises ``ProviderUnavailable`` when there is no answer this time either.
         """
         (key,) = leased.errand.records
+        record = await self._active(key)
+        if record is not None and not await self._heard(key):
+            home = await self.store.person(record.mpi_id or "")
+            await self._settle(await self.provider.tell(record, home))
+
+    async def follow(self, leased: LeasedErrand) -> None:
+        """See where the provider has the records by now. Raises ``ProviderUnavailable``."""
+        for key in leased.errand.records:
+            record = await self._active(key)
+            if record is None:
+                continue
+            home = await self.store.person(record.mpi_id or "")
+            found = await self.provider.locate(record, home)
+            if found.told is not None and not found.told.answered:
+                raise _unavailable(found)
+            if set(found.blocking_keys) != set(record.blocking_keys):
+                await self._settle(found)
+
+    async def _active(self, key: RecordKey) -> StoredRecord | None:
         record = await self.store.record(key)
-        if record is None or record.status is not RecordStatus.ACTIVE or await self._heard(key):
-            return
-        home = await self.store.person(record.mpi_id or "")
-        told = await self.provider.tell(record, home)
+        return record if record and record.status is RecordStatus.ACTIVE else None
+
+    async def _settle(self, told: StoredRecord) -> None:
         if told.told is None or not told.told.answered:
             await self._keep_others(told)
-            raise ProviderUnavailable(
-                "Verato gives no answer", reason=told.told.outcome if told.told else None
-            )
+            raise _unavailable(told)
         for _ in range(_TRIES):
             try:
                 await self._reconcile(told, told.told)
@@ -132,3 +149,8 @@ class Reconciliation:
             for task in waiting
             if task.record == record.key and task.kind is TaskKind.REVIEW
         )
+
+
+def _unavailable(told: StoredRecord) -> ProviderUnavailable:
+    outcome = None if told.told is None else told.told.outcome
+    return ProviderUnavailable("the provider gives no answer", reason=outcome)
