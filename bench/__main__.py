@@ -22,6 +22,7 @@ from bench.tables import (
     cached,
     candidates,
     hits,
+    hybrid,
     latency,
     load,
     order,
@@ -47,6 +48,7 @@ TABLES: dict[str, Callable[[Run], Table]] = {
     "latency": latency.table,
     "tiers": tiers.table,
     "hits": hits.table,
+    "hybrid": hybrid.table,
     "saving": saving.table,
 }
 _LARGE, _USUAL, _SMALL = 1_000_000, 100_000, 5_000
@@ -201,6 +203,7 @@ def _seconds(names: list[str], sizes: Sizes) -> float:
         "latency": asked,
         "tiers": 5 * sizes.seconds * (sizes.rounds + 1),
         "hits": 20 * sizes.rounds,
+        "hybrid": 30 * sizes.seconds + sizes.records / 5_000,
         "saving": sizes.registrations / 50,
     }
     return sum(known[name] for name in names)

@@ -122,6 +122,11 @@ def mpi_server() -> list[str]:
     return ["-c", _MPI, "serve", "--embedded", "--workers", "1", "--port", "PORT"]
 
 
+def configured_server() -> list[str]:
+    """The command that serves whatever the environment describes, with one worker."""
+    return ["-c", _MPI, "serve", "--workers", "1", "--port", "PORT"]
+
+
 def beside(kind: str) -> list[str]:
     """The command of an application of :mod:`bench.servers`."""
     return ["-m", "bench.servers", kind, "PORT"]
