@@ -181,17 +181,14 @@ def _checks(
     store: Monitored, key: bytes, tiers: TieredCache | None, verato: Verato | None
 ) -> tuple[Check, ...]:
     """What ``/health/ready`` looks at. Caches and remote providers are never critical: without them it is slower."""
-    caches = tiers.checks if tiers is not None else {}
+    remote = dict(tiers.checks) if tiers is not None else {}
+    if verato is not None:
+        remote |= {"verato": verato.provider.check, "certificate": verato.check_certificate}
     return (
         Check("store", is_critical=True, probe=store.check_reachable),
         Check("schema", is_critical=True, probe=store.check_schema),
         Check("key", is_critical=True, probe=partial(store.check_key, fingerprint(key))),
-        *(Check(name, is_critical=False, probe=probe) for name, probe in caches.items()),
-        *(
-            ()
-            if verato is None
-            else (Check("verato", is_critical=False, probe=verato.provider.check),)
-        ),
+        *(Check(name, is_critical=False, probe=probe) for name, probe in remote.items()),
     )
 
 

@@ -51,7 +51,7 @@ def tiers_of(
         return None
     secret = _derived(key, b"mpi-seal")
     seal, prefix = Seal(secret), _prefix(secret, provider)
-    redis = RedisCache(_redis(settings).client(), prefix, seal, now=time)
+    redis = RedisCache(redis_place(settings).client(), prefix, seal, now=time)
     made: dict[str, Callable[[], RemoteCache]] = {
         "redis": lambda: redis,
         "mongodb": lambda: MongoCache(
@@ -71,7 +71,8 @@ def tiers_of(
     )
 
 
-def _redis(settings: Settings) -> RedisPlace:
+def redis_place(settings: Settings) -> RedisPlace:
+    """Where the settings say that Redis is."""
     password = settings.redis_password
     return RedisPlace(
         host=settings.redis_host,

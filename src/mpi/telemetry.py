@@ -300,6 +300,8 @@ def configure_logging(level: str) -> None:
     # The serve command says by itself where it serves; from uvicorn only trouble is of interest.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
+    # One line for every call; metrics tell more.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     # Its debug lines are whole documents; they would be withheld, but only after they were made.
     logging.getLogger("pymongo").setLevel(logging.WARNING)
 

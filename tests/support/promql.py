@@ -101,7 +101,8 @@ class _Evaluation:
         return found
 
     def _aggregated(self, node: Any) -> Vector:
-        aggregate = {"sum": sum, "max": max}.get(str(node.op))
+        aggregates: dict[str, Callable[[list[float]], float]] = {"sum": sum, "max": max}
+        aggregate = aggregates.get(str(node.op))
         if aggregate is None or node.modifier.type != ast.AggModifierType.By:
             raise NotImplementedError(node.prettify())
         groups: defaultdict[Labels, list[float]] = defaultdict(list)

@@ -296,11 +296,11 @@ def compare_systems(left: frozenset[str], right: frozenset[str]) -> str:
     return "conflict" if left & right else MISSING
 
 
-Birth = tuple[str, str, tuple[str, ...]]
+Birth = tuple[str, str, bool]
 
 
 def compare_birth_order(left: Birth, right: Birth) -> str:
-    """Birth order, multiple-birth flag, given names: the facts that tell twins apart."""
+    """Birth order, multiple-birth flag, whether there is a given name: the facts that tell twins apart."""
     if left[0] and right[0]:
         return "same" if left[0] == right[0] else "conflict"
     if _one_of_several(left, right) or _one_of_several(right, left):

@@ -120,11 +120,9 @@ class Compared:
         large = self.gathered.get(number)
         if large:
             return int(np.count_nonzero(levels[: large.values(column)]))
-        rows = np.flatnonzero(levels).tolist()
-        if len(rows) == 1:
-            return 1
         value, records = TRAITS[column].value, self.persons[number].records
-        return len({value(records[row].standard) for row in rows})
+        told = zip(levels.tolist(), records, strict=True)
+        return len({value(record.standard) for level, record in told if level})
 
 
 def compare_persons(record: StandardRecord, persons: Sequence[Candidate]) -> Compared:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple, cast
 
 T = TypeVar("T")
 Texts = TypeVarTuple("Texts")
@@ -21,7 +21,7 @@ def remembered(count: int) -> Callable[[Callable[[*Texts], T]], Callable[[*Texts
 
         @wraps(read)
         def reading(*texts: *Texts) -> T:
-            if sum(map(len, map(str, texts))) > LONGEST:
+            if sum(map(len, cast("tuple[str, ...]", texts))) > LONGEST:
                 return read(*texts)
             return kept(*texts)
 

@@ -114,7 +114,7 @@ def _count_values(
     compared: Compared, number: int, levels: Matrix, weights: Weights, model: Model
 ) -> None:
     """Lower, in place, the ``weights`` of agreements with one of several different values."""
-    for column in np.flatnonzero(model.agreement[_COLUMNS, levels]).tolist():
+    for column in model.agreement[_COLUMNS, levels].nonzero()[0].tolist():
         count = compared.spoken(number, column)
         if count > 1:
             u = float(model.chance[column, levels[column]])
@@ -133,7 +133,7 @@ def _rarities(
     found = np.zeros((len(best), len(FREQUENCY_TRAITS)))
     for place, trait in enumerate(FREQUENCY_TRAITS):
         column = TRAIT_INDEX[trait]
-        for number in np.flatnonzero(weights[:, column] > 0).tolist():
+        for number in (weights[:, column] > 0).nonzero()[0].tolist():
             other = compared.record(number, column, int(best[number, column])).standard
             found[number, place] = model.rarity(trait, shared_value(trait, record, other))
     return found

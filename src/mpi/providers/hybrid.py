@@ -69,6 +69,7 @@ class HybridProvider:
         self._version = version
         self._deadline = deadline
         self._feeds = feeds
+        self._clear = _Clear()
         self._answered = answered
         self._compared = compared
 
@@ -100,6 +101,8 @@ class HybridProvider:
         found = await self._internal.resolve(record, blocking_keys(record.standard), home)
         if clarity_of(found.decision) not in self._strategy.asks:
             self._answered(INTERNAL)
+            if home is None:
+                self._clear.put(record, found)
             return record
         told = await self._told(record, found, home, lane, deadline, new=current is None)
         self._answered(VERATO if told.told is not None and told.told.answered else FALLBACK)
@@ -148,7 +151,9 @@ class HybridProvider:
         """See :class:`mpi.ports.Provider`: by what was said when it was introduced; nothing is asked outside."""
         told = record.told
         if told is None or not told.answered:
-            found = await self._internal.resolve(record, keys, home)
+            found = self._clear.take(record) if home is None else None
+            if found is None:
+                found = await self._internal.resolve(record, keys, home)
             tellable = self._links.may_be_told(record.key)
             asks = tellable and clarity_of(found.decision) in self._strategy.asks
             missing = asks and self._strategy.waits
@@ -232,6 +237,29 @@ class HybridProvider:
     def explain(self, record: StoredRecord, found: Resolution) -> Explanation | None:
         """See :class:`mpi.ports.Provider`: the rows of our own matching; Verato gives no reasons."""
         return self._internal.explain(record, found)
+
+
+class _Clear:
+    """What was found of clear cases before their turn, to be used in it once: looking twice would double their cost.
+
+    It may be outdated by then. The commit is guarded by the position it was found at, so that is noticed, and then
+    nothing is left here to be used again.
+    """
+
+    _MOST = 1_000
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[RecordKey, bytes], Resolution] = {}
+
+    def put(self, record: StoredRecord, found: Resolution) -> None:
+        """Keep it, instead of the oldest if too many never got their turn."""
+        if len(self._found) >= self._MOST:
+            del self._found[next(iter(self._found))]
+        self._found[record.key, record.digest] = found
+
+    def take(self, record: StoredRecord) -> Resolution | None:
+        """What was kept, which is forgotten."""
+        return self._found.pop((record.key, record.digest), None)
 
 
 def _doubted(found: Resolution) -> tuple[Candidate, ...]:

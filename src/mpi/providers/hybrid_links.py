@@ -32,6 +32,7 @@ class Links:
         self._index = index
         self._store = store
         self._unposted = unposted
+        self._posting: dict[RecordKey, asyncio.Task[StoredRecord | None]] = {}
 
     def may_be_told(self, key: RecordKey) -> bool:
         """Whether Verato may be told of the record at all: who is only reserved here came from there."""
@@ -65,9 +66,20 @@ class Links:
         ]
         known = await self.of(keys)
         posted = await asyncio.gather(
-            *(self._posted(key, lane, deadline) for key in keys if key not in known)
+            *(self._posted_once(key, lane, deadline) for key in keys if key not in known)
         )
         return tuple(record for record in posted if record is not None)
+
+    async def _posted_once(
+        self, key: RecordKey, lane: Lane, deadline: float
+    ) -> StoredRecord | None:
+        """Several who doubt one person at the same time share the call."""
+        posting = self._posting.get(key)
+        if posting is None:
+            posting = asyncio.create_task(self._posted(key, lane, deadline))
+            self._posting[key] = posting
+            posting.add_done_callback(lambda _: self._posting.pop(key))
+        return await asyncio.shield(posting)
 
     async def _posted(self, key: RecordKey, lane: Lane, deadline: float) -> StoredRecord | None:
         record = await self._store.record(key)

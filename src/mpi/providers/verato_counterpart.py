@@ -106,7 +106,10 @@ class VeratoCounterpart:
 
     async def retire(self, kept: RecordKey, retired: RecordKey) -> None:
         """See :class:`mpi.ports_elsewhere.Counterpart`."""
-        self._answered(await self._index.merge(kept, retired))
+        found = self._answered(await self._index.find(retired))
+        # Without a link it was never told; and what was done before is not done again, whoever lost the answer.
+        if found.link_id is not None and self._index.counts(found, retired) is not False:
+            self._answered(await self._index.merge(kept, retired))
 
     async def changes(self, since: datetime, until: datetime) -> Mapping[RecordKey, int | None]:
         """See :class:`mpi.ports_elsewhere.Counterpart`. By the fields: not all types of notifications are known."""

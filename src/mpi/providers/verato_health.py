@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
-from mpi.errors import ProviderRefusal, ProviderUnavailable
+from mpi.errors import CertificateExpiring, ProviderRefusal, ProviderUnavailable
 from mpi.providers.verato_client import VeratoClient
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Reason
 from mpi.providers.verato_payload import Reply
 
 _LONGEST_WAIT_S = 60
+_IN_TIME = timedelta(days=30)
 
 _REMEDIES: Mapping[Reason, str] = {
     Reason.WRONG_PASSWORD: "Verato refuses the user or the password: correct VERATO_USERNAME and "
@@ -43,6 +45,15 @@ _REMEDIES: Mapping[Reason, str] = {
 def problem(reason: Reason) -> str | None:
     """What is wrong when a call ended for this reason, with the remedy; None when Verato answers as it should."""
     return _REMEDIES.get(reason)
+
+
+def check_certificate(ends: datetime | None, now: datetime) -> None:
+    """Raise ``CertificateExpiring`` when less than a month is left: Verato needs its time to issue another."""
+    if ends is not None and ends - now < _IN_TIME:
+        raise CertificateExpiring(
+            f"the client certificate for Verato expires on {ends:%Y-%m-%d}: have Verato issue another, put it where "
+            "VERATO_CLIENT_CERT_FILE or VERATO_CLIENT_PFX_FILE says, then start anew"
+        )
 
 
 def trouble(client: VeratoClient, reply: Reply) -> str | None:

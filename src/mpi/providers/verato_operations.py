@@ -136,16 +136,23 @@ class VeratoIndex:
             found = await ask(NATIVE, self._formats() | {"source": retired})
             if not _answered(found):
                 return _undecided(found)
-            # A retired number is still found, but is no longer part of what the person is made of.
-            identity = found.content.get("identity")
-            sources = identity.get("sources") if isinstance(identity, dict) else None
-            if not isinstance(sources, list):
+            counts = self.counts(found, retire)
+            if counts is None:
                 return replace(found, outcome=CallOutcome.UNKNOWN, content={})
-            return None if retired in sources else found
+            return None if counts else found
 
         content = {"toSurviveSource": self._form.source(survivor), "toRetireSource": retired}
         async with self._order.of(survivor, retire):
             return await self.client.write(MERGE, content, check)
+
+    def counts(self, found: Reply, key: RecordKey) -> bool | None:
+        """Whether the person that was found is made of this registration too; None when it is not said.
+
+        A retired number is still found, but is no longer part of what the person is made of.
+        """
+        identity = found.content.get("identity")
+        sources = identity.get("sources") if isinstance(identity, dict) else None
+        return self._form.source(key) in sources if isinstance(sources, list) else None
 
     async def notifications(self, start: datetime, end: datetime, page: int) -> Reply:
         """One page of what has changed in a span of time; ``hasNext`` tells whether there is another."""

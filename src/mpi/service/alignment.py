@@ -17,7 +17,7 @@ from mpi.domain.identity import (
     TaskKind,
     TaskStatus,
 )
-from mpi.domain.record import RecordKey
+from mpi.domain.record import RecordKey, RecordStatus
 from mpi.errors import ConcurrentChange, ProviderRefusal
 from mpi.ports import IndexStore, Outbox
 from mpi.ports_elsewhere import Counterpart
@@ -40,8 +40,9 @@ async def announced(
     Beside the records that are decided about, these are one that stays where others leave and one that is there
     already where they go. The first of them keeps its place if two have to be parted.
     """
-    moved = [move.key for move in change.moves]
-    persons = [move.target for move in change.moves] + [move.origin for move in change.moves]
+    moves = [move for move in change.moves if move.target is not None]
+    moved = [move.key for move in moves]
+    persons = [move.target for move in moves] + [move.origin for move in moves]
     asserted = [key for a in (*change.assertions, *change.lift) for key in (a.left, a.right)]
     for update in change.task_updates:
         task = await store.task(update.task_id)
@@ -53,10 +54,14 @@ async def announced(
     ]
     records = dict.fromkeys((*staying, *asserted, *moved))
     told = tuple(key for key in records if key.source not in untold)
-    if len(told) < 2:
-        return change
-    errand = Errand(ErrandKind.ALIGN, told, Lane.REAL_TIME)
-    return replace(change, errands=(*change.errands, errand))
+    errands = [*change.errands]
+    if len(told) > 1:
+        errands.append(Errand(ErrandKind.ALIGN, told, Lane.REAL_TIME))
+    content = change.record
+    if content is not None and content.status is RecordStatus.ACTIVE:
+        # A version that a person chose does not know yet under which key the other index has the record.
+        errands.append(Errand(ErrandKind.FOLLOW, (content.key,), Lane.REAL_TIME))
+    return replace(change, errands=tuple(errands))
 
 
 async def _one_of(

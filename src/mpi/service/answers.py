@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -104,8 +105,11 @@ def match_answer(
     found: Resolution | None,
     status: str,
     mpi_id: str | None,
+    *,
+    warnings: Sequence[TraitWarning] = (),
+    explanation: Explanation | None = None,
 ) -> MatchAnswer:
-    """What was found (None: nothing was asked), as clients see it."""
+    """What was found (None: nothing was asked), as clients see it. The ``warnings`` come before those of the record."""
     decision = found.decision if found else None
     told = (found.told if found else None) or record.told
     best = decision.best if decision else None
@@ -124,8 +128,9 @@ def match_answer(
         provider_score=told.score if told else None,
         provisional=found.provisional if found else False,
         reason=decision.reason if decision else None,
-        warnings=tuple(TraitWarning(*warning) for warning in record.warnings),
+        warnings=(*warnings, *[TraitWarning(*warning) for warning in record.warnings]),
         candidates=tuple(candidate_view(c) for c in decision.candidates) if decision else (),
+        explanation=explanation,
     )
 
 

@@ -49,7 +49,7 @@ class RecentChanges:
         self, store: IndexStore, secret: bytes, *, lookback: int = 0, most_tags: int = _MOST_TAGS
     ) -> None:
         self._store = store
-        self._secret = secret
+        self._keyed = blake2b(key=secret, digest_size=_TAG_BYTES)
         self._lookback = lookback
         self._most_events = max(_MOST_EVENTS, lookback)
         self._most_tags = most_tags
@@ -157,7 +157,9 @@ class RecentChanges:
         return self.tags(event.persons, keys)
 
     def _digest(self, value: bytes) -> int:
-        return int.from_bytes(blake2b(value, key=self._secret, digest_size=_TAG_BYTES).digest())
+        digest = self._keyed.copy()  # the key has been read: half the work
+        digest.update(value)
+        return int.from_bytes(digest.digest())
 
 
 def _registrations(event: Event) -> set[RecordKey]:

@@ -191,7 +191,7 @@ class MasterPatientIndex:
         *,
         explain: bool,
     ) -> Question:
-        record, keys = self._prepare.record(submission)
+        record, keys = self._prepare.record(submission, stored=False)
         return Question(
             lambda: self._prepare.meaning(record, warnings),
             lambda: self._ask(record, keys, warnings, explain=explain),
@@ -207,15 +207,17 @@ class MasterPatientIndex:
     ) -> tuple[MatchAnswer, Resolution]:
         found = await self._reservation.query(record, keys)
         status, mpi_id = _STATUS[found.decision.outcome], found.decision.mpi_id
-        answer = match_answer(record, self._provider, found, status, mpi_id)
-        return (
-            replace(
-                answer,
-                warnings=(*warnings, *answer.warnings),
-                explanation=self._provider.explain(record, found) if explain else None,
-            ),
+        explanation = self._provider.explain(record, found) if explain else None
+        answer = match_answer(
+            record,
+            self._provider,
             found,
+            status,
+            mpi_id,
+            warnings=warnings,
+            explanation=explanation,
         )
+        return answer, found
 
     async def _register(
         self,

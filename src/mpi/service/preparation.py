@@ -47,27 +47,32 @@ class Preparation:
     placeholders: Placeholders
     clock: Callable[[], datetime]
 
-    def record(self, submission: Submission | Prepared) -> tuple[StoredRecord, BlockingKeys]:
-        """The record as it would be stored. A query without ids gets a key that is never stored."""
+    def record(
+        self, submission: Submission | Prepared, *, stored: bool = True
+    ) -> tuple[StoredRecord, BlockingKeys]:
+        """The record as it would be stored. A query without ids gets a key that is never stored.
+
+        What is never ``stored`` needs no digest, and none is made.
+        """
         if isinstance(submission, Prepared):
             return replace(submission.record, received_at=self.clock()), submission.keys
         key = submission.key or RecordKey("", "")
         demographics = _scoped(submission.demographics, key.source)
         standard, warnings = standardize(demographics, self.placeholders)
         keys = blocking_keys(standard)
-        stored = StoredRecord(
+        record = StoredRecord(
             key=key,
             version=0,
             status=RecordStatus.ACTIVE,
             demographics=demographics,
             standard=standard,
             blocking_keys=stored_keys(standard),
-            digest=self._digest(b"content:", demographics),
+            digest=self._digest(b"content:", demographics) if stored else b"",
             received_at=self.clock(),
             recorded_at=submission.recorded_at,
             warnings=tuple((w.field, w.code) for w in warnings),
         )
-        return stored, keys
+        return record, keys
 
     @staticmethod
     def form(submission: Submission | Prepared, warnings: Sequence[TraitWarning]) -> bytes:

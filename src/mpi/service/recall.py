@@ -125,7 +125,7 @@ class Recall:
         self._asking[position, key] = asking
         try:
             if self._shared is None:
-                answer, kept = await self._computed(question)
+                answer, kept = await self._computed(question, position)
             else:
                 answer, kept = await self._share(self._shared, question)
             if self._near is not None and kept is not None:
@@ -152,7 +152,8 @@ class Recall:
             turn, found = await self._await(shared, key)
             try:
                 if found is None:
-                    answer, kept = await self._computed(question)
+                    position = await self._changes.catch_up()
+                    answer, kept = await self._computed(question, position)
                     if kept is not None:
                         await shared.keep(key, kept)
                     return answer, kept
@@ -178,9 +179,10 @@ class Recall:
             pause = min(pause * 1.5, _LONGEST_PAUSE)
             await self._changes.catch_up()
 
-    async def _computed(self, question: Question) -> tuple[MatchAnswer, KeptAnswer | None]:
+    async def _computed(
+        self, question: Question, position: int
+    ) -> tuple[MatchAnswer, KeptAnswer | None]:
         """What the provider answers, and how it is kept: said of the index as it was before it was asked."""
-        position = await self._changes.catch_up()
         mark = self._changes.mark(position)
         answer, found = await question.ask()
         if mark is None or found.position < position or found.valid_until < found.position:

@@ -26,7 +26,7 @@ from mpi.service.alignment import LEFT
 from mpi.service.answers import ChangeAnswer
 from mpi.service.decisions import Retired, Settled, at_once, settled
 from mpi.service.present import current_record
-from mpi.service.undoing import Undoing
+from mpi.service.replacing import Replacing
 
 _LONGEST_DEFERRAL = timedelta(days=3650)
 
@@ -41,7 +41,7 @@ class TaskDecision:
     version: int | None = None
 
 
-class Stewardship(Undoing):
+class Stewardship(Replacing):
     """Human decisions, and the queue of questions that lead to them."""
 
     async def tasks(

@@ -69,6 +69,7 @@ async def tasks(api: Api) -> list[dict[str, Any]]:
     return found
 
 
+RETIRED = Errand(ErrandKind.RETIRE, (RecordKey(*ONE), RecordKey(*OTHER)), Lane.REAL_TIME)
 LOST = ["as it should be", "applied_then_timeout", "close_mid_body", "malformed_json"]
 
 
@@ -174,3 +175,36 @@ async def test_nobody_is_told_when_our_own_engine_decides(tmp_path: Path) -> Non
         await post(api, f"/mpi/persons/{found[0]}/merge", retire=found[1])
         assert await api.parts.store.waiting() == ()
         assert api.parts.courier is None
+
+
+@pytest.mark.parametrize("fault", LOST)
+async def test_a_number_that_is_replaced_is_retired_once(
+    verato: Verato, api: Api, fault: str
+) -> None:
+    first, second = await strangers(api)
+    if fault in LOST[1:]:
+        verato.plan(fault, "mergeIdentities")
+    done = await post(api, f"/mpi/records/{SOURCE}/2/replace", by="1")
+    assert (done["mpi_id"], done["retired"]) == (first, [second])
+    await deliver(api)
+    await api.parts.store.queue([RETIRED])  # as if nobody had been left to say that it is done
+    await deliver(api)
+    assert verato.applied("mergeIdentities") == verato.calls("mergeIdentities") == 1
+    assert verato.calls("linkIdentities") == 0
+    assert await tasks(api) == []
+    assert (await api.client.get(f"/mpi/records/{SOURCE}/2")).status_code == 410
+    assert (await api.client.get(f"/mpi/persons/{second}")).json()["mpi_id"] == first
+
+
+async def test_a_version_that_a_steward_accepts_is_found_by_its_link(
+    verato: Verato, api: Api
+) -> None:
+    await match(api, MADE[1][0], "1")
+    verato.plan("overlay", "postIdentity")
+    found = await match(api, MADE[1][0] | {"city": "Elsewhere"}, "1")
+    await post(api, f"/mpi/tasks/{found['task_id']}/decide", outcome="accept")
+    await deliver(api)
+    record = await api.parts.store.record(RecordKey(*ONE))
+    assert record is not None
+    assert record.demographics.addresses[0].city == "Elsewhere"
+    assert link_key(verato.link_of(ONE)) in record.blocking_keys

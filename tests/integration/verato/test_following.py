@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
 
 from mpi.domain.record import RecordKey
 from tests.support.api import Api, serving
+from tests.support.servers import Mongod
 from tests.support.verato import SOURCE, Verato, registrations
 from tests.support.verato_service import match, settings
 
 MADE = registrations(300)
 ROWS = [row for row, _ in MADE]
 ACTOR = {"reason": "seen together"}
+
+
+@pytest.fixture(params=["sqlite", "mongodb"])
+def place(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Where the index is."""
+    if request.param == "sqlite":
+        return {}
+    mongod: Mongod = request.getfixturevalue("mongod")
+    return {
+        "MPI_STORE": "mongodb",
+        "MONGODB_URI": mongod.uri,
+        "MPI_DB": f"verato_{token_hex(4)}",
+        "MPI_HMAC_KEY": token_hex(32),
+    }
 
 
 @pytest.fixture
@@ -131,7 +147,15 @@ async def test_a_record_that_is_taken_out_there_leaves_here(verato: Verato, api:
     assert await crosswalk(api, apart) == {(SOURCE, stays), (SOURCE, leaves)}
 
 
-async def test_several_changes_are_followed_in_one_poll(verato: Verato, api: Api) -> None:
+async def test_several_changes_are_followed_in_one_poll(
+    verato: Verato, tmp_path: Path, place: dict[str, str]
+) -> None:
+    async with serving(tmp_path, **settings(verato, **place)) as api:
+        await follows_several_changes(verato, api)
+
+
+async def follows_several_changes(verato: Verato, api: Api) -> None:
+    await poll(api)
     one, _ = await registered(api, *PAIR)
     other, _ = await registered(api, *OTHER_PAIR)
     verato.unlink((SOURCE, str(PAIR[0])), (SOURCE, str(PAIR[1])))

@@ -140,13 +140,13 @@ IDENTIFIER = [
     (("MRN|LAB|1",), (), MISSING),
 ]
 BIRTH_ORDER = [
-    (("1", "", ()), ("1", "", ()), "same"),
-    (("1", "", ()), ("2", "", ()), "conflict"),
-    (("1", "", ()), ("", "", ("MARY",)), "one_of_several"),
-    (("1", "", ("ANN",)), ("", "", ("MARY",)), MISSING),
-    (("", "Y", ()), ("", "N", ()), "flag_differs"),
-    (("", "Y", ()), ("", "Y", ()), MISSING),
-    (("1", "", ()), ("", "Y", ()), MISSING),
+    (("1", "", False), ("1", "", False), "same"),
+    (("1", "", False), ("2", "", False), "conflict"),
+    (("1", "", False), ("", "", True), "one_of_several"),
+    (("1", "", True), ("", "", True), MISSING),
+    (("", "Y", False), ("", "N", False), "flag_differs"),
+    (("", "Y", False), ("", "Y", False), MISSING),
+    (("1", "", False), ("", "Y", False), MISSING),
 ]
 PLAIN = [
     (c.compare_suffix, "JR", "JR", "same"),
