@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import logging
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from mpi.domain.errand import Errand, ErrandKind
+from mpi.domain.record import RecordKey
 from tests.support.api import Api, serving
-from tests.support.hybrid import CLEAR, MADE, PROBABLE, TWINS, VETOED, hybrid
+from tests.support.hybrid import CLEAR, MADE, PROBABLE, TWINS, VETOED, hybrid, reconcile
+from tests.support.sentinels import DOB, MARK, SSN, ZIP, assert_clean
 from tests.support.service import run_mpi
-from tests.support.verato import Verato
+from tests.support.verato import SOURCE, Verato
 from tests.support.verato_service import body, match, settings
 
 CALLS = {  # for somebody new, for a certain match of it, and for a probable one of both
@@ -168,3 +172,40 @@ async def test_what_verato_said_of_pairs_can_be_learnt_from(verato: Verato, tmp_
     train = ("train", "--pairs", str(file), "--embedded")
     trained = await asyncio.to_thread(run_mpi, tmp_path, *train, settings=where)
     assert "1 labelled pairs are of one person" in trained.stderr
+
+
+async def test_metrics_logs_and_counts_tell_nothing_of_patients(
+    verato: Verato, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    patient = {"last_name": f"{MARK}son", "first_name": MARK, "dob": DOB, "ssn": SSN, "zip": ZIP}
+    async with serving(tmp_path, **hybrid(verato, "internal_first")) as api:
+        await match(api, patient, f"{MARK}-1")
+        verato.plan("503", times=2)
+        await match(api, patient | {"first_name": f"{MARK}a", "ssn": ""}, f"{MARK}-2")
+        await match(api, patient | {"first_name": f"{MARK}b", "ssn": ""})
+        await reconcile(api)
+        text = (await api.client.get("/metrics")).text
+        ready = (await api.client.get("/health/ready")).text
+    for told in (text, ready, caplog.text, str(verato.state())):
+        assert_clean(told, "what hybrid tells")
+
+
+async def test_a_link_that_changes_at_verato_moves_nobody_of_whom_we_are_certain(
+    verato: Verato, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, **hybrid(verato, MPI_HYBRID_FEED="all")) as api:
+        ids = [(await match(api, row, str(n)))["mpi_id"] for n, row in enumerate(CLEAR)]
+        await reconcile(api)
+        key = RecordKey(SOURCE, "1")
+        await api.parts.store.queue([Errand(ErrandKind.FOLLOW, (key,))])
+        parted = {"unlinkFromSource": {"name": SOURCE, "id": "0"}}
+        parted["source"] = {"name": SOURCE, "id": "1"}
+        verato.server.simulated.tenant.perform("unlinkIdentities", parted, "v1")
+        before = await api.parts.store.record(key)
+        await reconcile(api)
+        after = await api.parts.store.record(key)
+    assert before is not None
+    assert after is not None
+    assert before.mpi_id == after.mpi_id == ids[0]
+    assert set(before.blocking_keys) != set(after.blocking_keys)  # found by its new link
