@@ -59,7 +59,7 @@ PURPOSES: Mapping[str, Mapping[str, str]] = {
         "MPI_HYBRID_FEED": "Whether Verato is told of the grey cases only, or of all.",
         "MPI_HYBRID_DEADLINE": "How long an answer of the provider hybrid waits for Verato.",
         "MPI_HYBRID_MONTHLY_CALLS": "Most requests to Verato in a calendar month; without it there is no limit.",
-        "VERATO_MAX_TPS": "Most requests a second, of all workers of one service together.",
+        "VERATO_MAX_TPS": "Most requests a second, of all processes that share a Redis, or of one service.",
         "VERATO_RAMP_PER_MIN": "What is added a minute to 8 a second, or after Verato said it was too much.",
         "VERATO_MAX_CONCURRENCY": "Most calls of one process at once.",
         "VERATO_BREAKER_SHARE": "The share of failed calls at which Verato is left alone.",

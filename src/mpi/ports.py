@@ -380,25 +380,6 @@ class Turn(Protocol):
         ...
 
 
-class SharedPace(Protocol):
-    """How often all processes together may do something. Raises ``CacheUnavailable`` or ``ConfigurationError``."""
-
-    async def take(self, *, urgent: bool) -> tuple[float, float]:
-        """Seconds to wait, 0 when it may be done now, which counts; and how often a second it may be done now.
-
-        While somebody ``urgent`` waits, whoever is not waits longer.
-        """
-        ...
-
-    async def slow_down(self, pause: float) -> None:
-        """Halve the rate, which recovers slowly, and let nothing be done for ``pause`` seconds."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of the connections."""
-        ...
-
-
 class CoordinatingCache(RemoteCache, Protocol):
     """A tier that also lets one of several processes compute an answer that all of them want."""
 

@@ -1,4 +1,4 @@
-"""The contracts with an index elsewhere that is to agree with ours."""
+"""The contracts with an index elsewhere that is to agree with ours, and with whoever counts the calls to it."""
 
 from __future__ import annotations
 
@@ -70,4 +70,23 @@ class AskedLater(Protocol):
         self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None
     ) -> Resolution:
         """As :meth:`mpi.ports.Provider.resolve`, by what was said."""
+        ...
+
+
+class SharedPace(Protocol):
+    """How often all processes together may do something. Raises ``CacheUnavailable`` or ``ConfigurationError``."""
+
+    async def take(self, *, urgent: bool) -> tuple[float, float]:
+        """Seconds to wait, 0 when it may be done now, which counts; and how often a second it may be done now.
+
+        While somebody ``urgent`` waits, whoever is not waits longer.
+        """
+        ...
+
+    async def slow_down(self, pause: float) -> None:
+        """Halve the rate, which recovers slowly, and let nothing be done for ``pause`` seconds."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connections."""
         ...

@@ -143,6 +143,7 @@ def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
         until(lambda: min(before) not in workers(service), "its end", 10)
         until(lambda: started(service) == 3, "the replacement")
         assert max(before) in workers(service)
+        assert service.output.read_text("utf-8").count("worker_silent") == 1
 
 
 def test_metrics_stay_true_when_a_worker_dies_with_its_connections(tmp_path: Path) -> None:

@@ -73,18 +73,29 @@ class _Worker:
     serving_since: float | None = None
     is_leaving: bool = False
     is_outdated: bool = False
+    is_killed: bool = False
+    is_mute: bool = False
+    """It has closed its end: nothing more will come, and whoever waits for that waits no time at all."""
     reason: str = "a worker ended before it was ready"
 
     def listen(self, now: float) -> None:
         """Take in what it has reported."""
-        with suppress(EOFError, OSError):
-            while self.reports.poll():
+        try:
+            while not self.is_mute and self.reports.poll():
                 message = self.reports.recv_bytes()
                 if message != _TURNED:
                     self.reason = message.decode()
                 elif not self.is_leaving:
                     self.heard = now
                     self.serving_since = self.serving_since or now
+        except (EOFError, OSError):
+            self.is_mute = True
+
+    def kill(self) -> None:
+        """End it at once. It is gone only when the system has cleared it away."""
+        log.error("worker_silent", pid=self.pid)
+        self.process.kill()
+        self.is_killed = True
 
 
 class Workers:
@@ -115,7 +126,8 @@ class Workers:
                 while self._workers or not self._is_stopping:
                     self._keep_count(monotonic())
                     sentinels = [worker.process.sentinel for worker in self._workers]
-                    wait([wake, *sentinels, *(worker.reports for worker in self._workers)], 0.5)
+                    reports = [worker.reports for worker in self._workers if not worker.is_mute]
+                    wait([wake, *sentinels, *reports], 0.5)
                     self._look(monotonic())
                     self._act_on_signals(wake)
             finally:
@@ -195,9 +207,8 @@ class Workers:
             self._has_served |= worker.serving_since is not None
             if not worker.process.is_alive():
                 self._bury(worker, now)
-            elif now - worker.heard > self._allowed_silence(worker):
-                log.error("worker_silent", pid=worker.pid)
-                worker.process.kill()
+            elif now - worker.heard > self._allowed_silence(worker) and not worker.is_killed:
+                worker.kill()
 
     def _allowed_silence(self, worker: _Worker) -> float:
         if worker.is_leaving:

@@ -18,7 +18,7 @@ from mpi.matching.blocking import stored_keys
 from mpi.ports import IndexStore, Outbox
 from mpi.ports_elsewhere import Counterpart
 from mpi.service.outbox import Again
-from mpi.service.rearrangement import Rearrangement
+from mpi.service.rearrangement import Rearrangement, link_keys
 
 _TRIES = 5
 
@@ -61,9 +61,7 @@ class Following:
         """See whom the records, and those that they share a person with, belong to there."""
         wanted = set(leased.errand.records)
         while wanted:
-            record = await self.store.record(wanted.pop())
-            if record is not None and record.mpi_id is not None:
-                wanted -= await self._settle(record.mpi_id, {}, leased.errand.records)
+            wanted -= await self._settle(wanted.pop(), {}, leased.errand.records)
 
     async def post(self, leased: LeasedErrand) -> None:
         """Tell of a record as it stands, and see whom it belongs to there."""
@@ -72,16 +70,19 @@ class Following:
         if record is None or record.mpi_id is None or key.source in self.counterpart.untold:
             return
         told = await self.counterpart.tell(record)
-        await self._settle(record.mpi_id, {key: told}, ())
+        await self._settle(key, {key: told}, ())
 
     async def _settle(
-        self, mpi_id: str, told: Mapping[RecordKey, StoredRecord], asked: Iterable[RecordKey]
+        self, key: RecordKey, told: Mapping[RecordKey, StoredRecord], asked: Iterable[RecordKey]
     ) -> set[RecordKey]:
-        """Rearrange a person; returns the records that it had."""
+        """Rearrange the person that holds the record by now; returns the records that it had."""
         for _ in range(_TRIES):
-            person = await self.store.person(mpi_id)
-            if person is None or not person.active:
+            record = await self.store.record(key)
+            if record is None or record.mpi_id is None:
                 return set()
+            person = await self.store.person(record.mpi_id)
+            if person is None or not person.active:
+                continue
             located = await self._located(person, told, set(asked))
             try:
                 async with self.store.group():
@@ -98,19 +99,15 @@ class Following:
     async def _located(
         self, person: PersonState, told: Mapping[RecordKey, StoredRecord], asked: set[RecordKey]
     ) -> Sequence[StoredRecord]:
-        """The records of the person as they are known there. Of whom it never heard it is not asked."""
+        """The records of the person under the links that they have there. Of whom it never heard it is not asked."""
         wanted = [
             record
             for record in person.records
-            if record.key not in told and (record.key in asked or _has_link(record))
+            if record.key not in told and (record.key in asked or link_keys(record))
         ]
         found = {r.key: r for r in await self.counterpart.locate(wanted)} | dict(told)
         return [
-            (
-                replace(found[record.key], version=record.version, mpi_id=person.mpi_id)
-                if record.key in found
-                else record
-            )
+            _linked_as(record, found[record.key]) if record.key in found else record
             for record in person.records
         ]
 
@@ -120,6 +117,7 @@ class Following:
             raise ConcurrentChange("the person changed meanwhile")
 
 
-def _has_link(record: StoredRecord) -> bool:
-    """Whether the record lies under more than its own keys."""
-    return not set(stored_keys(record.standard)).issuperset(record.blocking_keys)
+def _linked_as(record: StoredRecord, told: StoredRecord) -> StoredRecord:
+    """The record as it stands, under the link that was told: perhaps of a version before."""
+    keys = (*stored_keys(record.standard), *link_keys(told))
+    return replace(record, told=told.told, blocking_keys=keys)

@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from mpi.domain.errand import ErrandKind, Lane, LeasedErrand, Waiting
-from mpi.errors import ConcurrentChange, MpiError, ProviderRefusal
+from mpi.errors import MpiError, ProviderRefusal
 from mpi.ports import Outbox
 
 log = structlog.get_logger(__name__)
@@ -21,7 +21,7 @@ REFUSED = "refused"
 """Why an errand waits that the other side has understood and does not do."""
 
 _IDLE_S = 0.5
-_COUNT_EVERY_S = 5.0
+_COUNT_EVERY_S = 15.0
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=2), timedelta(minutes=15)
 _REFUSED_WAIT = timedelta(hours=6)
 
@@ -98,8 +98,8 @@ class Courier:
         except ProviderRefusal:
             await self._put_off(leased, REFUSED, _REFUSED_WAIT)
         except MpiError as error:
-            wait = timedelta(0) if isinstance(error, ConcurrentChange) else _backoff(leased)
-            await self._put_off(leased, str(error.extra.get("reason") or error.code), wait)
+            reason = str(error.extra.get("reason") or error.code)
+            await self._put_off(leased, reason, _backoff(leased))
         except Exception:
             # A defect of ours must neither end the courier nor lose the errand.
             log.exception("errand_failed", attempts=leased.attempts)

@@ -84,7 +84,7 @@ class Rearrangement:
 
     async def _join(self, part: Part) -> None:
         """Everybody of the person's link is one patient with it; the oldest id survives."""
-        kept = self.person
+        kept = await self.store.person(self.person.mpi_id) or self.person
         for other in await self._others(part[0]):
             keys = {record.key for record in kept.records}
             if await self._apart(keys, other) or await self._parted_by_people(other.mpi_id):
@@ -120,7 +120,7 @@ class Rearrangement:
 
     async def _others(self, record: StoredRecord) -> list[Neighbour]:
         """The other persons that hold records of the same link, the oldest first."""
-        found = await self.store.candidates([(key, ()) for key in _link_keys(record)])
+        found = await self.store.candidates([(key, ()) for key in link_keys(record)])
         others = [p for p in found.persons if p.mpi_id != self.person.mpi_id]
         return sorted(others, key=lambda person: person.mpi_id)
 
@@ -164,8 +164,8 @@ def _link(record: StoredRecord) -> str | None:
     return None if record.told is None else record.told.link_id
 
 
-def _link_keys(record: StoredRecord) -> set[int]:
-    """The keys that the record has beside its own."""
+def link_keys(record: StoredRecord) -> set[int]:
+    """The keys that the record lies under beside its own."""
     return set(record.blocking_keys) - set(stored_keys(record.standard))
 
 

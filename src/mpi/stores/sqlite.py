@@ -201,7 +201,7 @@ class SqliteStore:
 
     async def waiting(self) -> tuple[Waiting, ...]:
         """See :class:`mpi.ports.Outbox`."""
-        return await self._transactions.read(sqlite_outbox.count)
+        return await self._transactions.aside(sqlite_outbox.count)
 
     async def spend(self, period: str, calls: int, most: int) -> tuple[int, int]:
         """See :class:`mpi.ports.CallLedger`."""

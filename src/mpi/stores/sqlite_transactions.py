@@ -68,6 +68,18 @@ class Transactions:
             if self._reader.in_transaction:
                 self._reader.execute("ROLLBACK")
 
+    async def aside(self, body: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a long read in a thread, on a connection of its own: the loop goes on meanwhile."""
+        if self._in_group:
+            return await self.read(body)
+        self._check_open()
+
+        def work() -> T:
+            with closing(connect(self._path, read_only=True)) as connection:
+                return body(connection)
+
+        return await asyncio.to_thread(lambda: _translated(work))
+
     async def look(self, statement: str, values: tuple[Any, ...] | dict[str, Any] = ()) -> Any:
         """The first row of one statement, which is a snapshot by itself; None without rows."""
         self._check_open()

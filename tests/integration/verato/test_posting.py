@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from mpi.domain.errand import ErrandKind
+from mpi.domain.record import RecordKey
+from mpi.providers.verato_links import link_key
 from mpi.service.telling import Queued, queue_untold
 from mpi.settings import EMBEDDED
 from tests.support.api import Api, serving
@@ -69,6 +71,10 @@ async def test_every_record_is_told_once_and_belongs_to_whom_verato_says(
         people[truth.entity_id].add(holder)
     assert all(len(ids) == 1 for ids in people.values())
     assert set().union(*people.values()) <= set(persons)
+    for number in range(len(MADE)):
+        record = await api.parts.store.record(RecordKey(SOURCE, str(number)))
+        assert record is not None
+        assert link_key(verato.link_of((SOURCE, str(number)))) in record.blocking_keys
     for mpi_id in persons:
         assert (await api.client.get(f"/mpi/persons/{mpi_id}")).status_code == 200
 
