@@ -8,13 +8,14 @@ import resource
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
 from bench import CHECKOUT, indexes, machine, peer, results, show
-from bench.context import Run, Sizes
+from bench.context import NAMED, Run, Sizes
 from bench.progress import bar
 from bench.results import Table
 from bench.tables import (
@@ -25,6 +26,7 @@ from bench.tables import (
     hybrid,
     latency,
     load,
+    mixed,
     order,
     pairs,
     population,
@@ -50,7 +52,10 @@ TABLES: dict[str, Callable[[Run], Table]] = {
     "hits": hits.table,
     "hybrid": hybrid.table,
     "saving": saving.table,
+    "mixed": mixed.table,
 }
+_ON_MONGODB = {"single", "latency"}
+"""Tables that ``--store mongodb`` has measured there, and keeps beside those of SQLite."""
 _LARGE, _USUAL, _SMALL = 1_000_000, 100_000, 5_000
 _DATA = "MPI_BENCH_DATA"
 _PAGE = CHECKOUT / "docs" / "performance.md"
@@ -92,13 +97,18 @@ def _measure(options: argparse.Namespace, file: Path, console: Console) -> int:
             if table is None:
                 failed += 1
                 continue
+            table = replace(table, name=_kept_as(name, options.store))
             kept = results.entry(table, described, datetime.now(UTC).isoformat(timespec="seconds"))
             show.show(console, table, kept, results.former(document, table))
-            document[name] = kept
+            document[table.name] = kept
             results.write(file, document)
             missed += sum(f.goal is not None and not f.goal.met for f in table.figures)
     console.print(f"{missed} goals are missed. Results are kept in {file}.")
     return 2 if failed else 1 if missed and options.strict else 0
+
+
+def _kept_as(name: str, store: str) -> str:
+    return f"{name} on MongoDB" if store == "mongodb" and name in _ON_MONGODB else name
 
 
 def _table(name: str, run: Run, console: Console) -> Table | None:
@@ -137,7 +147,8 @@ def _report(file: Path, output: Path) -> int:
     if not document:
         sys.stderr.write(f"bench: there are no results in {file} yet; run `make bench` first\n")
         return 2
-    output.write_text(show.page(document, list(TABLES)), "utf-8")
+    order = [_kept_as(name, store) for name in TABLES for store in NAMED]
+    output.write_text(show.page(document, order), "utf-8")
     return 0
 
 
@@ -153,6 +164,11 @@ def _options() -> argparse.Namespace:
         "--registrations", type=int, help="Registrations of the table `saving`: 20000 for a proof."
     )
     parser.add_argument("--rounds", type=int, help="Rounds of each measurement.")
+    parser.add_argument("--minutes", type=float, help="How long mixed traffic flows; default: 1.")
+    parser.add_argument(
+        "--store", choices=list(NAMED), default="sqlite",
+        help=f"Where the index lies for {', '.join(sorted(_ON_MONGODB))}.",
+    )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="Small sizes: does everything work?")
     parser.add_argument("--json", type=Path, help="Where results are kept and compared with.")
     parser.add_argument("--output", type=Path, default=_PAGE, help="The page that `report` writes.")
@@ -183,7 +199,9 @@ def _sizes(options: argparse.Namespace) -> Sizes:
         seconds=1.0 if options.quick else 3.0,
         rates=(500, 1_000),
         registrations=options.registrations or (500 if options.quick else 2_000),
+        minutes=options.minutes or (0.1 if options.quick else 1.0),
         quick=options.quick,
+        store=options.store,
     )
 
 
@@ -205,6 +223,7 @@ def _seconds(names: list[str], sizes: Sizes) -> float:
         "hits": 20 * sizes.rounds,
         "hybrid": 30 * sizes.seconds + sizes.records / 5_000,
         "saving": sizes.registrations / 50,
+        "mixed": 1.2 * (60 * sizes.minutes + sizes.seconds * sizes.rounds),
     }
     return sum(known[name] for name in names)
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.progress import Progress, TaskID
 
-from bench import indexes
+from bench import indexes, mongodb
 from bench.datasets import Dataset, by_record, truth_of
 from bench.indexes import Index, crosswalk
-from bench.processes import mpi
+from bench.processes import Server, environment, mpi, mpi_server, serving
 from bench.progress import part
 from mpi.matching.evaluation import Score, score
+
+NAMED = {"sqlite": "SQLite", "mongodb": "MongoDB"}
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured. ``records`` is the size of the index that is queried.
+    """How much is measured. ``records`` is the size of the index that is queried, in the ``store``.
 
     ``registrations`` are put through Verato as well.
     """
@@ -29,7 +32,9 @@ class Sizes:
     seconds: float
     rates: tuple[int, ...]
     registrations: int
+    minutes: float
     quick: bool
+    store: str = "sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,19 @@ class Run:
             found = indexes.build(records)
             self._fresh[records] = found
         return found
+
+    @contextmanager
+    def service(self, index: Index) -> Iterator[Server]:
+        """One worker that serves the index from the store of this run."""
+        if self.sizes.store == "sqlite":
+            with serving(mpi_server(), environment(index.database)) as server:
+                yield server
+            return
+        self.step("copying the index in MongoDB")
+        with mongodb.copied(index, self.folder) as settings:
+            command = mpi_server(1, self.sizes.store)
+            with serving(command, environment(index.database, settings)) as server:
+                yield server
 
     def loaded(self, dataset: Dataset) -> Loaded:
         """A labelled set, loaded once however many tables ask for it."""

@@ -47,14 +47,21 @@ class Finished:
         return found
 
 
-def environment(database: Path) -> dict[str, str]:
+def environment(database: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """The surroundings of a measured process: no setting of whoever runs the bench reaches it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-    return kept | {"MPI_SQLITE_PATH": str(database), "XDG_DATA_HOME": str(database.parent)}
+    own = {"MPI_SQLITE_PATH": str(database), "XDG_DATA_HOME": str(database.parent)}
+    return kept | own | dict(settings or {})
 
 
-def mpi(arguments: Sequence[str], database: Path, *, shown: bool = False) -> Finished:
-    """Run an ``mpi`` command on an embedded index to its end. ``shown``: its progress is seen.
+def mpi(
+    arguments: Sequence[str],
+    database: Path,
+    *,
+    shown: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> Finished:
+    """Run an ``mpi`` command on an index to its end. ``shown``: its progress is seen.
 
     Raises:
         RuntimeError: the command failed; its last words are repeated.
@@ -63,7 +70,7 @@ def mpi(arguments: Sequence[str], database: Path, *, shown: bool = False) -> Fin
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
             command,
-            env=environment(database),
+            env=environment(database, settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=None if shown else words,
@@ -92,7 +99,18 @@ class Server:
     """A running server. ``peak`` (bytes) is known once it has stopped."""
 
     port: int
+    pid: int = 0
     peak: int = 0
+
+    def resident(self) -> int:
+        """The memory that it and its workers hold now, in bytes."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii").split()
+        return sum(_resident(pid) for pid in (str(self.pid), *children))
+
+
+def _resident(pid: str) -> int:
+    _, pages, *_ = Path(f"/proc/{pid}/statm").read_text("ascii").split()
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextmanager
@@ -107,6 +125,7 @@ def serving(command: Sequence[str], env: Mapping[str, str] | None = None) -> Ite
     process = subprocess.Popen(
         [sys.executable, *filled], cwd=CHECKOUT, env=env, stderr=subprocess.DEVNULL, text=True
     )
+    server.pid = process.pid
     with process:
         try:
             _await(server.port, process)
@@ -117,9 +136,10 @@ def serving(command: Sequence[str], env: Mapping[str, str] | None = None) -> Ite
                 server.peak = _reap(process)
 
 
-def mpi_server() -> list[str]:
-    """The command that serves an embedded index with one worker."""
-    return ["-c", _MPI, "serve", "--embedded", "--workers", "1", "--port", "PORT"]
+def mpi_server(workers: int = 1, store: str = "sqlite") -> list[str]:
+    """The command that serves an index: an embedded one, or as its environment says."""
+    embedded = ["--embedded"] if store == "sqlite" else []
+    return ["-c", _MPI, "serve", *embedded, "--workers", str(workers), "--port", "PORT"]
 
 
 def configured_server() -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.servers import Mongod, Valkey
+from bench.daemons import Mongod, Valkey
 
 # In CI a red run must be red again on a developer's machine; at home new examples are welcome.
 settings.register_profile(

@@ -17,6 +17,7 @@ import numpy as np
 import uvloop
 
 from bench.context import Run
+from bench.daemons import Valkey
 from bench.queries import Patient, traits
 from bench.results import Figure, Goal, Table
 from bench.statistics import Spread
@@ -26,7 +27,6 @@ from mpi.domain.registration import read_flat
 from mpi.errors import MpiError
 from mpi.service.answers import MatchAnswer
 from mpi.settings import read_settings
-from tests.support.servers import Valkey
 
 _ZIPF = 1.1
 _PER_PATIENT, _PATIENTS_A_ROUND = 10, 4_000

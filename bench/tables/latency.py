@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from bench.context import Run
+from bench.context import NAMED, Run
 from bench.generator import Order, Outcome, generate
-from bench.processes import Server, beside, environment, mpi_server, serving
+from bench.processes import Server, beside, serving
 from bench.queries import LEAST_FIELDS, write_queries
 from bench.results import Figure, Goal, Table
 from bench.statistics import Spread, percentile
@@ -30,8 +30,7 @@ def table(run: Run) -> Table:
     write_queries(bodies, index.population, index.records, _needed(run))
     ours: Rounds = defaultdict(list)
     echo: Rounds = defaultdict(list)
-    served = serving(mpi_server(), environment(index.database))
-    with served as service, serving(beside("echo")) as floor:
+    with run.service(index) as service, serving(beside("echo")) as floor:
         first = _warm_up(bodies, service, floor)
         for number in range(run.sizes.rounds):
             for connections in CONNECTIONS:
@@ -45,12 +44,17 @@ def table(run: Run) -> Table:
                     first += round(rate * run.sizes.seconds)
     return Table(
         "latency",
-        f"Latency of an uncached query, {index.records:,} records, open loop",
+        f"Latency of an uncached query, {index.records:,} records in {NAMED[run.sizes.store]}, open loop",
         (
             *_figures(ours, echo),
             Figure("the service, peak memory", "MiB", Spread.of([service.peak / 2**20])),
         ),
-        {"records": index.records, "seconds": run.sizes.seconds, "rounds": run.sizes.rounds},
+        {
+            "records": index.records,
+            "seconds": run.sizes.seconds,
+            "rounds": run.sizes.rounds,
+            "store": run.sizes.store,
+        },
         _notes(ours, index.age_note),
     )
 

@@ -10,16 +10,17 @@ from time import monotonic, perf_counter, time
 import uvloop
 
 from bench.context import Run
+from bench.daemons import Mongod, Valkey
 from bench.results import Figure, Goal, Table
 from bench.statistics import Spread, percentile
 from mpi.cache.memory import MemoryCache
-from mpi.cache.mongodb import MongoCache, connect
+from mpi.cache.mongodb import MongoCache
 from mpi.cache.redis import RedisCache, RedisPlace
 from mpi.cache.sealing import Seal
 from mpi.cache.tiered import TieredCache
 from mpi.ports import KeptAnswer, RemoteCache
+from mpi.stores.mongo_opening import Address, client_for
 from mpi.telemetry import Metrics
-from tests.support.servers import Mongod, Valkey
 
 _RATE = 500.0
 _KEPT = 1_000
@@ -66,7 +67,7 @@ def table(run: Run) -> Table:
 async def _measured(run: Run, valkey: Valkey, mongod: Mongod) -> dict[str, list[float]]:
     seal = Seal(b"s" * 32)
     client = RedisPlace("127.0.0.1", valkey.port, 50).client()
-    mongo = connect(mongod.uri, 50)
+    mongo = client_for(Address(mongod.uri, "bench", timeout=1.0))
     memory = MemoryCache(entries=_KEPT, size=100_000_000, now=time)
     redis = RedisCache(client, b"bench:", seal, now=time)
     documents = MongoCache(mongo, "bench", b"bench:", seal, now=time)

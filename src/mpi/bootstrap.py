@@ -19,6 +19,7 @@ import orjson
 
 from mpi.bootstrap_cache import recall_of, tiers_of
 from mpi.bootstrap_hybrid import budget_of, hybrid_provider
+from mpi.bootstrap_mongodb import mongo_address
 from mpi.bootstrap_outbox import courier
 from mpi.bootstrap_verato import Verato, open_verato
 from mpi.cache.tiered import TieredCache
@@ -35,7 +36,6 @@ from mpi.service.preparation import Preparation
 from mpi.service.recall import Recall
 from mpi.service.stewardship import Stewardship
 from mpi.settings import Settings
-from mpi.stores.mongo_opening import Address
 from mpi.stores.mongodb import MongoStore
 from mpi.stores.sqlite import open_store
 from mpi.stores.sqlite_backup import key_file
@@ -210,16 +210,6 @@ def _store(
         local.close()
 
     return local, nothing, local.warm_up, closing
-
-
-def mongo_address(settings: Settings) -> Address:
-    """Where MongoDB is, and how to speak to it."""
-    return Address(
-        settings.mongodb_uri.get_secret_value(),
-        settings.database,
-        settings.mongo_pool_size,
-        settings.mongo_timeout,
-    )
 
 
 def preparation(settings: Settings) -> Preparation:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from hashlib import blake2b
 from time import monotonic, time
 
 from mpi import __version__
+from mpi.bootstrap_mongodb import cache_client
 from mpi.cache.memory import MemoryCache
-from mpi.cache.mongodb import MongoCache, connect
+from mpi.cache.mongodb import MongoCache
 from mpi.cache.redis import RedisCache, RedisPlace
 from mpi.cache.sealing import FORMAT, Seal
 from mpi.cache.tiered import TieredCache
@@ -51,20 +51,18 @@ def tiers_of(
         return None
     secret = _derived(key, b"mpi-seal")
     seal, prefix = Seal(secret), _prefix(secret, provider)
-    redis = RedisCache(redis_place(settings).client(), prefix, seal, now=time)
-    made: dict[str, Callable[[], RemoteCache]] = {
-        "redis": lambda: redis,
-        "mongodb": lambda: MongoCache(
-            connect(settings.mongodb_uri.get_secret_value(), settings.mongo_pool_size),
-            settings.database,
-            prefix,
-            seal,
-            now=time,
-        ),
-    }
+    caches: list[RemoteCache] = []
+    redis = None
+    for tier in settings.remote_tiers:
+        if tier == "redis":
+            redis = RedisCache(redis_place(settings).client(), prefix, seal, now=time)
+            caches.append(redis)
+        else:
+            client = cache_client(settings)
+            caches.append(MongoCache(client, settings.database, prefix, seal, now=time))
     return TieredCache(
-        [made[tier]() for tier in settings.remote_tiers],
-        redis if "redis" in settings.remote_tiers else None,
+        caches,
+        redis,
         deadline=settings.cache_timeout,
         ticks=monotonic,
         told=metrics,

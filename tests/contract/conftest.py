@@ -11,11 +11,11 @@ from typing import Protocol
 import pytest
 from pymongo import MongoClient
 
+from bench.daemons import Mongod
 from mpi.ports import CallLedger, IdentityHistory, IdentityStore, KeyStore, Monitored, Outbox
 from mpi.stores.mongo_opening import Address
 from mpi.stores.mongodb import MongoStore
 from mpi.stores.sqlite import open_store
-from tests.support.servers import Mongod
 
 FINGERPRINT = b"fingerprint"
 """Of the HMAC key with which every index is made."""

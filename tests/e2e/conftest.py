@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from tests.support.servers import Mongod
+from bench.daemons import Mongod
 from tests.support.service import EMBEDDED, Profile, on_mongodb
 
 

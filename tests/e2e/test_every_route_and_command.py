@@ -18,7 +18,8 @@ from mpi.cli import app
 from mpi.settings import EMBEDDED, Settings, read_settings
 from tests.support.document import Operation, example, operations
 from tests.support.sentinels import DOB, MARK, PHONE, SSN, ZIP, assert_clean
-from tests.support.service import Done, Service, run_mpi, running
+from tests.support.service import EMBEDDED as EMBEDDED_PROFILE
+from tests.support.service import Done, Service, on_mongodb, run_mpi, running
 
 PATIENT = {
     "first_name": f"{MARK}a",
@@ -38,9 +39,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("every")
 
 
-@pytest.fixture(scope="module")
-def service(folder: Path) -> Iterator[Service]:
-    with running(folder, settings={"LOG_LEVEL": "DEBUG"}) as found:
+@pytest.fixture(scope="module", params=["embedded", "mongodb"])
+def service(request: pytest.FixtureRequest, folder: Path) -> Iterator[Service]:
+    """Over either store."""
+    profile = EMBEDDED_PROFILE
+    if request.param == "mongodb":
+        profile = on_mongodb(request.getfixturevalue("mongod").uri, "every-route")
+    with running(folder, profile=profile, settings={"LOG_LEVEL": "DEBUG"}) as found:
         yield found
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from bench.daemons import Mongod
 from tests.support.index import MARGA, MARGA_BY_BIRTH, MARGA_BY_NUMBER, MARGA_IN_DOUBT, OTTO
 from tests.support.refusals import assert_refused
-from tests.support.servers import Mongod
 from tests.support.service import Done, on_mongodb, run_mpi
 
 KEY = on_mongodb("", "").settings["MPI_HMAC_KEY"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from itertools import cycle
 from pathlib import Path
 from random import Random
@@ -40,7 +40,7 @@ def registrations(chance: Random, number: int) -> list[dict[str, Any]]:
 async def race(urls: Sequence[str], bodies: list[dict[str, Any]]) -> list[httpx2.Response]:
     """Send all of them at one moment, each on a connection of its own, to the services in turn."""
     limits = httpx2.Limits(max_connections=AT_ONCE, max_keepalive_connections=0)
-    async with httpx2.AsyncClient(limits=limits, timeout=60) as client:
+    async with httpx2.AsyncClient(limits=limits, timeout=150) as client:
         places = cycle(f"{url}/mpi/match" for url in urls)
         return await asyncio.gather(*(client.post(next(places), json=body) for body in bodies))
 
@@ -84,3 +84,45 @@ def _one_person(
     ids = {(body["source"], body["source_id"]) for body in bodies}
     assert {tuple(pair) for pair in person["crosswalk"]} == ids
     return str(mpi_id)
+
+
+async def rush(urls: Sequence[str], patients: list[Patient]) -> list[tuple[int, str]]:
+    """Each client registers every patient as its own site knows them, in an order of its own; patient and person."""
+    faults = list(FAULTS.values())
+    found: list[tuple[int, str]] = []
+
+    async def client(at: int, http: httpx2.AsyncClient) -> None:
+        chance = Random(at)
+        for number in chance.sample(range(len(patients)), len(patients)):
+            patient = patients[number]
+            copy = faults[(at // 2 + number) % len(faults)](patient) if at % 2 else patient
+            body = {"patient_data": copy, "source": f"SITE-{at}", "source_id": str(number)}
+            answer = await http.post("/mpi/match", json=body)
+            assert answer.status_code == 200, answer.text
+            found.append((number, answer.json()["mpi_id"]))
+
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=120))
+            for url, _ in zip(cycle(urls), range(AT_ONCE), strict=False)
+        ]
+        await asyncio.gather(*(client(at, http) for at, http in enumerate(clients)))
+    return found
+
+
+def test_many_clients_who_register_the_same_patients_make_each_of_them_once(
+    tmp_path: Path, effort: Effort, on_server: Profile
+) -> None:
+    """Over two instances with two workers each, on one database."""
+    chance = Random(500)
+    patients = [made_up(chance) for _ in range(effort(5, 500))]
+    with ExitStack() as stack:
+        services = [
+            stack.enter_context(on_server.running(tmp_path, "--workers", "2")) for _ in range(2)
+        ]
+        found = asyncio.run(rush([service.url for service in services], patients))
+    assert len(found) == AT_ONCE * len(patients)
+    statistics = json.loads(on_server.run(tmp_path, "stats", "--json").stdout)
+    assert statistics["records"] == AT_ONCE * len(patients)
+    assert statistics["persons"] == len(patients)
+    assert on_server.violations(tmp_path) == []

@@ -11,9 +11,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from bench.daemons import Valkey, free_port
 from tests.conftest import Effort
 from tests.support.people import Patient, made_up
-from tests.support.servers import Valkey, free_port
 from tests.support.service import Profile
 
 PASSWORD = "right-password"

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from bench.daemons import Mongod, free_port
 from tests.support.refusals import SECRET, assert_refused
-from tests.support.servers import Mongod, free_port
 from tests.support.service import Done, on_mongodb, run_mpi
 
 USER, PASSWORD = "keeper", "the-right-one"

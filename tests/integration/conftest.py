@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
+from bench.daemons import Mongod
+from mpi.stores.mongo_opening import Address
 from tests.support.index import Index, indexing
 
 
@@ -15,3 +20,12 @@ async def index(tmp_path: Path) -> AsyncIterator[Index]:
     """An empty one."""
     async with indexing(tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def address(mongod: Mongod) -> Iterator[Address]:
+    """A database of the test's own."""
+    name = f"test-{uuid.uuid4()}"
+    yield Address(mongod.uri, name)
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        client.drop_database(name)

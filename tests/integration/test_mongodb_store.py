@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,16 +15,6 @@ from mpi.stores.mongo_abandoned import APP_NAME, RESTED
 from mpi.stores.mongo_opening import Address
 from mpi.stores.mongodb import MongoStore
 from tests.contract.changes import change, create, created, key, link, merged, not_same, plain
-from tests.support.servers import Mongod
-
-
-@pytest.fixture
-async def address(mongod: Mongod) -> AsyncIterator[Address]:
-    """A database of the test's own."""
-    name = f"test-{uuid.uuid4()}"
-    yield Address(mongod.uri, name)
-    with MongoClient[dict[str, Any]](mongod.uri) as client:
-        client.drop_database(name)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from mpi.matching.blocking import BlockingKeys, blocking_keys
 from mpi.matching.standardize import standardize
 from mpi.ports import KeptAnswer, Resolution
 from mpi.service.answers import MatchAnswer
+from mpi.stores.sqlite import SqliteStore
 from tests.support.cache import Gate, kept, memory
 from tests.support.index import (
     MARGA,
@@ -290,6 +291,7 @@ async def test_keys_and_tags_of_the_cache_tell_nothing_about_patients(tmp_path: 
 async def test_queries_that_came_together_look_once_where_the_index_stands(index: Index) -> None:
     await kept(index, MARGA)
     looks: list[str] = []
+    assert isinstance(index.store, SqliteStore)
     index.store._transactions._reader.set_trace_callback(looks.append)
     await asyncio.gather(*(index.ask(MARGA) for _ in range(9)))
     assert len(looks) == 1

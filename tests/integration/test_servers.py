@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 
-from tests.support.servers import Mongod, Valkey
+from bench.daemons import Mongod, Valkey
 
 
 def test_what_a_mongod_acknowledged_survives_its_kill(tmp_path: Path) -> None:

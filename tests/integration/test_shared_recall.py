@@ -12,13 +12,13 @@ from uuid import uuid4
 
 import pytest
 
+from bench.daemons import Mongod, Valkey
 from mpi.domain.identity import PersonState, StoredRecord
 from mpi.errors import StoreUnavailable
 from mpi.matching.blocking import BlockingKeys
 from mpi.ports import KeptAnswer, Provider, Resolution, SharedAnswers, Turn
 from tests.support.cache import Counted, Gate, memory, mongo_cache, redis_cache, tiers
 from tests.support.index import MARGA, OTTO, Index, indexing
-from tests.support.servers import Mongod, Valkey
 
 MARGA_IN_CAPITALS = {**MARGA, "last_name": "VANDERSLOOT", "city": " dover "}
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from bench.daemons import Mongod, Server, Valkey, free_port
 from mpi.cache.redis import RedisCache, RedisPlace
 from mpi.cache.sealing import Seal
 from mpi.cache.tiered import TieredCache
@@ -16,7 +17,6 @@ from mpi.errors import CacheUnavailable, ConfigurationError
 from mpi.ports import KeptAnswer
 from mpi.resilience import BreakerState
 from tests.support.cache import SECRET, Counted, an_answer, mongo_cache, redis_cache, tiers
-from tests.support.servers import Mongod, Server, Valkey, free_port
 
 KEY = b"k" * 16
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+import uuid
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,13 +13,25 @@ from typing import Any, Literal, TypeVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
+from bench.daemons import Mongod
 from mpi.domain.identity import NEW_PERSON, AssertionKind, Event, EventKind
 from mpi.domain.record import Demographics, RecordKey
 from mpi.errors import ConcurrentChange, Gone, MpiError
+from mpi.stores.mongo_opening import Address
+from mpi.stores.mongodb import MongoStore
 from mpi.stores.sqlite_verify import verify_store
+from mpi.stores.verification import Violation
 from tests.support.index import (
+    FINGERPRINT,
     MARGA,
     MARGA_BY_BIRTH,
     MARGA_BY_NUMBER,
@@ -71,11 +84,17 @@ class LifeCycle(RuleBasedStateMachine):
         self.loop = asyncio.Runner()
         self.folder = TemporaryDirectory()
         self.stack = AsyncExitStack()
-        self.index: Index = self.run(
-            self.stack.enter_async_context(indexing(Path(self.folder.name)))
-        )
+        self.index: Index = self.run(self.stack.enter_async_context(self.opened()))
         self.minted: list[str] = []
         self.memories: list[tuple[datetime, str, View]] = []
+
+    def opened(self) -> AbstractAsyncContextManager[Index]:
+        """The index that lives."""
+        return indexing(Path(self.folder.name))
+
+    def violations(self) -> Sequence[Violation]:
+        """What is wrong with it."""
+        return verify_store(Path(self.folder.name) / "index.sqlite3")
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run(work)
@@ -248,7 +267,7 @@ class LifeCycle(RuleBasedStateMachine):
 
     @invariant()
     def the_database_agrees_with_its_history(self) -> None:
-        assert verify_store(Path(self.folder.name) / "index.sqlite3") == []
+        assert self.violations() == []
 
     @invariant()
     def what_is_known_now_is_remembered(self) -> None:
@@ -285,3 +304,33 @@ def partition_before(events: tuple[Event, ...]) -> dict[str, str]:
 TestLifeCycle = LifeCycle.TestCase
 # One life costs as much as five other examples; `--hypothesis-profile=long` plays more than a thousand.
 TestLifeCycle.settings = settings(max_examples=settings().max_examples // 5, stateful_step_count=20)
+
+
+def test_a_life_in_mongodb_is_no_other(mongod: Mongod) -> None:
+    """The same life; a few of them, because each step is a round trip or more."""
+
+    class OnServer(LifeCycle):
+        def opened(self) -> AbstractAsyncContextManager[Index]:
+            return on_server(mongod)
+
+        def violations(self) -> Sequence[Violation]:
+            store = self.index.store
+            assert isinstance(store, MongoStore)
+            return self.run(store.verify())
+
+    lives = max(1, TestLifeCycle.settings.max_examples // 10)
+    run_state_machine_as_test(
+        OnServer, settings=settings(TestLifeCycle.settings, max_examples=lives)
+    )
+
+
+@asynccontextmanager
+async def on_server(mongod: Mongod) -> AsyncIterator[Index]:
+    """An index in a database of its own."""
+    store = MongoStore(Address(mongod.uri, f"life-{uuid.uuid4()}"))
+    await store.open(FINGERPRINT)
+    try:
+        async with indexing(Path(), elsewhere=store) as index:
+            yield index
+    finally:
+        await store.close()

@@ -20,12 +20,12 @@ from hypothesis.stateful import (
 )
 from redis import Redis
 
+from bench.daemons import Valkey
 from mpi.errors import MpiError
 from mpi.ports import Provider
 from mpi.service.answers import MatchAnswer
 from tests.support.cache import Gate, memory, redis_cache, tiers
 from tests.support.index import MARGA, MARGA_IN_DOUBT, OTTO, indexing, key, submission
-from tests.support.servers import Valkey
 
 PEOPLE = (
     MARGA,

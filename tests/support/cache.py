@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic, time
 
+from bench.daemons import Mongod, Valkey
 from mpi.cache.memory import MemoryCache
-from mpi.cache.mongodb import MongoCache, connect
+from mpi.cache.mongodb import MongoCache
 from mpi.cache.redis import RedisCache, RedisPlace
 from mpi.cache.sealing import Seal
 from mpi.cache.tiered import TieredCache
@@ -21,8 +22,8 @@ from mpi.matching.decision import Explanation
 from mpi.ports import KeptAnswer, Provider, RemoteCache, Resolution
 from mpi.resilience import BreakerState
 from mpi.service.answers import MatchAnswer
+from mpi.stores.mongo_opening import Address, client_for
 from tests.support.index import Index
-from tests.support.servers import Mongod, Valkey
 
 SECRET = b"s" * 32
 
@@ -82,7 +83,8 @@ def redis_cache(valkey: Valkey, prefix: bytes, *, lease: float = 5.0) -> RedisCa
 
 def mongo_cache(mongod: Mongod, prefix: bytes, *, uri: str | None = None) -> MongoCache:
     """A tier in a real MongoDB."""
-    return MongoCache(connect(uri or mongod.uri, 10), "cache", prefix, Seal(SECRET), now=time)
+    client = client_for(Address(uri or mongod.uri, "cache", pool_size=10, timeout=1.0))
+    return MongoCache(client, "cache", prefix, Seal(SECRET), now=time)
 
 
 @asynccontextmanager

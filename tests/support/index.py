@@ -14,16 +14,18 @@ from mpi.domain.record import RecordKey, Submission
 from mpi.domain.registration import read_flat
 from mpi.errors import MpiError
 from mpi.matching.model import load_default_model
-from mpi.ports import AnswerCache, Provider, SharedAnswers
+from mpi.ports import AnswerCache, Provider, SharedAnswers, Store
 from mpi.providers.internal import InternalProvider
 from mpi.service.answers import MatchAnswer
 from mpi.service.changes import RecentChanges
 from mpi.service.index import MasterPatientIndex
 from mpi.service.recall import Lifetime, Recall
 from mpi.service.stewardship import Stewardship
-from mpi.stores.sqlite import SqliteStore, open_store
+from mpi.stores.sqlite import open_store
 
 MODEL = load_default_model()
+FINGERPRINT = b"fingerprint"
+"""Of the HMAC key with which these indexes are made."""
 
 MARGA = {
     "first_name": "Marguerite",
@@ -77,7 +79,7 @@ class Index:
 
     mpi: MasterPatientIndex
     stewards: Stewardship
-    store: SqliteStore
+    store: Store
     clock: Clock
     told: Counter[str]
     """What the service reported: hits, misses, conflicts, narrowed blocks."""
@@ -128,9 +130,12 @@ async def indexing(
     lookback: int = 0,
     patience: float = 5.0,
     around: Callable[[Provider], Provider] = lambda provider: provider,
+    elsewhere: Store | None = None,
 ) -> AsyncIterator[Index]:
-    """The index in ``folder``; ``around`` may put something in front of its provider."""
-    store = open_store(folder / "index.sqlite3", b"fingerprint")
+    """The index in ``folder``, unless it is ``elsewhere``; ``around`` may put something in front of its provider."""
+    file = None if elsewhere else open_store(folder / "index.sqlite3", FINGERPRINT)
+    store = elsewhere or file
+    assert store is not None
     clock, key = Clock(), b"k" * 32
     told: Counter[str] = Counter()
     recall = None
@@ -159,4 +164,5 @@ async def indexing(
     try:
         yield Index(mpi, Stewardship(store=store, model=MODEL, clock=clock), store, clock, told)
     finally:
-        store.close()
+        if file is not None:
+            file.close()

@@ -29,6 +29,8 @@ class Traffic:
     broken: list[str] = field(default_factory=list)
     acknowledged: dict[tuple[str, str], str] = field(default_factory=dict)
     """Registrations that were answered with 200, and their persons."""
+    troubles: list[float] = field(default_factory=list)
+    """When something else than an answer with 200 came back, by the monotonic clock."""
     unadvised: int = 0
     """Answers with 503 that did not say when to come again."""
 
@@ -84,11 +86,13 @@ async def _ask(http: httpx2.AsyncClient, seen: Traffic, body: dict[str, Any]) ->
         answer = await http.post("/mpi/match", json=body)
     except httpx2.HTTPError as error:
         seen.broken.append(type(error).__name__)
+        seen.troubles.append(monotonic())
         return
     seen.statuses[answer.status_code] += 1
     told = answer.json()
     if answer.status_code != 200:
         seen.codes[told["code"]] += 1
+        seen.troubles.append(monotonic())
         seen.unadvised += answer.status_code == 503 and "retry-after" not in answer.headers
     elif "source_id" in body:
         seen.acknowledged[body["source"], body["source_id"]] = told["mpi_id"]

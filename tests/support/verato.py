@@ -103,7 +103,7 @@ def running(
     server = SimulatorServer(simulated, files)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while not server.started:
         assert time.monotonic() < deadline, "the simulator does not start"
         time.sleep(0.01)

@@ -9,8 +9,7 @@ from typing import Any
 
 from bson.binary import Binary
 from pymongo import AsyncMongoClient
-from pymongo.errors import ConfigurationError as WrongUri
-from pymongo.errors import InvalidURI, OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from mpi.cache.sealing import Seal
@@ -18,33 +17,8 @@ from mpi.errors import CacheUnavailable, ConfigurationError, MpiError
 from mpi.ports import KeptAnswer
 
 Document = dict[str, Any]
-_PATIENCE_MS = 1_000
-"""After this a connection counts as dead; a caller goes on much sooner."""
 _REFUSED = {13, 18}
 """Unauthorized and AuthenticationFailed."""
-
-
-def connect(uri: str, pool_size: int) -> AsyncMongoClient[Document]:
-    """A client with the patience of a cache; it connects when it is first used.
-
-    Raises:
-        ConfigurationError: the address cannot be read.
-    """
-    try:
-        return AsyncMongoClient(
-            uri,
-            maxPoolSize=pool_size,
-            serverSelectionTimeoutMS=_PATIENCE_MS,
-            connectTimeoutMS=_PATIENCE_MS,
-            socketTimeoutMS=_PATIENCE_MS,
-            waitQueueTimeoutMS=_PATIENCE_MS,
-            retryReads=False,
-            retryWrites=False,
-        )
-    except (InvalidURI, WrongUri, ValueError):
-        raise ConfigurationError(
-            "MONGODB_URI must be a mongodb:// address; correct it, or unset it to use the default"
-        ) from None
 
 
 class MongoCache:

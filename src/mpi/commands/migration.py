@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mpi.bootstrap import fingerprint, hmac_key, mongo_address
+from mpi.bootstrap import fingerprint, hmac_key
+from mpi.bootstrap_mongodb import mongo_address
 from mpi.commands.session import AsJson, Demo, overrides, run
 from mpi.commands.terminal import note, progress_bar, show_json, show_pairs
 from mpi.commands.upkeep import violations

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mpi.bootstrap import fingerprint, hmac_key, mongo_address
+from mpi.bootstrap import fingerprint, hmac_key
+from mpi.bootstrap_mongodb import mongo_address
 from mpi.commands.session import AsJson, Demo, Embedded, run, settings
 from mpi.commands.terminal import note, progress_bar, show_json, show_table
 from mpi.errors import ConfigurationError

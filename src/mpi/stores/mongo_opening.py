@@ -43,25 +43,31 @@ class Address:
     timeout: float = 10.0
 
 
-def client_for(address: Address) -> AsyncMongoClient[Document]:
-    """A client that has not connected yet. Raises ``ConfigurationError`` when the address cannot be one."""
+def client_for(address: Address, **more: Any) -> AsyncMongoClient[Document]:
+    """A client that has not connected yet. ``more``: options of the driver that outrank those of the address.
+
+    Raises ``ConfigurationError`` when the address cannot be one.
+    """
     milliseconds = round(address.timeout * 1000)
     ours: dict[str, Any] = {
-        "maxPoolSize": address.pool_size,
+        # One more: who follows the index waits on a connection of its own.
+        "maxPoolSize": address.pool_size + 1,
         "serverSelectionTimeoutMS": milliseconds,
         "connectTimeoutMS": milliseconds,
         "socketTimeoutMS": milliseconds,
-    }
+        "retryWrites": True,
+        "appName": APP_NAME,
+    } | more
     given = address.uri.partition("?")[2].lower()
     options = {name: value for name, value in ours.items() if f"{name.lower()}=" not in given}
     try:
         # The driver takes a bare word for the name of a host.
         if not address.uri.startswith(("mongodb://", "mongodb+srv://")):
             raise InvalidURI
-        return AsyncMongoClient(address.uri, retryWrites=True, appName=APP_NAME, **options)
+        return AsyncMongoClient(address.uri, **options)
     except (InvalidURI, DriverConfigurationError, ValueError, TypeError):
         raise ConfigurationError(
-            "MONGODB_URI is no address that MongoDB's driver takes; write it like "
+            "MONGODB_URI is no address that MongoDB's driver takes; correct it to the form "
             "mongodb://user:password@host:27017/?replicaSet=rs0, with special characters percent-encoded"
         ) from None
 

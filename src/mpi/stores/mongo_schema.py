@@ -77,7 +77,12 @@ async def make_collections(database: Database) -> None:
 async def _make(database: Database, name: str, indexes: Sequence[IndexModel]) -> None:
     if indexes:
         await database[name].create_indexes(list(indexes))
-        return
+    else:
+        await make_collection(database, name)
+
+
+async def make_collection(database: Database, name: str) -> None:
+    """A collection without its indexes, unless it is there."""
     with suppress(CollectionInvalid):  # Another process makes the same schema at this moment.
         await database.create_collection(name)
 

@@ -89,11 +89,17 @@ class _Group:
 
 
 class Transactions:
-    """Reading and writing in one database."""
+    """Reading and writing in one database. ``reached`` is told the last event of each commit that is durable."""
 
-    def __init__(self, client: AsyncMongoClient[Document], database: Database) -> None:
+    def __init__(
+        self,
+        client: AsyncMongoClient[Document],
+        database: Database,
+        reached: Callable[[int], None],
+    ) -> None:
         self._client = client
         self._database = database
+        self._reached = reached
         self._tail = Tail()
         self._writing = asyncio.Lock()
         self._waiting: list[_Waiting] = []
@@ -106,6 +112,11 @@ class Transactions:
         """The open group, for the tasks inside it; nobody else may see its changes."""
         mine = self._my_group.get()
         return mine if mine is self._open_group else None
+
+    @property
+    def is_in_group(self) -> bool:
+        """Whether whoever asks is inside the open group, and so sees its changes."""
+        return self._group is not None
 
     async def read(
         self,
@@ -285,6 +296,7 @@ class Transactions:
         await unit.finish()
         await _commit(unit.session)
         self._tail.add(unit.events.items())
+        self._reached(unit.head["position"])
         await unit.session.end_session()
 
     async def _patiently(self, body: Callable[[], Awaitable[T]]) -> T:

@@ -1,4 +1,8 @@
-"""A database of MongoDB as the source or target of a transfer. A target has no head before it is whole."""
+"""A database of MongoDB as the source or target of a transfer. A target has no head before it is whole.
+
+Its indexes are made at the end: sorted at once they take a part of the time that a million insertions at random
+places would, and none of the cache that the documents need meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ from mpi.stores.mongo_schema import (
     ERRAND,
     EVENT,
     HEAD,
+    INDEXES,
     META,
     PERSON,
     RECORD,
@@ -29,11 +34,14 @@ from mpi.stores.mongo_schema import (
     VERSION,
     Document,
     check_head,
+    make_collection,
     make_collections,
 )
 from mpi.stores.numbering import person_number
 from mpi.stores.transfer import TABLES, Facts, Row
 
+_PATIENCE = 6 * 3_600_000
+"""Milliseconds for one answer: making the indexes of a large index is one."""
 _OPTIONAL = {"undoes", "recorded_at", "warnings", "person", "lifted"}
 """Fields that are left out rather than null."""
 
@@ -42,7 +50,7 @@ class MongoTransfer:
     """Implements :class:`mpi.stores.transfer.Target`, and so a source too."""
 
     def __init__(self, address: Address) -> None:
-        self._client = client_for(address)
+        self._client = client_for(address, socketTimeoutMS=_PATIENCE)
         self._database = database_of(self._client, address.database)
 
     async def open(self) -> None:
@@ -95,7 +103,8 @@ class MongoTransfer:
                 raise ConfigurationError(
                     "the database that MPI_DB names is not empty; drop it, or name another"
                 )
-            await make_collections(self._database)
+            for name in INDEXES:
+                await make_collection(self._database, name)
             await self._database[META].insert_one(state)
         elif begun != state:
             raise ConfigurationError(
@@ -133,6 +142,7 @@ class MongoTransfer:
 
     async def finish(self, facts: Facts) -> None:
         """See :class:`mpi.stores.transfer.Target`."""
+        await make_collections(self._database)
         count = self._number_of
         head = {
             "_id": HEAD,

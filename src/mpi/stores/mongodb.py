@@ -34,6 +34,7 @@ from mpi.stores.codec import decode_time, encode_time
 from mpi.stores.mongo_candidates import candidates, candidates_inside
 from mpi.stores.mongo_errors import translated
 from mpi.stores.mongo_opening import Address, client_for, database_of, prepare_database
+from mpi.stores.mongo_position import KnownPosition
 from mpi.stores.mongo_schema import API_KEY, HEAD, META, RECORD, SCHEMA_VERSION, Document
 from mpi.stores.mongo_transactions import Transactions, View
 from mpi.stores.mongo_verify import verify
@@ -60,7 +61,8 @@ class MongoStore:
         self._database = database_of(self._client, address.database)
         self._block_limit = block_limit
         self._clock = clock
-        self._transactions = Transactions(self._client, self._database)
+        self._position = KnownPosition(self._database, self._ask_position, timeout=address.timeout)
+        self._transactions = Transactions(self._client, self._database, self._position.reached)
 
     async def open(self, hmac_fingerprint: bytes, *, create: bool = True) -> None:
         """Connect; make or migrate the database.
@@ -73,6 +75,7 @@ class MongoStore:
 
     async def close(self) -> None:
         """Close every connection; everything acknowledged is durable already."""
+        await self._position.close()
         await self._client.close()
 
     async def candidates(
@@ -153,6 +156,11 @@ class MongoStore:
 
     async def position(self) -> int:
         """See :class:`mpi.ports.IdentityHistory`."""
+        if self._transactions.is_in_group:
+            return await self._ask_position()
+        return await self._position.get()
+
+    async def _ask_position(self) -> int:
         return int((await self._transactions.head())["position"])
 
     async def statistics(self) -> dict[str, int]:

@@ -7,6 +7,7 @@ keys, links, counters – is made by the target at the end.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 :mod:`mpi.stores.rows`. Numbers stand for persons and records; contents are bytes of :mod:`mpi.stores.codec`."""
 
 BATCH = 2_000
+_BREATH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +106,32 @@ async def copy(source: Source, target: Target, progress: Progress) -> int:
     before = done = sum([await target.count(table) for table in TABLES])
     progress(done, total)
     for table in TABLES:
-        batch: list[Row] = []
-        async for row in source.rows(table, await target.last(table)):
-            batch.append(row)
-            if len(batch) == BATCH:
-                await target.add(table, batch)
-                done += len(batch)
-                progress(done, total)
-                batch = []
-        if batch:
-            await target.add(table, batch)
+        arriving: asyncio.Task[None] | None = None
+        async for batch in _batches(source.rows(table, await target.last(table))):
+            # One batch is read while the one before it is written: never two at once, or a gap might be left.
+            if arriving is not None:
+                await arriving
+            arriving = asyncio.create_task(target.add(table, batch))
             done += len(batch)
             progress(done, total)
+        if arriving is not None:
+            await arriving
     return before
+
+
+async def _batches(rows: AsyncIterator[Row]) -> AsyncIterator[list[Row]]:
+    batch: list[Row] = []
+    async for row in rows:
+        batch.append(row)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+        elif len(batch) % _BREATH == 0:
+            await asyncio.sleep(
+                0
+            )  # a file is read without a pause in which the other batch could go on
+    if batch:
+        yield batch
 
 
 async def digest(index: Source, progress: Progress = lambda _done, _all: None) -> str:

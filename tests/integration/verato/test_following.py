@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from bench.daemons import Mongod
 from mpi.domain.record import RecordKey
 from tests.support.api import Api, serving
-from tests.support.servers import Mongod
 from tests.support.verato import SOURCE, Verato, registrations
 from tests.support.verato_service import match, settings
 

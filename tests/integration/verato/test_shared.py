@@ -10,8 +10,8 @@ from secrets import token_hex
 
 import pytest
 
+from bench.daemons import Mongod, Valkey
 from tests.support.api import Api, serving
-from tests.support.servers import Mongod, Valkey
 from tests.support.verato import Verato, registrations
 from tests.support.verato_service import match, settings
 

@@ -11,12 +11,12 @@ from time import monotonic
 
 import pytest
 
+from bench.daemons import Valkey
 from mpi.cache.redis import RedisPlace
 from mpi.cache.redis_pace import RedisPace
 from mpi.domain.errand import Lane
 from mpi.providers.verato_pacing import OwnShare, Pacer, SharedLimit
 from mpi.resilience import TokenBucket
-from tests.support.servers import Valkey
 
 TPS = 50.0
 SHARE = TPS / 5

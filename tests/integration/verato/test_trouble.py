@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from bench.daemons import free_port
 from mpi.demo.verato.certificates import Authority
 from mpi.providers.verato_access import open_access
 from mpi.providers.verato_client import BreakerRule, CallReport, Limits
@@ -21,7 +22,6 @@ from mpi.providers.verato_payload import PayloadForm
 from mpi.providers.verato_transport import Timeouts
 from mpi.resilience import BreakerState
 from tests.support.sentinels import DOB, MARK, PHONE, SSN, ZIP, assert_clean
-from tests.support.servers import free_port
 from tests.support.verato import OPTIONS, SOURCE, Verato
 from tests.support.verato_client import UNLIMITED, access, connected, credentials, record
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from bench.daemons import Valkey
 from mpi.settings import Settings, read_settings
-from tests.support.servers import Valkey
 
 Service = dict[str, Any]
 

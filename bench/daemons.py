@@ -1,6 +1,6 @@
-"""Real servers for tests: a mongod that is a replica set of one, and a Valkey, each on a free port of loopback.
+"""Real servers for benches and tests: a mongod that is a replica set of one, and a Valkey.
 
-Both can be killed, paused and started again on the same port and data, as faults do it.
+Each listens on a free port of loopback, and can be killed, paused and started again on the same port and data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from redis import Redis
 from redis.exceptions import RedisError
 
-START_SECONDS = 60
+START_SECONDS = 180
 _ALREADY_INITIALIZED = 23
 
 
@@ -59,7 +59,7 @@ class Server:
             except OSError:
                 ended = self._process.poll() is not None
                 if ended or time.monotonic() > deadline:
-                    raise AssertionError(f"no server on {self.port}: see {self._log}") from None
+                    raise RuntimeError(f"no server on {self.port}: see {self._log}") from None
                 time.sleep(0.02)
 
     def kill(self) -> None:
@@ -90,7 +90,9 @@ class Server:
 class Mongod(Server):
     """A mongod that is the only member of its replica set, unless it is to be a ``standalone``."""
 
-    def __init__(self, folder: Path, *options: str, standalone: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *options: str, standalone: bool = False, cache_gb: float = 0.5
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
         command = [
@@ -104,7 +106,7 @@ class Mongod(Server):
         ]
         command += [
             "--wiredTigerCacheSizeGB",
-            "0.5",
+            str(cache_gb),
             "--setParameter",
             "diagnosticDataCollectionEnabled=false",
         ]

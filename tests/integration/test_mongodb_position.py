@@ -1,0 +1,178 @@
+"""Where the index stands is known without a question, and never for longer than it is true."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import AsyncMongoClient, monitoring
+
+from bench.daemons import Mongod
+from mpi.errors import StoreUnavailable
+from mpi.stores.mongo_opening import Address
+from mpi.stores.mongodb import MongoStore
+from tests.contract.changes import created
+
+Opened = Callable[[Address], Awaitable[MongoStore]]
+WITHIN = 1.0
+"""Seconds, as the port promises."""
+
+
+class Questions(monitoring.CommandListener):
+    """Counts what the drivers of this process ask for the head, while it is one of their listeners."""
+
+    def __init__(self) -> None:
+        self.heads = 0
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.heads += event.command_name == "find" and event.command["find"] == "meta"
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
+    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
+
+
+@pytest.fixture
+def questions() -> Iterator[Questions]:
+    found = Questions()
+    listeners = (
+        monitoring._LISTENERS.command_listeners
+    )  # the driver has no way to take one out again
+    listeners.append(found)
+    yield found
+    listeners.remove(found)
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Opened]:
+    async with AsyncExitStack() as stack:
+
+        async def open_(address: Address) -> MongoStore:
+            store = MongoStore(address)
+            await store.open(b"fingerprint")
+            stack.push_async_callback(store.close)
+            return store
+
+        yield open_
+    gc.collect()  # so that what is unclosed is told of this test, not of another
+
+
+@pytest.fixture
+def own_mongod(tmp_path: Path) -> Iterator[Mongod]:
+    """A server that may be paused and killed."""
+    server = Mongod(tmp_path / "mongod")
+    server.start()
+    yield server
+    server.kill()
+
+
+async def until(reached: Callable[[], Awaitable[bool]], seconds: float = 30) -> float:
+    """Wait for it; returns how long it took."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    while not await reached():
+        assert loop.time() < started + seconds
+        await asyncio.sleep(0.005)
+    return loop.time() - started
+
+
+async def told(store: MongoStore, questions: Questions) -> None:
+    """Wait until the store answers without a question."""
+
+    async def asks_nothing() -> bool:
+        before = questions.heads
+        await store.position()
+        return before > 0 and questions.heads == before
+
+    await until(asks_nothing)
+
+
+async def known(store: MongoStore, position: int) -> float:
+    """Seconds until the store knows of that event."""
+
+    async def reached() -> bool:
+        return await store.position() >= position
+
+    return await until(reached)
+
+
+async def test_who_is_told_asks_nothing_and_knows_every_commit(
+    questions: Questions, opened: Opened, address: Address
+) -> None:
+    here, there = await opened(address), await opened(address)
+    await told(here, questions)
+    before = questions.heads
+    for number in range(1, 20, 2):
+        await created(there, f"other-{number}", number)
+        assert await known(here, number) < WITHIN
+        await created(here, f"own-{number}", number)
+        assert [await here.position() for _ in range(50)] == [number + 1] * 50
+    assert questions.heads == before
+
+
+@pytest.mark.filterwarnings(
+    "ignore:unclosed <socket:ResourceWarning"
+)  # the driver's, of a server that died
+async def test_what_is_known_lasts_no_longer_than_it_is_true(
+    questions: Questions, opened: Opened, own_mongod: Mongod
+) -> None:
+    """A server that hangs, and one that is killed: no answer from memory, and another stream afterwards."""
+    address = Address(own_mongod.uri, "index", timeout=0.5)
+    here, there = await opened(address), await opened(address)
+    await created(here, "1", 1)
+    outages: list[Callable[[], AbstractContextManager[None]]] = [
+        own_mongod.paused,
+        partial(restarted, own_mongod),
+    ]
+    for number, outage in enumerate(outages, 1):
+        await told(here, questions)
+        with outage():
+            await asyncio.sleep(WITHIN)
+            with pytest.raises(StoreUnavailable):
+                await here.position()
+        await until(partial(succeeds, here))
+        await created(there, f"later-{number}", number)
+        assert await known(here, number + 1) < WITHIN
+    await told(here, questions)
+
+
+@contextmanager
+def restarted(server: Mongod) -> Iterator[None]:
+    server.kill()
+    yield
+    server.start()
+
+
+async def succeeds(store: MongoStore) -> bool:
+    with suppress(StoreUnavailable):
+        await store.position()
+        return True
+    return False
+
+
+async def test_an_index_that_is_restored_is_followed_from_where_it_stands(
+    questions: Questions, opened: Opened, address: Address
+) -> None:
+    here = await opened(address)
+    for number in range(3):
+        await created(here, str(number), number)
+    await told(here, questions)
+    async with AsyncMongoClient[dict[str, Any]](address.uri) as client:
+        await client.drop_database(address.database)
+        there = await opened(address)
+        await created(there, "1", 1)
+
+    async def follows() -> bool:
+        with suppress(StoreUnavailable):
+            return await here.position() == 1
+        return False
+
+    assert await until(follows) < WITHIN
+    await told(here, questions)
+    await created(there, "2", 2)
+    assert await known(here, 2) < WITHIN
