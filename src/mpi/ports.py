@@ -318,6 +318,24 @@ class Provider(Protocol):
         ...
 
 
+class AskedLater(Protocol):
+    """A provider over an index elsewhere, which may be away when a record is enrolled and is asked later then."""
+
+    async def tell(self, record: StoredRecord, home: PersonState | None) -> StoredRecord:
+        """Tell it of a record of that person after all. The record comes back with what was said, be it nothing."""
+        ...
+
+    async def locate(self, record: StoredRecord, home: PersonState | None) -> StoredRecord:
+        """As :meth:`tell`, but it is only asked where it has the record by now."""
+        ...
+
+    async def resolve(
+        self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None
+    ) -> Resolution:
+        """As :meth:`Provider.resolve`, by what was said."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class KeptAnswer(Guarded):
     """An answer to a query, without what belongs to one request only (id, timing, who served it).

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from mpi.domain.identity import PersonState, StoredRecord
+from mpi.domain.identity import StoredRecord
 from mpi.domain.record import RecordKey
-from mpi.matching.blocking import BlockingKeys
-from mpi.ports import Resolution
 
 
 class Counterpart(Protocol):
@@ -52,24 +50,6 @@ class Counterpart(Protocol):
 
         None where it tells of the record, but not whose it is. In any order, with any repetitions.
         """
-        ...
-
-
-class AskedLater(Protocol):
-    """A provider over an index elsewhere, which may be away when a record is enrolled and is asked later then."""
-
-    async def tell(self, record: StoredRecord, home: PersonState | None) -> StoredRecord:
-        """Tell it of a record of that person after all. The record comes back with what was said, be it nothing."""
-        ...
-
-    async def locate(self, record: StoredRecord, home: PersonState | None) -> StoredRecord:
-        """As :meth:`tell`, but it is only asked where it has the record by now."""
-        ...
-
-    async def resolve(
-        self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None
-    ) -> Resolution:
-        """As :meth:`mpi.ports.Provider.resolve`, by what was said."""
         ...
 
 

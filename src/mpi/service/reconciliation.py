@@ -26,8 +26,7 @@ from mpi.domain.told import told_detail, told_in
 from mpi.errors import ConcurrentChange, ProviderUnavailable
 from mpi.matching.blocking import blocking_keys
 from mpi.matching.decision import Outcome
-from mpi.ports import IndexStore, Resolution
-from mpi.ports_elsewhere import AskedLater
+from mpi.ports import AskedLater, IndexStore, Resolution
 from mpi.service.consequences import introduced_along, joining, tasks_of
 
 _TRIES = 50
