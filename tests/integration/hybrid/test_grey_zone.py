@@ -9,7 +9,7 @@ import pytest
 from tests.support.api import Api, serving
 from tests.support.hybrid import CLEAR, POSSIBLE, PROBABLE, STRANGERS, TWINS, VETOED, hybrid
 from tests.support.verato import Verato
-from tests.support.verato_service import body, match
+from tests.support.verato_service import match
 
 
 async def tasks(api: Api) -> list[dict[str, object]]:
@@ -115,9 +115,3 @@ async def test_what_verato_refuses_is_ours_to_decide_for_good(
         second = await match(api, PROBABLE[1], "2")
         assert (second["status"], second["provisional"]) == ("review", False)
         assert await api.parts.store.waiting() == ()
-
-
-async def test_the_unread(verato: Verato, tmp_path: Path) -> None:
-    async with serving(tmp_path, **hybrid(verato)) as api:
-        answer = await api.client.post("/mpi/match", json=body(CLEAR[0]))
-    assert answer.status_code == 200
