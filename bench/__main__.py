@@ -23,6 +23,7 @@ from bench.tables import (
     cached,
     candidates,
     hits,
+    hybrid,
     latency,
     load,
     matching,
@@ -31,6 +32,7 @@ from bench.tables import (
     pairs,
     population,
     profile,
+    saving,
     single,
     tiers,
 )
@@ -50,6 +52,8 @@ TABLES: dict[str, Callable[[Run], Table]] = {
     "latency": latency.table,
     "tiers": tiers.table,
     "hits": hits.table,
+    "hybrid": hybrid.table,
+    "saving": saving.table,
     "mixed": mixed.table,
 }
 _ON_MONGODB = {"single", "latency"}
@@ -158,6 +162,9 @@ def _options() -> argparse.Namespace:
         "index of --records, `report` writes the performance page.",
     )  # fmt: skip
     parser.add_argument("--records", type=int, help="Size of the index that is queried.")
+    parser.add_argument(
+        "--registrations", type=int, help="Registrations of the table `saving`: 20000 for a proof."
+    )
     parser.add_argument("--rounds", type=int, help="Rounds of each measurement.")
     parser.add_argument("--minutes", type=float, help="How long mixed traffic flows; default: 1.")
     parser.add_argument(
@@ -193,6 +200,7 @@ def _sizes(options: argparse.Namespace) -> Sizes:
         rounds=options.rounds or (3 if options.quick else 5),
         seconds=1.0 if options.quick else 3.0,
         rates=(500, 1_000),
+        registrations=options.registrations or (500 if options.quick else 2_000),
         minutes=options.minutes or (0.1 if options.quick else 1.0),
         quick=options.quick,
         store=options.store,
@@ -216,6 +224,8 @@ def _seconds(names: list[str], sizes: Sizes) -> float:
         "latency": asked,
         "tiers": 5 * sizes.seconds * (sizes.rounds + 1),
         "hits": 20 * sizes.rounds,
+        "hybrid": 30 * sizes.seconds + sizes.records / 5_000,
+        "saving": sizes.registrations / 50,
         "mixed": 1.2 * (60 * sizes.minutes + sizes.seconds * sizes.rounds),
     }
     return sum(known[name] for name in names)

@@ -21,13 +21,17 @@ NAMED = {"sqlite": "SQLite", "mongodb": "MongoDB"}
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured. ``records`` is the size of the index that is queried, in the ``store``."""
+    """How much is measured. ``records`` is the size of the index that is queried, in the ``store``.
+
+    ``registrations`` are put through Verato as well.
+    """
 
     records: int
     load_rows: int
     rounds: int
     seconds: float
     rates: tuple[int, ...]
+    registrations: int
     minutes: float
     quick: bool
     store: str = "sqlite"

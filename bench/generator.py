@@ -25,7 +25,8 @@ from bench.schedule import Schedule
 _GRACE = 10.0
 _CHUNK = 65_536
 _HEAD_END = b"\r\n\r\n"
-_STATUSES = (b"matched", b"review", b"no_match")
+_OUTSIDE = (b'"provisional":true', b'"verato":"')
+_STATUSES = (b"matched", b"created", b"review", b"no_match")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came back. ``latencies`` (ms) count from the scheduled time in an open loop."""
+    """What came back. ``latencies`` (ms) count from the scheduled time in an open loop.
+
+    ``own`` are those of answers that needed no outside provider.
+    """
 
     latencies: list[float]
+    own: list[float]
     seconds: float
     errors: int
     unanswered: int
@@ -131,6 +136,7 @@ class Generator:
             self._idle.append(connection)
         self._start = perf_counter()
         self.latencies: list[float] = []
+        self.own: list[float] = []
         self.statuses: Counter[str] = Counter()
         self.errors = 0
         self.sent = 0
@@ -177,7 +183,10 @@ class Generator:
             connection: _Connection = key.data
             answer = connection.receive()
             if answer is not None:
-                self.latencies.append((self._now() - connection.due) * 1000)
+                latency = (self._now() - connection.due) * 1000
+                self.latencies.append(latency)
+                if not any(mark in answer for mark in _OUTSIDE):
+                    self.own.append(latency)
                 self._idle.append(connection)
                 self._count(answer)
 
@@ -210,6 +219,7 @@ def _run(order: Order) -> Outcome:
     unanswered = generator.give_up(schedule) if schedule else 0
     return Outcome(
         latencies=generator.latencies,
+        own=generator.own,
         seconds=seconds,
         errors=generator.errors,
         unanswered=unanswered,

@@ -142,6 +142,11 @@ def mpi_server(workers: int = 1, store: str = "sqlite") -> list[str]:
     return ["-c", _MPI, "serve", *embedded, "--workers", str(workers), "--port", "PORT"]
 
 
+def configured_server() -> list[str]:
+    """The command that serves whatever the environment describes, with one worker."""
+    return ["-c", _MPI, "serve", "--workers", "1", "--port", "PORT"]
+
+
 def beside(kind: str) -> list[str]:
     """The command of an application of :mod:`bench.servers`."""
     return ["-m", "bench.servers", kind, "PORT"]

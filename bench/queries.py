@@ -19,6 +19,9 @@ LEAST_FIELDS = 12
 UNKNOWN_SEED = 7_919
 """Another seed than that of any measured population: nobody drawn from it is registered."""
 
+SOURCE = "HOSP-A"
+"""Where registrations of mixed traffic come from."""
+
 Patient = dict[str, str]
 _NO_TRAIT = frozenset({"source", "source_id", "recorded_at"})
 _STAGE = 5
@@ -33,6 +36,20 @@ def write_queries(path: Path, population: Path, records: int, count: int) -> Non
     with path.open("wb") as file:
         for body in islice(_distinct(_alternating(known, unknown)), count):
             file.write(body + b"\n")
+
+
+def write_mixed(path: Path, population: Path, records: int, count: int) -> None:
+    """As :func:`write_queries`, but every second body is a registration under a new number."""
+    known, unknown = altered(population, records), strangers(count)
+    with path.open("wb") as file:
+        for number, query in enumerate(islice(_distinct(_alternating(known, unknown)), count)):
+            file.write((_registering(query, number) if number // 2 % 2 else query) + b"\n")
+
+
+def _registering(query: bytes, number: int) -> bytes:
+    asked = orjson.loads(query)["patient_data"]
+    ids = {"source": SOURCE, "source_id": f"mixed-{number}"}
+    return orjson.dumps({"patient_data": asked, **ids})
 
 
 def altered(population: Path, records: int) -> Iterator[Patient]:

@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from mpi.bootstrap_cache import recall_of, tiers_of
+from mpi.bootstrap_hybrid import budget_of, hybrid_provider
 from mpi.bootstrap_mongodb import mongo_address
 from mpi.bootstrap_outbox import courier
 from mpi.bootstrap_verato import Verato, open_verato
@@ -25,7 +26,7 @@ from mpi.cache.tiered import TieredCache
 from mpi.errors import ConfigurationError, InvalidInput
 from mpi.matching.model import default_document, load_default_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
-from mpi.ports import Monitored, Store
+from mpi.ports import Monitored, Provider, Store
 from mpi.providers.internal import InternalProvider
 from mpi.service.access import Access
 from mpi.service.health import Check
@@ -140,14 +141,16 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     shadow = Shadow(
         follower.shadow, metrics.shadowed, partial(metrics.count, "mpi_shadow_skipped_total")
     )
-    verato = open_verato(settings, store, metrics) if settings.provider == "verato" else None
     internal = InternalProvider(
         store,
         follower.deciding,
         narrowed=partial(metrics.count, "mpi_blocks_narrowed_total"),
         judged=shadow.observe,
     )
-    provider = internal if verato is None else verato.provider
+    verato = None
+    if settings.provider != "internal":
+        verato = open_verato(settings, store, metrics, budget_of(settings, store, metrics))
+    provider = _provider(settings, store, internal, verato, metrics)
     untold = None if verato is None else verato.counterpart.untold
     tiers = tiers_of(settings, provider, key, metrics)
     recall = recall_of(settings, store, provider, tiers, key, metrics)
@@ -178,13 +181,30 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         shadow=shadow,
         verato=verato,
         courier=(
-            None if verato is None else courier(settings, store, verato.counterpart, metrics, _now)
+            None
+            if verato is None
+            else courier(settings, store, verato.counterpart, provider, metrics, _now)
         ),
         opening=opening,
         warming=warming,
         closing=closing,
         checks=_checks(store, follower, key, tiers, verato),
     )
+
+
+def _provider(
+    settings: Settings,
+    store: Store,
+    internal: InternalProvider,
+    verato: Verato | None,
+    metrics: Metrics,
+) -> Provider:
+    """Who resolves identity."""
+    if verato is None:
+        return internal
+    if settings.provider == "verato":
+        return verato.provider
+    return hybrid_provider(settings, store, internal, verato, metrics)
 
 
 def _checks(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from mpi.domain.errand import ErrandKind, Waiting
-from mpi.ports import Store
+from mpi.ports import Provider, Store
 from mpi.ports_elsewhere import Counterpart
+from mpi.providers.hybrid import HybridProvider
 from mpi.service.alignment import Alignment
 from mpi.service.following import Following
-from mpi.service.outbox import Courier
+from mpi.service.outbox import Courier, Handler
+from mpi.service.reconciliation import Reconciliation
 from mpi.settings import Settings
 from mpi.telemetry import Metrics
 
@@ -19,6 +22,7 @@ def courier(
     settings: Settings,
     store: Store,
     counterpart: Counterpart,
+    provider: Provider,
     metrics: Metrics,
     clock: Callable[[], datetime],
 ) -> Courier:
@@ -33,6 +37,18 @@ def courier(
         overlap=timedelta(seconds=settings.verato_notify_overlap),
     )
 
+    handlers: dict[ErrandKind, Handler] = {
+        ErrandKind.POST: follow.post,
+        ErrandKind.ALIGN: alignment.align,
+        ErrandKind.RETIRE: alignment.retire,
+        ErrandKind.FOLLOW: follow.follow,
+        ErrandKind.LISTEN: follow.listen,
+    }
+    if isinstance(provider, HybridProvider):
+        conflict = partial(metrics.count, "mpi_conflicts_total")
+        late = Reconciliation(store, provider, clock, conflict)
+        handlers |= {ErrandKind.POST: late.post, ErrandKind.FOLLOW: late.follow}
+
     def counted(waiting: Sequence[Waiting], now: datetime) -> None:
         # Listening goes on for ever: it is no backlog.
         ages = {w.kind: (w.count, (now - w.oldest).total_seconds()) for w in waiting}
@@ -42,13 +58,7 @@ def courier(
 
     return Courier(
         store,
-        {
-            ErrandKind.POST: follow.post,
-            ErrandKind.ALIGN: alignment.align,
-            ErrandKind.RETIRE: alignment.retire,
-            ErrandKind.FOLLOW: follow.follow,
-            ErrandKind.LISTEN: follow.listen,
-        },
+        handlers,
         clock,
         lease=timedelta(seconds=settings.outbox_lease),
         at_once=settings.verato_concurrency,

@@ -13,6 +13,7 @@ from mpi.cache.redis_pace import RedisPace
 from mpi.ports import IndexStore
 from mpi.providers.verato import VeratoProvider
 from mpi.providers.verato_access import Access, Credentials, check_sources, open_access
+from mpi.providers.verato_budget import Budget
 from mpi.providers.verato_client import BreakerRule, CallReport, Limits, VeratoClient
 from mpi.providers.verato_counterpart import VeratoCounterpart
 from mpi.providers.verato_health import check_certificate
@@ -29,8 +30,9 @@ _START_TPS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Verato:
-    """The two ways in which Verato is used, over the same connections and limits."""
+    """The ways in which Verato is used, over the same connections and limits."""
 
+    index: VeratoIndex
     provider: VeratoProvider
     counterpart: VeratoCounterpart
     certificate_ends: datetime | None
@@ -40,8 +42,10 @@ class Verato:
         check_certificate(self.certificate_ends, datetime.now(UTC))
 
 
-def open_verato(settings: Settings, store: IndexStore, metrics: Metrics) -> Verato:
-    """What ``VERATO_*`` describe. Verato is not asked yet.
+def open_verato(
+    settings: Settings, store: IndexStore, metrics: Metrics, budget: Budget | None
+) -> Verato:
+    """What ``VERATO_*`` describe, within a budget of calls if there is one. Verato is not asked yet.
 
     Raises:
         ConfigurationError: names the setting that is wrong or missing, and the remedy.
@@ -79,6 +83,7 @@ def open_verato(settings: Settings, store: IndexStore, metrics: Metrics) -> Vera
             pause=settings.verato_breaker_pause,
         ),
         overlay=settings.verato_overlay,
+        budget=budget,
         pace=_pace(settings, access),
         report=report,
     )
@@ -97,7 +102,8 @@ def open_verato(settings: Settings, store: IndexStore, metrics: Metrics) -> Vera
         unposted=ANONYMOUS,
         probed=next(iter(settings.verato_sources), None),
     )
-    return Verato(provider, VeratoCounterpart(index, unposted=ANONYMOUS), access.certificate_ends)
+    counterpart = VeratoCounterpart(index, unposted=ANONYMOUS)
+    return Verato(index, provider, counterpart, access.certificate_ends)
 
 
 def _version(access: Access, settings: Settings) -> str:

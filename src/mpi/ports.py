@@ -188,6 +188,17 @@ class Outbox(Protocol):
         ...
 
 
+class CallLedger(Protocol):
+    """How many calls to an outside provider were spent, by period; shared by all processes, and durable."""
+
+    async def spend(self, period: str, calls: int, most: int) -> tuple[int, int]:
+        """Spend at most so many ``calls``, never more than ``most`` in the period; a negative number returns some.
+
+        Answers how many were granted, and how many are spent then.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """A stored key without its secret, of which stores keep a digest only."""
@@ -295,7 +306,7 @@ class IndexStore(IdentityStore, IdentityHistory, Protocol):
     """What the service needs of one store: who is who, and what happened."""
 
 
-class Store(IndexStore, Outbox, KeyStore, ModelStore, Monitored, Protocol):
+class Store(IndexStore, Outbox, CallLedger, KeyStore, ModelStore, Monitored, Protocol):
     """One database with everything in it."""
 
     async def is_demo(self) -> bool:
@@ -314,7 +325,8 @@ class Resolution:
     ``persons`` are those it was compared with, as they were compared. ``position`` is the last event seen.
     Growth of the index alone changes nothing noticeable up to event ``valid_until``. Any other event matters only
     if it touches one of the ``persons``, or a record under one of the ``blocking_keys``. ``told`` is what an outside
-    provider said, if one decided, ``model`` our own, if that did.
+    provider said, if its word decided, ``model`` our own, if that had a say. ``provisional``: a provider should have
+    been asked and gave no answer; ``owed``: it is still to be told of the record.
     """
 
     decision: Decision
@@ -325,6 +337,8 @@ class Resolution:
     valid_until: int
     told: Told | None = None
     model: Model | None = None
+    provisional: bool = False
+    owed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +380,7 @@ class Provider(Protocol):
     async def resolve(
         self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None
     ) -> Resolution:
-        """Whose record is this? Changes nothing. Raises ``ProviderUnavailable``.
+        """Whose record is this, which is about to be enrolled? Changes nothing. Raises ``ProviderUnavailable``.
 
         ``home`` is the person that holds an earlier version of it, no evidence for the new one. With other
         records in it, the question is whether the record may stay (LINK) or not (REVIEW); alone in it, the
@@ -374,8 +388,33 @@ class Provider(Protocol):
         """
         ...
 
+    async def query(self, record: StoredRecord, keys: BlockingKeys) -> Resolution:
+        """Whose record would this be? Whoever keeps an index elsewhere may be asked, and is told of nobody.
+
+        Raises ``ProviderUnavailable``.
+        """
+        ...
+
     def explain(self, record: StoredRecord, found: Resolution) -> Explanation | None:
         """The rows behind the best candidate's weight; None when nobody came into question."""
+        ...
+
+
+class AskedLater(Protocol):
+    """A provider over an index elsewhere, which may be away when a record is enrolled and is asked later then."""
+
+    async def tell(self, record: StoredRecord, home: PersonState | None) -> StoredRecord:
+        """Tell it of a record of that person after all. The record comes back with what was said, be it nothing."""
+        ...
+
+    async def locate(self, record: StoredRecord, home: PersonState | None) -> StoredRecord:
+        """As :meth:`tell`, but it is only asked where it has the record by now."""
+        ...
+
+    async def resolve(
+        self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None
+    ) -> Resolution:
+        """As :meth:`Provider.resolve`, by what was said."""
         ...
 
 

@@ -133,7 +133,22 @@ class VeratoSettings(BaseSettings):
         return pattern
 
 
-class Settings(VeratoSettings):
+class HybridSettings(VeratoSettings):
+    """How our own matching and Verato work together."""
+
+    hybrid_strategy: Literal["verato_first", "internal_first", "grey_zone", "shadow"] = _named(
+        "MPI_HYBRID_STRATEGY", "grey_zone", "verato_first, internal_first, grey_zone or shadow"
+    )
+    hybrid_feed: Literal["grey", "all"] = _named("MPI_HYBRID_FEED", "grey", "grey or all")
+    hybrid_deadline: float = _named(
+        "MPI_HYBRID_DEADLINE", 2, "a number of seconds, more than 0 and at most 30", gt=0, le=30
+    )
+    hybrid_monthly_calls: int | None = _named(
+        "MPI_HYBRID_MONTHLY_CALLS", None, "a whole number from 1", ge=1
+    )
+
+
+class Settings(HybridSettings):
     """The settings of one process. Descriptions say what a variable may hold."""
 
     provider: Literal["verato", "internal", "hybrid"] = _named(
@@ -344,13 +359,9 @@ def _sentence(name: str) -> str:
 
 
 def check_released(settings: Settings) -> None:
-    """Refuse what this release does not contain, and Verato without an address; names the way to run without."""
-    if settings.provider == "hybrid":
-        unmet = "MPI_PROVIDER=hybrid is not part of this release"
-    elif settings.provider == "verato" and settings.verato_endpoint is None:
-        unmet = (
-            "MPI_PROVIDER=verato needs VERATO_ENDPOINT, the address that Verato gave you; set it"
+    """Refuse Verato without an address; names the way to run without."""
+    if settings.provider != "internal" and settings.verato_endpoint is None:
+        raise ConfigurationError(
+            f"MPI_PROVIDER={settings.provider} needs VERATO_ENDPOINT, the address that Verato gave you; set it; "
+            f"{RUN_EMBEDDED}"
         )
-    else:
-        return
-    raise ConfigurationError(f"{unmet}; {RUN_EMBEDDED}")

@@ -131,6 +131,24 @@ class Metrics:
             Gauge(name, text, registry=self.registry, multiprocess_mode=mode)
             for name, text, mode in _PROVIDER_GAUGES
         )
+        self._cases = Counter(
+            "mpi_hybrid_cases_total",
+            "Cases that hybrid answered, by whom: internal (Verato was not needed), verato, or fallback.",
+            ("by",),
+            registry=self.registry,
+        )
+        self._opinions = Counter(
+            "mpi_hybrid_opinions_total",
+            "Persons about whom both our own matching and Verato have said whether they are the patient.",
+            ("internal", "verato"),
+            registry=self.registry,
+        )
+        self._calls_left = Gauge(
+            "mpi_provider_calls_left",
+            "Calls that this month still has in MPI_HYBRID_MONTHLY_CALLS; 0 without such a limit.",
+            registry=self.registry,
+            multiprocess_mode="livemostrecent",
+        )
         self._outbox_waiting, self._outbox_oldest = (
             Gauge(name, text, ("kind",), registry=self.registry, multiprocess_mode="livemax")
             for name, text in (
@@ -181,6 +199,18 @@ class Metrics:
         """Tell whether an outside provider is left alone, and how many calls wait for their turn."""
         self._left_alone.set(_OPENNESS[breaker])
         self._waiting.set(waiting)
+
+    def provider_calls_left(self, calls: int) -> None:
+        """Tell how many calls the month still has."""
+        self._calls_left.set(calls)
+
+    def hybrid_answered(self, by: str) -> None:
+        """Count one case of the provider ``hybrid`` by whom it was answered."""
+        self._labelled(self._cases, by).inc()
+
+    def hybrid_compared(self, internal: str, verato: str) -> None:
+        """Count one person about whom both have an opinion: same, undecided or different."""
+        self._opinions.labels(internal, verato).inc()
 
     def provider_certificate(self, ends: datetime) -> None:
         """Tell when the certificate expires with which an outside provider is called."""

@@ -13,6 +13,7 @@ from pymongo import MongoClient
 
 from bench.daemons import Mongod
 from mpi.ports import (
+    CallLedger,
     IdentityHistory,
     IdentityStore,
     KeyStore,
@@ -28,7 +29,9 @@ FINGERPRINT = b"fingerprint"
 """Of the HMAC key with which every index is made."""
 
 
-class Store(IdentityStore, IdentityHistory, Outbox, KeyStore, ModelStore, Monitored, Protocol):
+class Store(
+    IdentityStore, IdentityHistory, Outbox, CallLedger, KeyStore, ModelStore, Monitored, Protocol
+):
     """Everything that a store of identities can do."""
 
 

@@ -160,6 +160,9 @@ class Gate:
             await self._pass()
         return found
 
+    async def query(self, record: StoredRecord, keys: BlockingKeys) -> Resolution:
+        return await self.resolve(record, keys)
+
     async def _pass(self) -> None:
         gate = self._open
         self._waiting.release()

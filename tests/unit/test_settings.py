@@ -140,20 +140,29 @@ def test_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
 
 
-def test_what_is_not_released_is_refused_with_the_way_out() -> None:
-    with pytest.raises(ConfigurationError, match="not part of this release") as caught:
-        check_released(read_settings({"MPI_PROVIDER": "hybrid"}))
-    assert caught.value.detail.startswith("MPI_PROVIDER=hybrid")
-    assert "mpi serve --embedded" in caught.value.detail
-
-
-def test_verato_needs_an_address() -> None:
+@pytest.mark.parametrize("provider", ["verato", "hybrid"])
+def test_verato_needs_an_address(provider: str) -> None:
+    chosen = {"MPI_PROVIDER": provider}
     with pytest.raises(
-        ConfigurationError, match="MPI_PROVIDER=verato needs VERATO_ENDPOINT"
+        ConfigurationError, match=f"MPI_PROVIDER={provider} needs VERATO_ENDPOINT"
     ) as caught:
-        check_released(read_settings())
+        check_released(read_settings(chosen))
     assert "mpi serve --embedded" in caught.value.detail
-    check_released(read_settings({"VERATO_ENDPOINT": "https://cust1.example"}))
+    check_released(read_settings(chosen | {"VERATO_ENDPOINT": "https://cust1.example"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MPI_HYBRID_STRATEGY", "coin_toss"),
+        ("MPI_HYBRID_FEED", "some"),
+        ("MPI_HYBRID_DEADLINE", "0"),
+        ("MPI_HYBRID_MONTHLY_CALLS", "0"),
+    ],
+)
+def test_a_wrong_setting_of_hybrid_is_named(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} must be "):
+        read_settings({name: value})
 
 
 def test_the_map_of_sources_is_a_json_object(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Whole populations: loading a file, exporting the crosswalk."""
+"""Whole populations: loading a file, exporting the crosswalk and what was said of pairs."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from mpi.bulk.resume import ResumableLoad
 from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, settings
 from mpi.commands.terminal import note, progress_bar, show_json, show_pairs
 from mpi.errors import InvalidInput
+from mpi.evaluation.verdicts import VERDICT_COLUMNS, verdicts
 from mpi.settings import data_directory
 
 _COLLECT_AFTER = 100_000
@@ -187,3 +188,28 @@ def export_crosswalk(
 
     rows = run(work())
     show_json({"rows": rows}) if as_json else note(f"{rows:,} records are written.")
+
+
+@exports.command("verdicts")
+def export_verdicts(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The CSV file to write.")],
+    *,
+    embedded: Embedded = False,
+    demo: Demo = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write what Verato said of pairs of records, as `mpi train --pairs` reads it, and when."""
+
+    async def work() -> int:
+        rows = 0
+        async with opened(settings(embedded=embedded, demo=demo)) as index:
+            with private_file(path) as file:
+                table = csv.writer(file, lineterminator="\n")
+                table.writerow(VERDICT_COLUMNS)
+                async for verdict in verdicts(index.store):
+                    table.writerow(verdict.row())
+                    rows += 1
+        return rows
+
+    rows = run(work())
+    show_json({"rows": rows}) if as_json else note(f"{rows:,} verdicts are written.")

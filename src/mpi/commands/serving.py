@@ -18,6 +18,7 @@ from mpi import shared_metrics
 from mpi.api.server import Server
 from mpi.bootstrap import Container
 from mpi.commands import limits
+from mpi.commands.beside import simulated_verato
 from mpi.commands.demo import fill_demo
 from mpi.commands.session import Demo, Embedded, opened, overrides, run
 from mpi.commands.terminal import note
@@ -26,6 +27,9 @@ from mpi.errors import ConfigurationError
 from mpi.settings import Settings, check_released, read_settings
 from mpi.telemetry import configure_logging
 
+_SIMULATOR = (
+    "Provider hybrid over a simulated Verato that is started beside the service, on this machine."
+)
 _WORKERS = "Processes (MPI_WORKERS); by default one per core, and one on a SQLite file."
 
 
@@ -36,13 +40,28 @@ def serve(
     workers: Annotated[int | None, typer.Option(help=_WORKERS)] = None,
     host: Annotated[str | None, typer.Option(help="Address (MPI_HOST).")] = None,
     port: Annotated[int | None, typer.Option(help="Port (MPI_PORT).")] = None,
+    verato_simulator: Annotated[bool, typer.Option(help=_SIMULATOR)] = False,
 ) -> None:
     """Serve the API. With --demo, an index of 10,000 made-up registrations is made first."""
+    with simulated_verato(wanted=verato_simulator) as verato:
+        _serve(verato, embedded=embedded, demo=demo, workers=workers, host=host, port=port)
+
+
+def _serve(
+    verato: dict[str, str],
+    *,
+    embedded: bool,
+    demo: bool,
+    workers: int | None,
+    host: str | None,
+    port: int | None,
+) -> None:
     given = {"MPI_WORKERS": workers, "MPI_HOST": host, "MPI_PORT": port}
     chosen = overrides(embedded=embedded, demo=demo)
     if embedded:
         # The embedded profile stays on this machine, whatever MPI_HOST says; --host is explicit.
         chosen["MPI_HOST"] = "127.0.0.1"
+    chosen |= verato
     chosen |= {name: str(value) for name, value in given.items() if value is not None}
     settings = read_settings(chosen)
     check_released(settings)

@@ -85,11 +85,20 @@ NEW_PERSON = "new"
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an outside provider takes another record for the same person."""
+
+    record: RecordKey
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """What an outside provider said of a record: whom it links it to there, and by which names to ask about the call.
 
-    ``outcome`` is our word for how the call ended; ``score`` the provider's own, from 0 to 1, where it gives one.
-    ``overlaid`` says that it takes the record for another patient than the version before.
+    ``outcome`` is our word for how the call ended, ``answered`` whether that is an answer; ``score`` the provider's
+    own, from 0 to 1, where it gives one. ``overlaid``: it takes the record for another patient than the version
+    before. ``verdicts`` are about the records that were in question and are known there.
     """
 
     provider: str
@@ -99,6 +108,8 @@ class Told:
     tracking_id: str | None = None
     audit_id: str | None = None
     overlaid: bool = False
+    answered: bool = True
+    verdicts: tuple[Verdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -107,7 +118,8 @@ class StoredRecord(Guarded):
 
     ``standard`` is the comparison form (:class:`mpi.matching.standardize.StandardRecord`), stored so that nothing
     is standardised twice. ``digest`` is a keyed digest of the raw demographics; equal digest = equal content.
-    ``told`` is what an outside provider said on the way in: kept with the event, not with the version.
+    ``told`` is what an outside provider said on the way in: kept with the event, not with the version. ``along`` are
+    stored records that it was told of on this occasion, with what it said.
     """
 
     key: RecordKey
@@ -122,6 +134,7 @@ class StoredRecord(Guarded):
     mpi_id: str | None = None
     warnings: tuple[tuple[str, str], ...] = ()
     told: Told | None = None
+    along: tuple[StoredRecord, ...] = ()
 
 
 class Evidence(Protocol):

@@ -83,6 +83,10 @@ class InternalProvider:
             model=model,
         )
 
+    async def query(self, record: StoredRecord, keys: BlockingKeys) -> Resolution:
+        """See :class:`mpi.ports.Provider`."""
+        return await self.resolve(record, keys)
+
     def _staying(
         self, record: StoredRecord, others: Candidate, around: Neighbourhood, model: Model
     ) -> Decision:

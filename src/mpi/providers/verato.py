@@ -18,7 +18,7 @@ from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Decision, Explanation, Outcome
 from mpi.ports import IndexStore, Resolution
 from mpi.providers.verato_health import answered, trouble
-from mpi.providers.verato_links import NAME, known_as, link_key, told_by
+from mpi.providers.verato_links import NAME, is_superseded, known_as, link_key, told_by
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep
 from mpi.providers.verato_payload import Reply
@@ -79,13 +79,8 @@ class VeratoProvider:
         current = await self._store.record(record.key)
         if current is not None and current.status is not RecordStatus.DELETED:
             versions = await self._store.versions(record.key)
-            late = (
-                record.recorded_at
-                and current.recorded_at
-                and record.recorded_at < current.recorded_at
-            )
-            if late or any(version.digest == record.digest for version in versions):
-                return record  # it will not become the current version, or is it
+            if is_superseded(record, current, versions):
+                return record
         reply = await self._index.post(record, lane, new=current is None)
         try:
             return known_as(record, told_by(answered(self._index.client, reply)))
@@ -118,6 +113,10 @@ class VeratoProvider:
             valid_until=_FOR_EVER if keep is Keep.POSITIVE else around.position - 1,
             told=told,
         )
+
+    async def query(self, record: StoredRecord, keys: BlockingKeys) -> Resolution:
+        """See :class:`mpi.ports.Provider`."""
+        return await self.resolve(record, keys)
 
     def explain(self, record: StoredRecord, found: Resolution) -> Explanation | None:
         """See :class:`mpi.ports.Provider`: Verato gives no reasons."""

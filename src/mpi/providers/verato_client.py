@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -13,6 +14,7 @@ from mpi.domain.errand import Lane
 from mpi.errors import CacheUnavailable
 from mpi.ports_elsewhere import SharedPace
 from mpi.providers.verato_access import Access
+from mpi.providers.verato_budget import Budget
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Consequence, Reason, Verdict
 from mpi.providers.verato_pacing import NoTurn, OwnShare, Pacer, SharedLimit
 from mpi.providers.verato_payload import Content, Reply
@@ -22,7 +24,7 @@ from mpi.resilience import BreakerState, CircuitBreaker, TokenBucket
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 2.0
 _THROTTLED_WAIT_S = 1.0
 
-_NOBODY_ASKED = (Reason.BREAKER_OPEN, Reason.OWN_LIMIT)
+_NOBODY_ASKED = (Reason.BREAKER_OPEN, Reason.OWN_LIMIT, Reason.BUDGET_SPENT)
 """Says why a repetition did not take place. What the attempt before it met with is what has to be mended."""
 
 
@@ -83,12 +85,14 @@ class VeratoClient:
         limits: Limits = LIMITS,
         breaker: BreakerRule = BREAKER,
         overlay: str = r"(?i)overlay",
+        budget: Budget | None = None,
         pace: SharedPace | None = None,
         report: Callable[[CallReport], None] = lambda _: None,
     ) -> None:
         self.access = access
         self._timeouts = {Lane.REAL_TIME: real_time, Lane.BATCH: batch}
         self._retries = limits.retries
+        self._budget = budget
         self._report = report
         self._pace = pace
         bucket = TokenBucket(most=limits.tps, start=limits.start, ramp=limits.ramp, now=monotonic())
@@ -114,8 +118,10 @@ class VeratoClient:
         )
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Let go of the connections, and of calls that were reserved."""
         await self._transport.close()
+        if self._budget is not None:
+            await self._budget.close()
         if self._pace is not None:
             with suppress(CacheUnavailable):  # a server that is away has nothing to be let go of
                 await self._pace.close()
@@ -130,10 +136,18 @@ class VeratoClient:
         return self._breaker.remaining(monotonic())
 
     async def read(
-        self, operation: Operation, content: Content, lane: Lane = Lane.REAL_TIME
+        self,
+        operation: Operation,
+        content: Content,
+        lane: Lane = Lane.REAL_TIME,
+        *,
+        within: float = math.inf,
     ) -> Reply:
-        """Ask something. Safe to repeat, so it is repeated as often as its outcome allows."""
-        return await self._reported(operation, lane, lambda call: call.repeated(content))
+        """Ask something. Safe to repeat, so it is repeated as often as its outcome allows.
+
+        ``within``: seconds after which nobody waits for the answer, where the lane would allow more.
+        """
+        return await self._reported(operation, lane, within, lambda call: call.repeated(content))
 
     async def write(
         self,
@@ -141,19 +155,27 @@ class VeratoClient:
         content: Content,
         check: Check,
         lane: Lane = Lane.REAL_TIME,
+        *,
+        within: float = math.inf,
     ) -> Reply:
         """Change something, once: where it may have taken effect, ``check`` looks before it is asked for again.
 
         ``check`` is handed a way to read within the same deadline, and returns what is to be taken for the answer, or
         None when nothing has taken effect. A check that gets no answer leaves the outcome ``UNKNOWN``.
         """
-        return await self._reported(operation, lane, lambda call: call.checked(content, check))
+        return await self._reported(
+            operation, lane, within, lambda call: call.checked(content, check)
+        )
 
     async def _reported(
-        self, operation: Operation, lane: Lane, work: Callable[[_Call], Awaitable[Reply]]
+        self,
+        operation: Operation,
+        lane: Lane,
+        within: float,
+        work: Callable[[_Call], Awaitable[Reply]],
     ) -> Reply:
         started = monotonic()
-        call = _Call(self, operation, lane, started + self._timeouts[lane].total)
+        call = _Call(self, operation, lane, started + min(self._timeouts[lane].total, within))
         reply = await work(call)
         self._report(
             CallReport(
@@ -171,7 +193,20 @@ class VeratoClient:
     async def attempt(
         self, operation: Operation, content: Content, lane: Lane, deadline: float
     ) -> Reply:
-        """One request at most. Waits for its turn; the breaker and the limit are told how it ended."""
+        """One request at most, if the budget has one left; what was not sent is not spent."""
+        if self._budget is None:
+            return await self._attempt(operation, content, lane, deadline)
+        if not await self._budget.take():
+            return _unsent(CallOutcome.UNAVAILABLE, Reason.BUDGET_SPENT)
+        reply = await self._attempt(operation, content, lane, deadline)
+        if not reply.sent and reply.reason in _NOBODY_ASKED:
+            self._budget.give_back()
+        return reply
+
+    async def _attempt(
+        self, operation: Operation, content: Content, lane: Lane, deadline: float
+    ) -> Reply:
+        """Waits for its turn; the breaker and the limit are told how the request ended."""
         permit = self._breaker.admit(monotonic())
         if permit is None:
             return _unsent(CallOutcome.UNAVAILABLE, Reason.BREAKER_OPEN)

@@ -37,6 +37,7 @@ _REMEDIES: Mapping[Reason, str] = {
     "in between",
     Reason.RATE_LIMIT: "Verato receives more than its limit: lower VERATO_MAX_TPS, or have the limit raised",
     Reason.OWN_LIMIT: "more is asked than VERATO_MAX_TPS allows: raise it as far as the contract permits",
+    Reason.BUDGET_SPENT: "the calls of this month are spent: raise MPI_HYBRID_MONTHLY_CALLS, or wait for the next",
     Reason.BREAKER_OPEN: "Verato is not asked for a while, because it kept failing",
 }
 

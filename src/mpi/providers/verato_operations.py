@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -47,8 +48,18 @@ class VeratoIndex:
         self._form = form
         self._order = InOrder()
 
-    async def post(self, record: StoredRecord, lane: Lane = Lane.REAL_TIME, *, new: bool) -> Reply:
-        """Register or update. ``new``: this record was never posted before, so that finding it proves its arrival."""
+    async def post(
+        self,
+        record: StoredRecord,
+        lane: Lane = Lane.REAL_TIME,
+        *,
+        new: bool,
+        within: float = math.inf,
+    ) -> Reply:
+        """Register or update, ``within`` so many seconds.
+
+        ``new``: this record was never posted before, so that finding it proves its arrival.
+        """
         source = self._form.source(record.key)
 
         async def check(ask: Ask) -> Reply | None:
@@ -58,12 +69,13 @@ class VeratoIndex:
 
         async with self._order.of(record.key):
             content = self._formats() | {"identity": self._form.identity(record, posted=True)}
-            return await self.client.write(POST, content, check, lane)
+            return await self.client.write(POST, content, check, lane, within=within)
 
-    async def query(self, record: StoredRecord, lane: Lane = Lane.REAL_TIME) -> Reply:
-        """The one person above Verato's own threshold, if any."""
+    async def query(self, record: StoredRecord, *, within: float = math.inf) -> Reply:
+        """The one person above Verato's own threshold, if any; ``within`` so many seconds."""
         identity = self._form.identity(record, posted=False)
-        return await self.client.read(QUERY, self._formats() | {"identity": identity}, lane)
+        content = self._formats() | {"identity": identity}
+        return await self.client.read(QUERY, content, within=within)
 
     async def search(
         self, record: StoredRecord, limit: int, threshold: float = 0.0

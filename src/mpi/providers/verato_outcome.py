@@ -85,3 +85,4 @@ class Reason(StrEnum):
     RATE_LIMIT = "rate_limit"
     OWN_LIMIT = "own_limit"
     BREAKER_OPEN = "breaker_open"
+    BUDGET_SPENT = "budget_spent"

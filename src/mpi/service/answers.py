@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from mpi.domain.identity import TOLD, StoredRecord, Told
+from mpi.domain.identity import StoredRecord
 from mpi.domain.record import Demographics, Guarded, RecordStatus, TraitWarning
 from mpi.matching.decision import Explanation, Grade, Outcome, ScoredPerson
 from mpi.ports import KeptAnswer, Provider, Resolution
@@ -99,13 +99,6 @@ class ChangeAnswer:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-def told_detail(told: Told | None) -> dict[str, Any]:
-    """What an outside provider said, as the detail of the event that rests on it."""
-    if told is None:
-        return {}
-    return {TOLD: {name: value for name, value in asdict(told).items() if value is not None}}
-
-
 def match_answer(
     record: StoredRecord,
     provider: Provider,
@@ -121,17 +114,20 @@ def match_answer(
     told = (found.told if found else None) or record.told
     best = decision.best if decision else None
     model = found.model if found else None
-    by_provider = Grade.CERTAIN if told and decision and decision.outcome is Outcome.LINK else None
+    # Whoever decided has the word: a provider says that it is certain, and gives no probability.
+    by_provider = bool(found and found.told and found.decision.outcome is Outcome.LINK)
+    ours = None if by_provider else best
     return MatchAnswer(
         mpi_id=mpi_id,
         status=status,
-        confidence=best.confidence if best else None,
+        confidence=ours.confidence if ours else None,
         match_weight=best.weight if best else None,
-        grade=best.grade if best else by_provider,
+        grade=Grade.CERTAIN if by_provider else ours.grade if ours else None,
         provider=provider.name,
         model_version=model.version if model else provider.version,
         provider_ids={"verato": told.link_id if told else None},
         provider_score=told.score if told else None,
+        provisional=found.provisional if found else False,
         reason=decision.reason if decision else None,
         warnings=(*warnings, *[TraitWarning(*warning) for warning in record.warnings]),
         candidates=tuple(candidate_view(c) for c in decision.candidates) if decision else (),

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from mpi.domain.identity import (
     ANY_VERSION,
-    AUTOMATIC,
     KEPT_AS,
     NEW_PERSON,
     Candidate,
@@ -17,20 +16,27 @@ from mpi.domain.identity import (
     EventKind,
     IdentityChange,
     NewTask,
-    PersonState,
     RecordMove,
     StoredRecord,
     TaskKind,
     TaskStatus,
 )
-from mpi.domain.record import RecordKey, RecordStatus
+from mpi.domain.record import RecordStatus
+from mpi.domain.told import told_detail
 from mpi.errors import ConcurrentChange, PreconditionFailed
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.comparison import distinct_traits
-from mpi.matching.decision import Decision, Outcome
+from mpi.matching.decision import Outcome
 from mpi.matching.record import StandardRecord
 from mpi.ports import IdentityHistory, IdentityStore, Provider, Resolution
-from mpi.service.answers import told_detail
+from mpi.service.consequences import (
+    errands_of,
+    introduced_along,
+    joining,
+    placement,
+    tasks_of,
+    update_tasks,
+)
 
 Expected = tuple[tuple[str, int], ...]
 
@@ -121,7 +127,7 @@ class Enrollment:
         """A record without a person: link, review or mint."""
         found = await self.provider.resolve(record, keys)
         people = {person.mpi_id: person for person in found.persons}
-        home, merges = _placement(record, found.decision, people, actor)
+        home, merges = placement(record, found.decision, people, actor)
         default = EventKind.CREATED if home == NEW_PERSON else EventKind.LINKED
         change = IdentityChange(
             kind=kind or default,
@@ -129,13 +135,14 @@ class Enrollment:
             actor=actor,
             record=record,
             moves=(RecordMove(record.key, None, home),),
-            tasks=_tasks(record.key, found.decision),
-            position=found.position,
+            tasks=tasks_of(record.key, found.decision),
             guard_keys=record.blocking_keys,
             detail=told_detail(record.told),
+            errands=errands_of(record.key, found),
         )
         # The merges first: undone, they leave the record as one that came later.
-        first, *rest = (*(replace(m, position=found.position) for m in merges), change)
+        changes = (*await introduced_along(self.store, record), *merges, change)
+        first, *rest = [replace(each, position=found.position) for each in changes]
         committed = await self.store.commit(first, *rest)
         return _enrolled(found, committed)
 
@@ -214,22 +221,23 @@ class Enrollment:
         found = await self.provider.resolve(record, keys, home=person)
         merges: tuple[IdentityChange, ...] = ()
         if len(person.records) > 1:
-            tasks = _update_tasks(record.key, found.decision)
+            tasks = update_tasks(record.key, found.decision)
         else:
             people: dict[str, Candidate] = {p.mpi_id: p for p in (*found.persons, person)}
-            merges = _joining(person, found.decision, people, record, actor)
-            tasks = _tasks(record.key, found.decision)
+            merges = joining(person, found.decision, people, record, actor)
+            tasks = tasks_of(record.key, found.decision)
         change = IdentityChange(
             kind=EventKind.UPDATED,
             at=record.received_at,
             actor=actor,
             record=record,
-            position=found.position,
             guard_keys=record.blocking_keys,
             expected_versions=expected or ((person.mpi_id, person.version),),
             detail=told_detail(record.told),
+            errands=errands_of(record.key, found),
         )
-        *before, last = (change, *(replace(m, position=found.position) for m in merges))
+        changes = (*await introduced_along(self.store, record), change, *merges)
+        *before, last = [replace(each, position=found.position) for each in changes]
         committed = await self.store.commit(*before, replace(last, tasks=tasks))
         enrolled = _enrolled(found, committed)
         status = "review" if tasks else "matched"
@@ -241,65 +249,6 @@ def _owner(record: StoredRecord) -> str:
     if record.mpi_id is None:
         raise ConcurrentChange("the record lost its person meanwhile")
     return record.mpi_id
-
-
-def _placement(
-    record: StoredRecord, decision: Decision, people: dict[str, Candidate], actor: str
-) -> tuple[str, tuple[IdentityChange, ...]]:
-    """Where the record goes, and the merges of certain persons on that occasion (the oldest id survives)."""
-    if decision.outcome is not Outcome.LINK or decision.mpi_id is None:
-        return NEW_PERSON, ()
-    together = (decision.mpi_id, *decision.merge)
-    return min(together), _merges(together, people, record, actor)
-
-
-def _joining(
-    person: PersonState,
-    decision: Decision,
-    people: dict[str, Candidate],
-    record: StoredRecord,
-    actor: str,
-) -> tuple[IdentityChange, ...]:
-    """A person of one record whose new version is somebody else: the two persons merge."""
-    if decision.outcome is not Outcome.LINK or decision.mpi_id is None:
-        return ()
-    return _merges((person.mpi_id, decision.mpi_id, *decision.merge), people, record, actor)
-
-
-def _merges(
-    together: tuple[str, ...], people: dict[str, Candidate], record: StoredRecord, actor: str
-) -> tuple[IdentityChange, ...]:
-    """One merge for each person that is not the oldest, so that each can be undone by itself."""
-    survivor = min(together)
-    return tuple(
-        IdentityChange(
-            kind=EventKind.MERGED,
-            at=record.received_at,
-            actor=actor,
-            moves=tuple(RecordMove(r.key, mpi_id, survivor) for r in people[mpi_id].records),
-            retire=((mpi_id, survivor),),
-            detail={AUTOMATIC: True},
-        )
-        for mpi_id in together
-        if mpi_id != survivor
-    )
-
-
-def _tasks(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:
-    if not decision.review:
-        return ()
-    kind = TaskKind.MERGE if decision.outcome is Outcome.LINK else TaskKind.REVIEW
-    weight = decision.best.weight if decision.best else None
-    return (NewTask(kind, key, decision.review, weight, decision.reason or "two_certain_persons"),)
-
-
-def _update_tasks(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:
-    if decision.outcome is Outcome.LINK:
-        return ()
-    best = decision.best
-    if best is None:  # an outside provider knows it for somebody else
-        return _tasks(key, decision)
-    return (NewTask(TaskKind.UPDATE, key, (best.mpi_id,), best.weight, "no_longer_fits"),)
 
 
 def _overlays(before: StandardRecord, after: StandardRecord) -> bool:
@@ -316,4 +265,4 @@ def _enrolled(found: Resolution, committed: Committed) -> Enrolled:
         found.decision.outcome
     ]
     task = committed.task_ids[0] if committed.task_ids else None
-    return Enrolled(committed.mpi_id, status, found, committed, task)
+    return Enrolled(committed.mpi_id, status, found, committed, task, found.provisional)

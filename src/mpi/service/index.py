@@ -204,7 +204,7 @@ class MasterPatientIndex:
         *,
         explain: bool,
     ) -> tuple[MatchAnswer, Resolution]:
-        found = await self._reservation.resolve(record, keys)
+        found = await self._reservation.query(record, keys)
         status, mpi_id = _STATUS[found.decision.outcome], found.decision.mpi_id
         explanation = self._provider.explain(record, found) if explain else None
         answer = match_answer(
@@ -259,7 +259,7 @@ class MasterPatientIndex:
     async def search(self, submission: Submission, limit: int = 10) -> tuple[CandidateView, ...]:
         """Ranked candidates; never enrolls."""
         record, keys = self._prepare.record(submission)
-        found = await self._provider.resolve(record, keys)
+        found = await self._provider.query(record, keys)
         return tuple(candidate_view(c) for c in found.decision.candidates[:limit])
 
     async def explain(

@@ -21,9 +21,9 @@ from mpi.domain.identity import (
     TaskKind,
 )
 from mpi.domain.record import RecordKey, RecordStatus
+from mpi.domain.told import told_detail
 from mpi.matching.blocking import stored_keys
 from mpi.ports import IndexStore
-from mpi.service.answers import told_detail
 from mpi.service.past import history_of
 
 PARTED, JOINED = "parted_elsewhere", "joined_elsewhere"

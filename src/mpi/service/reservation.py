@@ -25,9 +25,9 @@ class Reservation:
     prepare: Preparation
     enrollment: Enrollment
 
-    async def resolve(self, record: StoredRecord, keys: BlockingKeys) -> Resolution:
-        """As :meth:`mpi.ports.Provider.resolve`, but whom only the provider knows has an id of ours afterwards."""
-        found = await self.provider.resolve(record, keys)
+    async def query(self, record: StoredRecord, keys: BlockingKeys) -> Resolution:
+        """As :meth:`mpi.ports.Provider.query`, but whom only the provider knows has an id of ours afterwards."""
+        found = await self.provider.query(record, keys)
         told = found.told
         if told is None or told.link_id is None or found.decision.outcome is not Outcome.NEW:
             return found
@@ -36,4 +36,4 @@ class Reservation:
         )
         reserved = replace(reserved, blocking_keys=found.blocking_keys, told=told)
         await self.enrollment.register(reserved, none, actor=told.provider)
-        return await self.provider.resolve(replace(record, told=told), keys)
+        return await self.provider.query(replace(record, told=told), keys)

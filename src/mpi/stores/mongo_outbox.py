@@ -1,9 +1,13 @@
-"""The outbox in MongoDB: one document for each errand that waits, changed by itself or within a transaction."""
+"""The outbox in MongoDB: one document for each errand that waits, changed by itself or within a transaction.
+
+Beside it stands how many calls elsewhere were spent: one document for each period.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import cast
 
 from pymongo import ASCENDING, ReturnDocument, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -11,7 +15,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from mpi.domain.errand import Errand, Lane, LeasedErrand, Waiting
 from mpi.stores.codec import encode_time
 from mpi.stores.errands import NOBODY, leased, name_of, row_of, waiting
-from mpi.stores.mongo_schema import ERRAND, Database, Document
+from mpi.stores.mongo_schema import ERRAND, META, Database, Document
 
 Session = AsyncClientSession | None
 
@@ -112,3 +116,20 @@ async def count(database: Database, session: Session) -> tuple[Waiting, ...]:
     stages: list[Document] = [{"$group": group}, {"$sort": {"_id": ASCENDING}}]
     found = await database[ERRAND].aggregate(stages, session=session)
     return tuple([waiting(each["_id"], each["count"], each["oldest"]) async for each in found])
+
+
+async def spend(
+    database: Database, session: Session, name: str, calls: int, most: int
+) -> tuple[int, int]:
+    """See :meth:`mpi.ports.CallLedger.spend`; ``name`` is that of the counter."""
+    spent: Document = {"$ifNull": ["$spent", 0]}
+    granted: Document = {"$min": [calls, {"$max": [0, {"$subtract": [most, spent]}]}]}
+    stages: list[Document] = [
+        {"$set": {"granted": granted}},
+        {"$set": {"spent": {"$add": [spent, "$granted"]}}},
+    ]
+    found = await database[META].find_one_and_update(
+        {"_id": name}, stages, upsert=True, return_document=ReturnDocument.AFTER, session=session
+    )
+    spending = cast("Document", found)  # it was made if there was none
+    return spending["granted"], spending["spent"]

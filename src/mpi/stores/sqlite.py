@@ -1,8 +1,8 @@
 """The index in one SQLite file: needs no server, safe with several processes.
 
 Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`, :class:`~mpi.ports.Outbox`,
-:class:`~mpi.ports.KeyStore`, :class:`~mpi.ports.ModelStore` and :class:`~mpi.ports.Monitored`.
-One instance belongs to one event loop.
+:class:`~mpi.ports.CallLedger`, :class:`~mpi.ports.KeyStore`, :class:`~mpi.ports.ModelStore` and
+:class:`~mpi.ports.Monitored`. One instance belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -202,6 +202,12 @@ class SqliteStore:
     async def waiting(self) -> tuple[Waiting, ...]:
         """See :class:`mpi.ports.Outbox`."""
         return await self._transactions.aside(sqlite_outbox.count)
+
+    async def spend(self, period: str, calls: int, most: int) -> tuple[int, int]:
+        """See :class:`mpi.ports.CallLedger`."""
+        return await self._transactions.write(
+            lambda c: sqlite_outbox.spend(c, f"calls {period}", calls, most)
+        )
 
     async def add_key(self, key_id: str, name: str, digest: bytes, scopes: frozenset[str]) -> None:
         """See :class:`mpi.ports.KeyStore`."""

@@ -1,4 +1,4 @@
-"""The outbox in SQLite: one row for each errand that waits."""
+"""The outbox in SQLite: one row for each errand that waits; and how many calls elsewhere were spent."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from mpi.domain.errand import Errand, Lane, LeasedErrand, Waiting
 from mpi.stores.codec import encode_time
 from mpi.stores.errands import leased, name_of, row_of, waiting
+from mpi.stores.sqlite_schema import get_meta, set_meta
 from mpi.stores.transfer import TABLES
 
 _QUEUE = """INSERT INTO errand VALUES (:name, :kind, :lane, :created_at, :due_at, :attempts, :reason, :mark,
@@ -83,3 +84,11 @@ def count(connection: sqlite3.Connection) -> tuple[Waiting, ...]:
         "SELECT kind, count(*), min(created_at) FROM errand GROUP BY kind ORDER BY kind"
     )
     return tuple(waiting(*row) for row in rows)
+
+
+def spend(connection: sqlite3.Connection, name: str, calls: int, most: int) -> tuple[int, int]:
+    """See :meth:`mpi.ports.CallLedger.spend`; ``name`` is that of the counter."""
+    spent = int(get_meta(connection, name) or b"0")
+    granted = min(calls, max(0, most - spent))
+    set_meta(connection, name, b"%d" % (spent + granted))
+    return granted, spent + granted

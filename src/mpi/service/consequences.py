@@ -1,0 +1,114 @@
+"""What follows from a decision beside the record itself: merges, tasks, errands, and what was said of others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mpi.domain.errand import Errand, ErrandKind, Lane
+from mpi.domain.identity import (
+    AUTOMATIC,
+    NEW_PERSON,
+    Candidate,
+    EventKind,
+    IdentityChange,
+    NewTask,
+    PersonState,
+    RecordMove,
+    StoredRecord,
+    TaskKind,
+)
+from mpi.domain.record import RecordKey, RecordStatus
+from mpi.domain.told import told_detail
+from mpi.matching.blocking import stored_keys
+from mpi.matching.decision import Decision, Outcome
+from mpi.ports import IdentityStore, Resolution
+
+
+def placement(
+    record: StoredRecord, decision: Decision, people: dict[str, Candidate], actor: str
+) -> tuple[str, tuple[IdentityChange, ...]]:
+    """Where the record goes, and the merges of certain persons on that occasion (the oldest id survives)."""
+    if decision.outcome is not Outcome.LINK or decision.mpi_id is None:
+        return NEW_PERSON, ()
+    together = (decision.mpi_id, *decision.merge)
+    return min(together), _merges(together, people, record, actor)
+
+
+def joining(
+    person: PersonState,
+    decision: Decision,
+    people: dict[str, Candidate],
+    record: StoredRecord,
+    actor: str,
+) -> tuple[IdentityChange, ...]:
+    """A person of one record whose new version is somebody else: the two persons merge."""
+    if decision.outcome is not Outcome.LINK or decision.mpi_id is None:
+        return ()
+    return _merges((person.mpi_id, decision.mpi_id, *decision.merge), people, record, actor)
+
+
+def _merges(
+    together: tuple[str, ...], people: dict[str, Candidate], record: StoredRecord, actor: str
+) -> tuple[IdentityChange, ...]:
+    """One merge for each person that is not the oldest, so that each can be undone by itself."""
+    survivor = min(together)
+    return tuple(
+        IdentityChange(
+            kind=EventKind.MERGED,
+            at=record.received_at,
+            actor=actor,
+            moves=tuple(RecordMove(r.key, mpi_id, survivor) for r in people[mpi_id].records),
+            retire=((mpi_id, survivor),),
+            detail={AUTOMATIC: True},
+        )
+        for mpi_id in together
+        if mpi_id != survivor
+    )
+
+
+def tasks_of(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:
+    """What a steward is asked because of the decision."""
+    if not decision.review:
+        return ()
+    kind = TaskKind.MERGE if decision.outcome is Outcome.LINK else TaskKind.REVIEW
+    weight = decision.best.weight if decision.best else None
+    return (NewTask(kind, key, decision.review, weight, decision.reason or "two_certain_persons"),)
+
+
+def update_tasks(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:
+    if decision.outcome is Outcome.LINK:
+        return ()
+    best = decision.best
+    if best is None:  # an outside provider knows it for somebody else
+        return tasks_of(key, decision)
+    return (NewTask(TaskKind.UPDATE, key, (best.mpi_id,), best.weight, "no_longer_fits"),)
+
+
+def errands_of(key: RecordKey, found: Resolution) -> tuple[Errand, ...]:
+    """What an outside provider is still to be told: those first whose answer is provisional."""
+    lane = Lane.REAL_TIME if found.provisional else Lane.BATCH
+    return (Errand(ErrandKind.POST, (key,), lane),) if found.owed else ()
+
+
+async def introduced_along(
+    store: IdentityStore, record: StoredRecord
+) -> tuple[IdentityChange, ...]:
+    """What an outside provider said, on this occasion, of records that are stored already."""
+    changes = []
+    for other in record.along:
+        current = await store.record(other.key)
+        if current is None or current.status is not RecordStatus.ACTIVE or other.told is None:
+            continue
+        link = set(other.blocking_keys).difference(stored_keys(other.standard))
+        keys = (*stored_keys(current.standard), *link)
+        changes.append(
+            IdentityChange(
+                kind=EventKind.UPDATED,
+                at=record.received_at,
+                actor=other.told.provider,
+                record=replace(current, blocking_keys=keys),
+                guard_keys=current.blocking_keys,
+                detail=told_detail(other.told),
+            )
+        )
+    return tuple(changes)

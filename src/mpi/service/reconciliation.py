@@ -1,0 +1,155 @@
+"""What an outside provider could not be asked in time is asked after all, and what follows from its answer is done."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mpi.domain.errand import LeasedErrand
+from mpi.domain.identity import (
+    Candidate,
+    EventKind,
+    IdentityChange,
+    NewTask,
+    PersonState,
+    StoredRecord,
+    TaskKind,
+    TaskStatus,
+    TaskUpdate,
+    Told,
+)
+from mpi.domain.record import RecordKey, RecordStatus
+from mpi.domain.told import told_detail, told_in
+from mpi.errors import ConcurrentChange, ProviderUnavailable
+from mpi.matching.blocking import blocking_keys
+from mpi.matching.decision import Outcome
+from mpi.ports import AskedLater, IndexStore, Resolution
+from mpi.service.consequences import introduced_along, joining, tasks_of
+
+_TRIES = 50
+_LONGEST_WAIT_S = 0.02
+_ALL = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """Runs the errands about records whose provider answers late. ``conflict`` is told of late commits."""
+
+    store: IndexStore
+    provider: AskedLater
+    clock: Callable[[], datetime]
+    conflict: Callable[[], None]
+
+    async def post(self, leased: LeasedErrand) -> None:
+        """Tell the provider of a record as it stands, unless it has answered about it. Safe to repeat.
+
+        Raises ``ProviderUnavailable`` when there is no answer this time either.
+        """
+        (key,) = leased.errand.records
+        record = await self._active(key)
+        if record is not None and not await self._heard(key):
+            home = await self.store.person(record.mpi_id or "")
+            await self._settle(await self.provider.tell(record, home))
+
+    async def follow(self, leased: LeasedErrand) -> None:
+        """See where the provider has the records by now. Raises ``ProviderUnavailable``."""
+        for key in leased.errand.records:
+            record = await self._active(key)
+            if record is None:
+                continue
+            home = await self.store.person(record.mpi_id or "")
+            found = await self.provider.locate(record, home)
+            if found.told is not None and not found.told.answered:
+                raise _unavailable(found)
+            if set(found.blocking_keys) != set(record.blocking_keys):
+                await self._settle(found)
+
+    async def _active(self, key: RecordKey) -> StoredRecord | None:
+        record = await self.store.record(key)
+        return record if record and record.status is RecordStatus.ACTIVE else None
+
+    async def _settle(self, told: StoredRecord) -> None:
+        if told.told is None or not told.told.answered:
+            await self._keep_others(told)
+            raise _unavailable(told)
+        for _ in range(_TRIES):
+            try:
+                await self._reconcile(told, told.told)
+            except ConcurrentChange:
+                self.conflict()
+                wait_s = random.uniform(0, _LONGEST_WAIT_S)  # noqa: S311 - spreads retries
+                await asyncio.sleep(wait_s)
+            else:
+                return
+        await self._reconcile(told, told.told)
+
+    async def _heard(self, key: RecordKey) -> bool:
+        """Whether the provider has answered about the record as it stands."""
+        events = [e for e in await self.store.record_events(key) if e.record == key]
+        last = told_in(events[-1]) if events else None
+        return last is not None and last.answered
+
+    async def _keep_others(self, told: StoredRecord) -> None:
+        """What was said of others on this occasion counts, though nothing was said of the record."""
+        others = await introduced_along(self.store, replace(told, received_at=self.clock()))
+        if others:
+            await self.store.commit(*others)
+
+    async def _reconcile(self, told: StoredRecord, answer: Told) -> None:
+        current = await self.store.record(told.key)
+        if current is None or current.mpi_id is None or current.digest != told.digest:
+            return  # what came since is another errand, or none
+        person = await self.store.person(current.mpi_id)
+        if person is None:
+            raise ConcurrentChange("the person of the record went away meanwhile")
+        record = replace(told, received_at=self.clock())
+        found = await self.provider.resolve(record, blocking_keys(record.standard), home=person)
+        merges, tasks, settled = await self._consequences(record, person, found)
+        change = IdentityChange(
+            kind=EventKind.UPDATED,
+            at=record.received_at,
+            actor=answer.provider,
+            record=record,
+            guard_keys=record.blocking_keys,
+            expected_versions=((person.mpi_id, person.version),),
+            task_updates=settled,
+            detail=told_detail(answer),
+        )
+        changes = (*await introduced_along(self.store, record), change, *merges)
+        *before, last = [replace(each, position=found.position) for each in changes]
+        await self.store.commit(*before, replace(last, tasks=tasks))
+
+    async def _consequences(
+        self, record: StoredRecord, person: PersonState, found: Resolution
+    ) -> tuple[tuple[IdentityChange, ...], tuple[NewTask, ...], tuple[TaskUpdate, ...]]:
+        """Merges, new tasks and tasks that are settled; none where the provider has not decided."""
+        if found.told is None:
+            return (), (), ()
+        if found.decision.outcome is Outcome.REVIEW:
+            return (), tasks_of(record.key, found.decision), ()
+        people: dict[str, Candidate] = {p.mpi_id: p for p in (*found.persons, person)}
+        alone = len(person.records) == 1
+        actor = found.told.provider
+        merges = joining(person, found.decision, people, record, actor) if alone else ()
+        tasks = tasks_of(record.key, found.decision)
+        return merges, tasks, await self._settled(record, merges, actor)
+
+    async def _settled(
+        self, record: StoredRecord, merges: Sequence[IdentityChange], actor: str
+    ) -> tuple[TaskUpdate, ...]:
+        """The open tasks that asked what the provider has answered. One that a steward works on stays."""
+        outcome = "same" if merges else "not-same"
+        waiting = await self.store.tasks(TaskStatus.OPEN, mpi_id=record.mpi_id, limit=_ALL)
+        return tuple(
+            TaskUpdate(task.task_id, TaskStatus.DECIDED, actor, outcome)
+            for task in waiting
+            if task.record == record.key and task.kind is TaskKind.REVIEW
+        )
+
+
+def _unavailable(told: StoredRecord) -> ProviderUnavailable:
+    outcome = None if told.told is None else told.told.outcome
+    return ProviderUnavailable("the provider gives no answer", reason=outcome)
