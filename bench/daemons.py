@@ -138,6 +138,14 @@ class Mongod(Server):
         except OperationFailure as error:
             if error.code != _ALREADY_INITIALIZED:
                 raise
+            self._move_in(client, member)
+
+    def _move_in(self, client: MongoClient[dict[str, object]], member: dict[str, object]) -> None:
+        """Data that was copied from elsewhere names another port."""
+        config = client.admin.command("replSetGetConfig")["config"]
+        if config["members"][0]["host"] != member["host"]:
+            config |= {"members": [member], "version": config["version"] + 1}
+            client.admin.command("replSetReconfig", config, force=True)
 
 
 class Valkey(Server):

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from pymongo import AsyncMongoClient, ReadPreference, ReturnDocument, WriteConcern
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from mpi.domain.identity import Committed, IdentityChange
@@ -285,16 +285,21 @@ class Transactions:
         await unit.session.end_session()
 
     async def _patiently(self, body: Callable[[], Awaitable[T]]) -> T:
-        """Run ``body``, again while others write or the primary changes, until the deadline."""
+        """Run ``body``, again while others write or the primary changes, until the deadline.
+
+        A process that was stopped meanwhile has not tried again by then; it may once, if the server answers.
+        """
         pause, begun = _FIRST_PAUSE, time.monotonic()
-        looked = begun
+        looked, is_first = begun, True
         while True:
             try:
                 return await body()
             except PyMongoError as error:
                 now = time.monotonic()
-                if not is_transient(error) or now >= begun + DEADLINE:
+                stopped = is_first and isinstance(error, OperationFailure)
+                if not is_transient(error) or (now >= begun + DEADLINE and not stopped):
                     raise unavailable(error) from None
+                is_first = False
                 in_the_way = is_conflict(error) and now >= looked + _LOOK_AROUND
             if in_the_way:
                 await end_abandoned(self._client)
