@@ -21,7 +21,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from redis import Redis
 from redis.exceptions import RedisError
 
-START_SECONDS = 60
+START_SECONDS = 180
 _ALREADY_INITIALIZED = 23
 
 

@@ -144,6 +144,17 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ((f"sum by (job) (mpi_provider_calls_waiting{{{_JOB}}})", "{{job}}"),),
         ),
         Panel(
+            "Still to be told",
+            "none",
+            ((f"max by (kind) (mpi_outbox_waiting{{{_JOB}}})", "{{kind}}"),),
+        ),
+        Panel(
+            "Oldest of it",
+            "s",
+            ((f"max by (kind) (mpi_outbox_oldest_seconds{{{_JOB}}})", "{{kind}}"),),
+        ),
+        Panel("Told, by how that ended", "ops", _rates("mpi_outbox_errands_total", "outcome")),
+        Panel(
             "Certificate expires",
             "dateTimeAsIso",
             (

@@ -55,13 +55,17 @@ PURPOSES: Mapping[str, Mapping[str, str]] = {
         "VERATO_BATCH_TIMEOUT_READ": "The same for rows of batches.",
         "VERATO_BATCH_TIMEOUT_TOTAL": "The same for rows of batches.",
         "VERATO_MAX_RETRIES": "Most repetitions of a call.",
-        "VERATO_MAX_TPS": "Most requests a second, of all workers of one service together.",
+        "VERATO_MAX_TPS": "Most requests a second, of all processes that share a Redis, or of one service.",
         "VERATO_RAMP_PER_MIN": "What is added a minute to 8 a second, or after Verato said it was too much.",
         "VERATO_MAX_CONCURRENCY": "Most calls of one process at once.",
         "VERATO_BREAKER_SHARE": "The share of failed calls at which Verato is left alone.",
         "VERATO_BREAKER_CALLS": "The calls that have to be known for that.",
         "VERATO_BREAKER_WINDOW": "How long a call is known.",
         "VERATO_BREAKER_PAUSE": "How long Verato is left alone.",
+        "VERATO_NOTIFY_INTERVAL": "How often Verato is asked what has changed there.",
+        "VERATO_NOTIFY_OVERLAP": "For how long before the last time it is asked again: what has happened may be told "
+        "late.",
+        "MPI_OUTBOX_LEASE": "After how long what a process that died had to tell Verato is told by another.",
     },
     "Where the index is kept": {
         "MPI_STORE": "What keeps records, persons and events.",

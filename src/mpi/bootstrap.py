@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import secrets
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -18,17 +19,18 @@ import orjson
 
 from mpi.bootstrap_cache import recall_of, tiers_of
 from mpi.bootstrap_mongodb import mongo_address
-from mpi.bootstrap_verato import verato_provider
+from mpi.bootstrap_outbox import courier
+from mpi.bootstrap_verato import Verato, open_verato
 from mpi.cache.tiered import TieredCache
 from mpi.errors import ConfigurationError
 from mpi.matching.model import Model, load_default_model, load_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.ports import Monitored, Store
 from mpi.providers.internal import InternalProvider
-from mpi.providers.verato import VeratoProvider
 from mpi.service.access import Access
 from mpi.service.health import Check
 from mpi.service.index import MasterPatientIndex
+from mpi.service.outbox import Courier
 from mpi.service.preparation import Preparation
 from mpi.service.recall import Recall
 from mpi.service.stewardship import Stewardship
@@ -60,7 +62,9 @@ class Container:
     store: Store
     model_version: str
     checks: tuple[Check, ...]
-    verato: VeratoProvider | None
+    verato: Verato | None
+    courier: Courier | None
+    """Who tells Verato of what was decided here; None where there is nobody to tell."""
     opening: Step
     warming: Step
     closing: Step
@@ -83,10 +87,21 @@ class Container:
         """Make the first queries as quick as those that follow: for who serves many. A matter of seconds at most."""
         await self.warming()
 
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """Inside the block, what has to be said elsewhere is said in the background."""
+        work = None if self.courier is None else asyncio.create_task(self.courier.run())
+        try:
+            yield
+        finally:
+            if work is not None:
+                work.cancel()
+                await asyncio.wait([work])
+
     async def close(self) -> None:
         """Let go of everything that runs elsewhere and of the store; all that is acknowledged is durable already."""
         if self.verato is not None:
-            await self.verato.close()
+            await self.verato.provider.close()
         if self.tiers is not None:
             await self.tiers.close()
         await self.closing()
@@ -104,10 +119,12 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     key = hmac_key(settings, create=create)
     store, opening, warming, closing = _store(settings, fingerprint(key), create=create)
     metrics = Metrics()
-    verato = verato_provider(settings, store, metrics) if settings.provider == "verato" else None
-    provider = verato or InternalProvider(
+    verato = open_verato(settings, store, metrics) if settings.provider == "verato" else None
+    internal = InternalProvider(
         store, model, narrowed=partial(metrics.count, "mpi_blocks_narrowed_total")
     )
+    provider = internal if verato is None else verato.provider
+    untold = None if verato is None else verato.counterpart.untold
     tiers = tiers_of(settings, provider, key, metrics)
     recall = recall_of(settings, store, tiers, key, metrics)
     index = MasterPatientIndex(
@@ -128,12 +145,15 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         index=index,
         recall=recall,
         tiers=tiers,
-        stewardship=Stewardship(store=store, model=model, clock=_now),
+        stewardship=Stewardship(store=store, model=model, clock=_now, untold=untold),
         access=Access(store, key, monotonic),
         metrics=metrics,
         store=store,
         model_version=model.version,
         verato=verato,
+        courier=(
+            None if verato is None else courier(settings, store, verato.counterpart, metrics, _now)
+        ),
         opening=opening,
         warming=warming,
         closing=closing,
@@ -142,16 +162,17 @@ def build(settings: Settings, *, create: bool = True) -> Container:
 
 
 def _checks(
-    store: Monitored, key: bytes, tiers: TieredCache | None, verato: VeratoProvider | None
+    store: Monitored, key: bytes, tiers: TieredCache | None, verato: Verato | None
 ) -> tuple[Check, ...]:
     """What ``/health/ready`` looks at. Caches and remote providers are never critical: without them it is slower."""
-    caches = tiers.checks if tiers is not None else {}
+    remote = dict(tiers.checks) if tiers is not None else {}
+    if verato is not None:
+        remote |= {"verato": verato.provider.check, "certificate": verato.check_certificate}
     return (
         Check("store", is_critical=True, probe=store.check_reachable),
         Check("schema", is_critical=True, probe=store.check_schema),
         Check("key", is_critical=True, probe=partial(store.check_key, fingerprint(key))),
-        *(Check(name, is_critical=False, probe=probe) for name, probe in caches.items()),
-        *(() if verato is None else (Check("verato", is_critical=False, probe=verato.check),)),
+        *(Check(name, is_critical=False, probe=probe) for name, probe in remote.items()),
     )
 
 

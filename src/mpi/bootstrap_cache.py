@@ -55,7 +55,7 @@ def tiers_of(
     redis = None
     for tier in settings.remote_tiers:
         if tier == "redis":
-            redis = RedisCache(_redis(settings).client(), prefix, seal, now=time)
+            redis = RedisCache(redis_place(settings).client(), prefix, seal, now=time)
             caches.append(redis)
         else:
             client = cache_client(settings)
@@ -69,7 +69,8 @@ def tiers_of(
     )
 
 
-def _redis(settings: Settings) -> RedisPlace:
+def redis_place(settings: Settings) -> RedisPlace:
+    """Where the settings say that Redis is."""
     password = settings.redis_password
     return RedisPlace(
         host=settings.redis_host,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import blake2b
 
 import orjson
 
+from mpi.bootstrap_cache import redis_place
+from mpi.cache.redis_pace import RedisPace
 from mpi.ports import IndexStore
 from mpi.providers.verato import VeratoProvider
 from mpi.providers.verato_access import Access, Credentials, check_sources, open_access
 from mpi.providers.verato_client import BreakerRule, CallReport, Limits, VeratoClient
+from mpi.providers.verato_counterpart import VeratoCounterpart
+from mpi.providers.verato_health import check_certificate
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_payload import PayloadForm
 from mpi.providers.verato_transport import Timeouts
@@ -21,8 +27,21 @@ _START_TPS = 8.0
 """What every production customer may send; more is reached by the ramp."""
 
 
-def verato_provider(settings: Settings, store: IndexStore, metrics: Metrics) -> VeratoProvider:
-    """The provider that ``VERATO_*`` describe. Verato is not asked yet.
+@dataclass(frozen=True, slots=True)
+class Verato:
+    """The two ways in which Verato is used, over the same connections and limits."""
+
+    provider: VeratoProvider
+    counterpart: VeratoCounterpart
+    certificate_ends: datetime | None
+
+    async def check_certificate(self) -> None:
+        """Raises ``CertificateExpiring`` when it is time to have another one issued."""
+        check_certificate(self.certificate_ends, datetime.now(UTC))
+
+
+def open_verato(settings: Settings, store: IndexStore, metrics: Metrics) -> Verato:
+    """What ``VERATO_*`` describe. Verato is not asked yet.
 
     Raises:
         ConfigurationError: names the setting that is wrong or missing, and the remedy.
@@ -60,6 +79,7 @@ def verato_provider(settings: Settings, store: IndexStore, metrics: Metrics) -> 
             pause=settings.verato_breaker_pause,
         ),
         overlay=settings.verato_overlay,
+        pace=_pace(settings, access),
         report=report,
     )
     form = PayloadForm(
@@ -69,13 +89,15 @@ def verato_provider(settings: Settings, store: IndexStore, metrics: Metrics) -> 
         formats=tuple(name.strip() for name in settings.verato_formats.split(",")),
         sources=settings.verato_sources,
     )
-    return VeratoProvider(
-        VeratoIndex(client, form),
+    index = VeratoIndex(client, form)
+    provider = VeratoProvider(
+        index,
         store,
         version=_version(access, settings),
         unposted=ANONYMOUS,
         probed=next(iter(settings.verato_sources), None),
     )
+    return Verato(provider, VeratoCounterpart(index, unposted=ANONYMOUS), access.certificate_ends)
 
 
 def _version(access: Access, settings: Settings) -> str:
@@ -108,8 +130,22 @@ def _credentials(settings: Settings) -> Credentials:
     )
 
 
+def _pace(settings: Settings, access: Access) -> RedisPace | None:
+    """The limit in Redis, where there is one. It is the customer's: every index that calls in his name shares it."""
+    if "redis" not in settings.remote_tiers:
+        return None
+    customer = orjson.dumps((access.endpoint, settings.verato_username))
+    return RedisPace(
+        redis_place(settings).client(),
+        f"mpi:pace:{blake2b(customer, digest_size=8).hexdigest()}",
+        most=settings.verato_max_tps,
+        start=_START_TPS,
+        ramp=settings.verato_ramp,
+    )
+
+
 def _limits(settings: Settings) -> Limits:
-    """Every worker gets an equal share of what the customer may send."""
+    """Every worker gets an equal share of what the customer may send, to use while there is no limit in common."""
     return Limits(
         tps=settings.verato_max_tps / settings.worker_count,
         start=_START_TPS / settings.worker_count,

@@ -14,6 +14,7 @@ from typer.main import get_command
 from mpi import __version__
 from mpi.commands import asking, demo, keys, migration, population, upkeep
 from mpi.commands.evaluation import evaluate
+from mpi.commands.posting import post
 from mpi.commands.serving import serve
 from mpi.commands.simulator import verato_simulator
 from mpi.commands.training import train_model
@@ -38,6 +39,7 @@ app.command()(upkeep.backup)
 app.command()(upkeep.restore)
 app.command()(upkeep.verify)
 app.command()(migration.migrate)
+app.command()(post)
 app.command()(evaluate)
 app.command("train")(train_model)
 app.add_typer(keys.app, name="key")

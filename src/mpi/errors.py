@@ -87,6 +87,12 @@ class ProviderUnavailable(MpiError):
     )
 
 
+class CertificateExpiring(ProviderUnavailable):
+    """Never reaches a client: the provider answers still, but not for long."""
+
+    code, title = "certificate_expiring", "The client certificate expires soon"
+
+
 class ProviderRefusal(MpiError):
     """This registration is refused by whoever keeps an index elsewhere; sending it again changes nothing."""
 

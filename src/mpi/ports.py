@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from mpi.domain.errand import Errand, Lane, LeasedErrand, Waiting
 from mpi.domain.identity import (
     Assertion,
     Candidate,
@@ -140,6 +141,51 @@ class IdentityHistory(Protocol):
         ...
 
 
+class Outbox(Protocol):
+    """What is still to be said elsewhere. A process that dies loses nothing; inside a group all of this is part of it.
+
+    Errands that follow from a change are queued by its commit (:attr:`mpi.domain.identity.IdentityChange.errands`).
+    """
+
+    async def queue(self, errands: Sequence[Errand]) -> int:
+        """Queue errands; returns how many are new. One that waits already is not queued twice.
+
+        It keeps its mark, gets the more urgent lane and the earlier time of the two; while somebody runs it, it is
+        run once more after that.
+        """
+        ...
+
+    async def due(
+        self, lease: timedelta, limit: int = 1, lane: Lane = Lane.BATCH
+    ) -> tuple[LeasedErrand, ...]:
+        """Lease errands that are due to this caller alone: of this lane and the more urgent ones, those first.
+
+        After the lease they are anybody's again, unless they are done or put off.
+        """
+        ...
+
+    async def done(self, leased: LeasedErrand) -> None:
+        """Forget the errand, unless it was queued again meanwhile. Changes nothing when the lease is another's."""
+        ...
+
+    async def later(
+        self,
+        leased: LeasedErrand,
+        due_at: datetime,
+        reason: str | None = None,
+        mark: str | None = None,
+    ) -> None:
+        """Put the errand off: it has failed for a ``reason``, or goes on from its ``mark``, which begins a new count.
+
+        Changes nothing when the lease is another's.
+        """
+        ...
+
+    async def waiting(self) -> tuple[Waiting, ...]:
+        """What waits, by kind."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """A stored key without its secret, of which stores keep a digest only."""
@@ -183,7 +229,7 @@ class IndexStore(IdentityStore, IdentityHistory, Protocol):
     """What the service needs of one store: who is who, and what happened."""
 
 
-class Store(IndexStore, KeyStore, Monitored, Protocol):
+class Store(IndexStore, Outbox, KeyStore, Monitored, Protocol):
     """One database with everything in it."""
 
     async def is_demo(self) -> bool:
@@ -310,6 +356,25 @@ class Turn(Protocol):
 
     async def end(self) -> None:
         """Let others go on."""
+        ...
+
+
+class SharedPace(Protocol):
+    """How often all processes together may do something. Raises ``CacheUnavailable`` or ``ConfigurationError``."""
+
+    async def take(self, *, urgent: bool) -> tuple[float, float]:
+        """Seconds to wait, 0 when it may be done now, which counts; and how often a second it may be done now.
+
+        While somebody ``urgent`` waits, whoever is not waits longer.
+        """
+        ...
+
+    async def slow_down(self, pause: float) -> None:
+        """Halve the rate, which recovers slowly, and let nothing be done for ``pause`` seconds."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connections."""
         ...
 
 

@@ -110,6 +110,9 @@ class VeratoSettings(BaseSettings):
     verato_breaker_window: float = _named("VERATO_BREAKER_WINDOW", 30, _SECONDS, gt=0)
     verato_breaker_pause: float = _named("VERATO_BREAKER_PAUSE", 30, _SECONDS, gt=0)
 
+    verato_notify_interval: float = _named("VERATO_NOTIFY_INTERVAL", 300, _SECONDS, gt=0)
+    verato_notify_overlap: float = _named("VERATO_NOTIFY_OVERLAP", 900, _SECONDS, ge=0)
+
     @field_validator("verato_sources", mode="before")
     @classmethod
     def _object(cls, value: object) -> object:
@@ -197,6 +200,7 @@ class Settings(VeratoSettings):
     enroll: Literal["identified", "always", "never"] = _named(
         "MPI_ENROLL", "identified", "identified, always or never"
     )
+    outbox_lease: float = _named("MPI_OUTBOX_LEASE", 120, "a number of seconds, more than 0", gt=0)
     cache_ttl: float = _named("CACHE_TTL", 3600, "a number of seconds, more than 0", gt=0)
     cache_entries: int = _named("MPI_CACHE_ENTRIES", 50_000, "a whole number from 1", ge=1)
     cache_bytes: int = _named(

@@ -125,6 +125,22 @@ class Metrics:
             Gauge(name, text, registry=self.registry, multiprocess_mode=mode)
             for name, text, mode in _PROVIDER_GAUGES
         )
+        self._outbox_waiting, self._outbox_oldest = (
+            Gauge(name, text, ("kind",), registry=self.registry, multiprocess_mode="livemax")
+            for name, text in (
+                ("mpi_outbox_waiting", "Errands that wait to be run elsewhere."),
+                (
+                    "mpi_outbox_oldest_seconds",
+                    "Since when the oldest of them waits; 0 without one.",
+                ),
+            )
+        )
+        self._outbox_ran = Counter(
+            "mpi_outbox_errands_total",
+            "Errands that were run, by how that ended: done, or why they wait on.",
+            ("kind", "outcome"),
+            registry=self.registry,
+        )
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._labels: dict[tuple[Counter, str], Counter] = {}
 
@@ -163,6 +179,15 @@ class Metrics:
     def provider_certificate(self, ends: datetime) -> None:
         """Tell when the certificate expires with which an outside provider is called."""
         self._certificate.set(ends.timestamp())
+
+    def outbox_waiting(self, kind: str, count: int, oldest: float) -> None:
+        """Tell how many errands of a kind wait, and for how many seconds the oldest does."""
+        self._outbox_waiting.labels(kind).set(count)
+        self._outbox_oldest.labels(kind).set(oldest)
+
+    def outbox_ran(self, kind: str, outcome: str) -> None:
+        """Count one errand that was run; ``outcome`` is one of our words."""
+        self._outbox_ran.labels(kind, outcome).inc()
 
     def cache_skipped(self, tier: str) -> None:
         """Count one call that a tier did not answer in time, or that was not even made."""
@@ -245,6 +270,8 @@ def configure_logging(level: str) -> None:
     # The serve command says by itself where it serves; from uvicorn only trouble is of interest.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
+    # One line for every call; metrics tell more.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     # Its debug lines are whole documents; they would be withheld, but only after they were made.
     logging.getLogger("pymongo").setLevel(logging.WARNING)
 

@@ -12,7 +12,7 @@ import pytest
 from pymongo import MongoClient
 
 from bench.daemons import Mongod
-from mpi.ports import IdentityHistory, IdentityStore, KeyStore, Monitored
+from mpi.ports import IdentityHistory, IdentityStore, KeyStore, Monitored, Outbox
 from mpi.stores.mongo_opening import Address
 from mpi.stores.mongodb import MongoStore
 from mpi.stores.sqlite import open_store
@@ -21,7 +21,7 @@ FINGERPRINT = b"fingerprint"
 """Of the HMAC key with which every index is made."""
 
 
-class Store(IdentityStore, IdentityHistory, KeyStore, Monitored, Protocol):
+class Store(IdentityStore, IdentityHistory, Outbox, KeyStore, Monitored, Protocol):
     """Everything that a store of identities can do."""
 
 

@@ -172,6 +172,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "backup": ("COPY",),
     "verify": (),
     "export crosswalk": ("COPY",),
+    "post": (),
     "train": ("--out", "COPY"),
     "key add": ("somebody", "--scope", "read"),
     "key list": (),

@@ -18,6 +18,12 @@ from tests.support.service import Done, on_mongodb, run_mpi
 
 KEY = on_mongodb("", "").settings["MPI_HMAC_KEY"]
 ROWS = [MARGA_BY_NUMBER, MARGA_BY_BIRTH, MARGA, MARGA_IN_DOUBT, OTTO, OTTO]
+QUEUE = "INSERT INTO errand VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ERRANDS = [
+    ('post [["A","1"]]', "post", 1, 7, 8, 0, None, None, 0, 1, 0),
+    ('post [["A","2"]]', "post", 0, 7, 9, 2, "no_connection", None, 3, 2, 11),
+    ("listen []", "listen", 1, 7, 8, 0, None, "2026-03-01T12:00:00Z", 1, 1, 0),
+]
 PARTS = ("event", "person", "record", "task", "api_key")
 
 
@@ -32,7 +38,7 @@ def settings(folder: Path, mongod: Mongod, database: str, name: str = "here") ->
 
 @pytest.fixture
 def here(tmp_path: Path, mongod: Mongod, database: str) -> dict[str, str]:
-    """An index with an automatic merge, a task, an update, a deletion and a key."""
+    """An index with an automatic merge, a task, an update, a deletion, a key and what is to be said elsewhere."""
     given = settings(tmp_path, mongod, database)
     rows = [row | {"source": "A", "source_id": str(n)} for n, row in enumerate(ROWS)]
     rows.append(OTTO | {"source": "A", "source_id": "4", "phone": "503-555-0199"})
@@ -41,6 +47,9 @@ def here(tmp_path: Path, mongod: Mongod, database: str) -> dict[str, str]:
     assert run_mpi(tmp_path, "load", str(file), "--embedded", settings=given).returncode == 0
     key = ("key", "add", "ann", "--scope", "read", "--scope", "submit")
     assert run_mpi(tmp_path, *key, "--embedded", settings=given).returncode == 0
+    with closing(sqlite3.connect(given["MPI_SQLITE_PATH"])) as database_file:
+        database_file.executemany(QUEUE, ERRANDS)
+        database_file.commit()
     return given
 
 

@@ -84,6 +84,7 @@ def requests() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "POST", "/mpi/records/lookup", {"json": {MARK: MARK}}
     yield "POST", record + "/move", {"json": {"to": MARK, **reason}}
     yield "POST", f"/mpi/records/{MARK}/{MARK}/move", {"json": {"to": "new", **reason}}
+    yield "POST", f"/mpi/records/{MARK}/{MARK}/replace", {"json": {"by": MARK, **reason}}
     pair = [["HOSP-A", ID], [MARK, MARK]]
     yield "POST", "/mpi/assertions", {"json": {"kind": "same", "records": pair, **reason}}
     yield "POST", "/mpi/assertions", {"json": {"kind": MARK, "records": [[MARK]], "reason": 1}}

@@ -40,7 +40,7 @@ def registrations(chance: Random, number: int) -> list[dict[str, Any]]:
 async def race(urls: Sequence[str], bodies: list[dict[str, Any]]) -> list[httpx2.Response]:
     """Send all of them at one moment, each on a connection of its own, to the services in turn."""
     limits = httpx2.Limits(max_connections=AT_ONCE, max_keepalive_connections=0)
-    async with httpx2.AsyncClient(limits=limits, timeout=60) as client:
+    async with httpx2.AsyncClient(limits=limits, timeout=150) as client:
         places = cycle(f"{url}/mpi/match" for url in urls)
         return await asyncio.gather(*(client.post(next(places), json=body) for body in bodies))
 

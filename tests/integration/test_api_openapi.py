@@ -112,6 +112,9 @@ async def answers(api: Api) -> AsyncIterator[tuple[type[Any], Any]]:
     yield schemas.ChangeAnswer, undone
     move = {"to": "new", "reason": "test"}
     yield schemas.ChangeAnswer, await ask("POST", "/mpi/records/A/2/move", move)
+    await ask("PUT", "/mpi/records/B/2", other)
+    replaced = {"by": "1", "reason": "test"}
+    yield schemas.ChangeAnswer, await ask("POST", "/mpi/records/B/2/replace", replaced)
     yield schemas.ChangeAnswer, await ask("DELETE", "/mpi/records/B/1")
     yield schemas.EventList, await ask("GET", "/mpi/events")
     doubt = {"patient_data": JOHN | {"ssn": "688-90-3124"}}

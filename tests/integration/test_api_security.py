@@ -99,6 +99,7 @@ ROUTES: list[tuple[str, str, str, Any]] = [
     ("submit", "DELETE", "/mpi/records/HOSP-A/1", None),
     ("read", "POST", "/mpi/records/lookup", {"source": "HOSP-A", "source_id": "1"}),
     ("steward", "POST", "/mpi/records/HOSP-A/1/move", {"to": "new", "reason": "x"}),
+    ("steward", "POST", "/mpi/records/HOSP-A/1/replace", {"by": "2", "reason": "x"}),
     (
         "steward",
         "POST",

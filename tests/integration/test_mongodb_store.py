@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient, MongoClient
 
+from mpi.domain.errand import Errand, ErrandKind
 from mpi.errors import StoreUnavailable
 from mpi.stores.mongo_abandoned import APP_NAME, RESTED
 from mpi.stores.mongo_opening import Address
@@ -102,6 +103,7 @@ BREAKAGES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "foreign_key": ("assertion", {}, {"$set": {"left": [77, "A", "1"]}}),
     "unreadable_version": ("record", {"_id": 1}, {"$set": {"standard": b"?"}}),
     "wrong_blocking_key": ("record", {"_id": 1}, {"$unset": {"keys": 1}}),
+    "errand_about_nothing": ("record", {"_id": 2}, {"$set": {"source_id": "9"}}),
     "replay": ("person", {"_id": 3}, {"$set": {"active": False}}),
 }
 
@@ -112,6 +114,7 @@ async def test_verify_finds_what_is_broken(store: MongoStore, address: Address, 
     await merged(store, first, second)
     await store.commit(change(record=create("1", 7, family="JONES").record))
     await store.commit(change(assertions=(not_same("1", "3"),)))
+    await store.queue([Errand(ErrandKind.POST, (key("2"),))])
     assert await store.verify() == []
     collection, which, update = BREAKAGES[code]
     with MongoClient[dict[str, Any]](address.uri) as client:

@@ -112,3 +112,23 @@ async def test_nobody_comes_between_the_look_and_the_decision(
         late = await racing[0]
     assert late.mpi_id == one
     assert await index.partition() == {"1": one, "2": one, "3": one}
+
+
+async def test_a_number_that_is_replaced_leaves_one_registration(index: Index) -> None:
+    one, other = await two_persons(index)
+    done = await index.stewards.replace_number(key("2"), "1", **BECAUSE)
+    assert (done.mpi_id, done.retired) == (one, (other,))
+    assert await index.partition() == {"1": one}
+    assert (await index.mpi.person(other)).mpi_id == one
+    with pytest.raises(Gone):
+        await index.mpi.get_record(key("2"))
+    with pytest.raises(Conflict):
+        await index.stewards.replace_number(key("1"), "1", **BECAUSE)
+
+
+async def test_a_number_is_not_replaced_by_that_of_another_patient(index: Index) -> None:
+    await two_persons(index)
+    await index.stewards.assert_pair("not-same", key("1"), key("2"), **BECAUSE)
+    with pytest.raises(Conflict):
+        await index.stewards.replace_number(key("2"), "1", **BECAUSE)
+    assert (await index.mpi.get_record(key("2"))).status == "active"

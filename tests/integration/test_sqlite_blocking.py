@@ -20,6 +20,7 @@ from tests.contract.changes import change, create, delete, plain, record
 FINGERPRINT = b"fingerprint"
 KEYS = range(1, 60)
 BEFORE_RECENT_KEYS = """
+    DROP TABLE errand;
     INSERT INTO blocking_key SELECT key, record FROM blocking_recent;
     DROP TABLE blocking_recent;
     ALTER TABLE tally DROP COLUMN recent_keys;

@@ -159,6 +159,7 @@ def test_a_database_locked_for_long_stops_the_start(
 
 
 FIRST_SCHEMA = """
+    DROP TABLE errand;
     INSERT INTO blocking_key SELECT key, record FROM blocking_recent;
     DROP TABLE blocking_recent;
     ALTER TABLE tally DROP COLUMN recent_keys;

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mpi.domain.errand import Errand, ErrandKind
 from mpi.domain.identity import NEW_PERSON, EventKind, TaskStatus, TaskUpdate
 from mpi.domain.record import RecordStatus
 from mpi.errors import ConfigurationError, Conflict
@@ -44,6 +45,7 @@ async def path(tmp_path: Path) -> Path:
     await store.commit(delete("3", third, last=True))
     (task,) = (await store.commit(change(tasks=(review("1", third),)))).task_ids
     await store.commit(change(task_updates=(TaskUpdate(task, TaskStatus.CLAIMED, "ann"),)))
+    await store.queue([Errand(ErrandKind.POST, (key("5"),))])
     store.close()
     return path
 
@@ -110,6 +112,7 @@ def test_an_index_that_lived_through_everything_is_whole(path: Path) -> None:
             for column in ("records", "persons", "retired", "tasks_open", "assertions", "minted")
         ),
         (["DROP TRIGGER event_is_never_changed"], "missing_trigger"),
+        (["UPDATE record SET source_id = '9' WHERE source_id = '5'"], "errand_about_nothing"),
         (["DROP TRIGGER link_is_never_deleted"], "missing_trigger"),
         (["UPDATE person SET mpi_id = 'MPI-000000019' WHERE id = 1"], "person_id"),
         (["DELETE FROM meta WHERE name = 'hmac_fingerprint'"], "fingerprint"),

@@ -101,12 +101,14 @@ class _Evaluation:
         return found
 
     def _aggregated(self, node: Any) -> Vector:
-        if str(node.op) != "sum" or node.modifier.type != ast.AggModifierType.By:
+        aggregates: dict[str, Callable[[list[float]], float]] = {"sum": sum, "max": max}
+        aggregate = aggregates.get(str(node.op))
+        if aggregate is None or node.modifier.type != ast.AggModifierType.By:
             raise NotImplementedError(node.prettify())
-        sums: defaultdict[Labels, float] = defaultdict(float)
+        groups: defaultdict[Labels, list[float]] = defaultdict(list)
         for labels, value in self._vector(node.expr).items():
-            sums[_kept(labels, node.modifier.labels)] += value
-        return dict(sums)
+            groups[_kept(labels, node.modifier.labels)].append(value)
+        return {labels: aggregate(values) for labels, values in groups.items()}
 
     def _called(self, node: Any) -> Vector:
         match node.func.name, list(node.args):

@@ -166,6 +166,7 @@ def on_mongodb(uri: str, database: str, **settings: str) -> Profile:
             "MPI_HMAC_KEY": "a-key-for-tests-of-at-least-32-characters",
             "MONGODB_URI": uri,
             "MPI_DB": database,
+            "MPI_REQUEST_TIMEOUT": "120",  # a busy machine is no fault of the service
             **settings,
         },
     )

@@ -16,6 +16,7 @@ import httpx2
 from mpi.demo.population import Population
 from mpi.demo.registrations import Row, Truth
 from mpi.demo.verato.certificates import Certificates, certificates
+from mpi.demo.verato.notifications import Key
 from mpi.demo.verato.server import PREFIX, SimulatorServer
 from mpi.demo.verato.service import Options, Simulated
 from mpi.demo.verato.truth import People
@@ -29,8 +30,9 @@ OPTIONS = Options(
 class Verato:
     """A running simulator, and its control port as the tests use it."""
 
-    def __init__(self, server: SimulatorServer, files: Certificates) -> None:
+    def __init__(self, server: SimulatorServer, simulated: Simulated, files: Certificates) -> None:
         self.server = server
+        self.simulated = simulated
         self.files = files
         self.endpoint = server.endpoint
         self.control = httpx2.Client(base_url=server.control, trust_env=False)
@@ -39,6 +41,29 @@ class Verato:
         """Let something go wrong."""
         fault = {"op": operation, "kind": kind, "times": times}
         assert self.control.post("/__sim/faults", json=fault).status_code == 204
+
+    def clear(self) -> None:
+        """Nothing goes wrong any more."""
+        assert self.control.delete("/__sim/faults").status_code == 204
+
+    # What stewards, and later evidence, do at Verato itself. Nobody calls it meanwhile.
+
+    def rename(self, link_id: str) -> str:
+        """Give a link another id."""
+        return self.simulated.tenant.registry.rename(link_id)
+
+    def link(self, to: Key, key: Key) -> None:
+        """Put two registrations together."""
+        self.simulated.tenant.registry.link(to, key)
+
+    def unlink(self, origin: Key, key: Key) -> None:
+        """Take a registration out of the link that it shares with another."""
+        self.simulated.tenant.registry.unlink(origin, key)
+
+    def link_of(self, key: Key) -> str:
+        found = self.simulated.tenant.registry.find(key)
+        assert found is not None
+        return found.link_id
 
     def pace(self, **pace: float) -> None:
         assert self.control.post("/__sim/pace", json=pace).status_code == 204
@@ -74,14 +99,15 @@ def running(
 ) -> Iterator[Verato]:
     """A simulator on free ports; stopped at the end."""
     files = certificates(folder)
-    server = SimulatorServer(Simulated(options, people or People()), files)
+    simulated = Simulated(options, people or People())
+    server = SimulatorServer(simulated, files)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while not server.started:
         assert time.monotonic() < deadline, "the simulator does not start"
         time.sleep(0.01)
-    verato = Verato(server, files)
+    verato = Verato(server, simulated, files)
     try:
         yield verato
     finally:

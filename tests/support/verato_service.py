@@ -24,6 +24,7 @@ def settings(verato: Verato, **more: str) -> dict[str, str]:
         "VERATO_TIMEOUT_READ": "0.4",
         "VERATO_TIMEOUT_TOTAL": "3",
         "VERATO_MAX_TPS": "5000",
+        "VERATO_RAMP_PER_MIN": "1000000000",
         **more,
     }
 

@@ -24,7 +24,7 @@ def _is_worker(pid: str) -> bool:
     return b"resource_tracker" not in command and command != b""
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> float:
+def until(condition: Callable[[], bool], what: str, seconds: float = 180) -> float:
     """Wait for it; returns the seconds it took."""
     start = time.monotonic()
     while not condition():

@@ -112,7 +112,8 @@ def from_environment() -> FastAPI:
         _collect_rarely()
         log.info("started", version=__version__, model_version=container.model_version)
         _end_with_parent()
-        yield {CONNECTIONS: container.metrics.connections}
+        async with container.at_work():
+            yield {CONNECTIONS: container.metrics.connections}
         await container.close()
         log.info("stopped")
 

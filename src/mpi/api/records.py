@@ -1,4 +1,4 @@
-"""One registration: register, read, retire, move. The ids stand in the path, as in FHIR."""
+"""One registration: register, read, retire, move, replace. The ids stand in the path, as in FHIR."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from mpi.api.schemas import (
     MatchAnswer,
     MoveRequest,
     RecordView,
+    ReplaceRequest,
 )
 from mpi.api.security import Needs, principal
 from mpi.api.submissions import parse_registration
@@ -66,6 +67,12 @@ def moved(request: Request, source: Source, source_id: SourceId) -> RecordKey:
     """As :func:`named`, before ``/move``."""
     del source, source_id
     return _named(request.scope["raw_path"].removesuffix(b"/move"))
+
+
+def replaced(request: Request, source: Source, source_id: SourceId) -> RecordKey:
+    """As :func:`named`, before ``/replace``."""
+    del source, source_id
+    return _named(request.scope["raw_path"].removesuffix(b"/replace"))
 
 
 def _named(path: bytes) -> RecordKey:
@@ -113,6 +120,25 @@ async def move_record(
         actor=who.name,
         override=asked.override,
         if_match=if_match(request),
+    )
+    return answer(change)
+
+
+@router.post(
+    _PATH + "/replace",
+    summary="One number of a patient was replaced by another",
+    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 415, 422)},
+)
+async def replace_number(
+    request: Request,
+    key: Annotated[RecordKey, Depends(replaced)],
+    asked: ReplaceRequest,
+    who: Annotated[Principal, Depends(Needs("steward"))],
+) -> Response:
+    """The registration is retired; its person and that of the other number of the same source are one."""
+    left = record_key(key.source, asked.by)
+    change = await container(request).stewardship.replace_number(
+        key, left.source_id, reason=asked.reason, actor=who.name, override=asked.override
     )
     return answer(change)
 

@@ -56,6 +56,14 @@ class MoveRequest(Command):
     override: bool = False
 
 
+class ReplaceRequest(Command):
+    """Replace one number of a patient by another."""
+
+    by: SourceId = Field(description="The number that is left, of the same source.")
+    reason: Reason
+    override: bool = False
+
+
 class AssertionRequest(Command):
     """A human decision about two records that outranks the model."""
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from mpi.api.schemas import Command, MpiId, Reason
 
-Outcome = Literal["same", "not-same", "new", "accept", "reject"]
+Outcome = Literal["same", "not-same", "new", "accept", "reject", "leave"]
 _CANDIDATE = "The candidate that is meant; without it `not-same` is said of all."
 
 

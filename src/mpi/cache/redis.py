@@ -91,7 +91,7 @@ class RedisCache:
     async def get(self, key: bytes) -> KeptAnswer | None:
         """See :class:`mpi.ports.AnswerCache`."""
         name = self._prefix + key.hex().encode()
-        with _translated():
+        with translated():
             sealed = await self._client.get(name)
         answer = self._seal.open(name, sealed) if isinstance(sealed, bytes) else None
         return answer if answer and answer.expires > self._now() else None
@@ -101,25 +101,25 @@ class RedisCache:
         name = self._prefix + key.hex().encode()
         left = int((answer.expires - self._now()) * 1000)
         if left > 0:
-            with _translated():
+            with translated():
                 await self._client.set(name, self._seal.close(name, answer), px=left)
 
     async def take(self, key: bytes) -> RedisTurn | None:
         """See :class:`mpi.ports.CoordinatingCache`."""
         name = self._prefix + b"turn:" + key.hex().encode()
         lock = self._client.lock(name, timeout=self._lease, thread_local=False)
-        with _translated():
+        with translated():
             taken = await lock.acquire(blocking=False)
         return RedisTurn(lock) if taken else None
 
     async def check(self) -> None:
         """See :class:`mpi.ports.RemoteCache`."""
-        with _translated():
+        with translated():
             await self._client.ping()
 
     async def close(self) -> None:
         """See :class:`mpi.ports.RemoteCache`."""
-        with _translated():
+        with translated():
             await self._client.aclose()
 
 
@@ -131,7 +131,7 @@ class RedisTurn:
 
     async def end(self) -> None:
         """See :class:`mpi.ports.Turn`. One that ended by itself belongs to somebody else."""
-        with _translated():
+        with translated():
             try:
                 await self.lock.release()
             except LockError:
@@ -139,7 +139,7 @@ class RedisTurn:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """Errors of the driver become ours, with the remedy and without what the server said."""
     try:
         yield

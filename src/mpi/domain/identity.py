@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from mpi.domain.errand import Errand
 from mpi.domain.record import Demographics, Guarded, RecordKey, RecordStatus
 
 
@@ -24,6 +25,7 @@ class EventKind(StrEnum):
     ASSERTED = "asserted"
     LIFTED = "lifted"  # an assertion withdrawn
     UNDONE = "undone"
+    TASK_OPENED = "task_opened"  # by itself; most are opened by what raises the question
     TASK_CLAIMED = "task_claimed"
     TASK_DEFERRED = "task_deferred"
     TASK_REASSIGNED = "task_reassigned"
@@ -64,6 +66,9 @@ class TaskKind(StrEnum):
     OVERLAY = "overlay"  # is this new version still the same patient?
     UPDATE = "update"  # the new version no longer fits its person
     UNDO = "undo"  # where does a record belong after an undo?
+    PROVIDER = (
+        "provider"  # the provider does not do what was decided here: decide anew, or leave it so
+    )
 
 
 class TaskStatus(StrEnum):
@@ -248,6 +253,7 @@ class IdentityChange:
     to the one that survives it (alias), or to None (last record gone). ``revive`` makes retired persons active again
     (undo, re-registration). ``expected_versions`` maps mpi_id or task_id to the version the decision was based on.
     ``position`` + ``blocking_keys`` guard the neighbourhood (see :class:`Neighbourhood`); None = no guard.
+    ``errands`` are what has to be said elsewhere because of it: queued if the change is applied, and only then.
     """
 
     kind: EventKind
@@ -267,6 +273,7 @@ class IdentityChange:
     position: int | None = None
     guard_keys: tuple[int, ...] = ()
     detail: dict[str, Any] = field(default_factory=dict)
+    errands: tuple[Errand, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,30 +7,27 @@ the commit against a simultaneous registration of it, and ends cached answers wh
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 from time import monotonic
 
+from mpi.domain.errand import Lane
 from mpi.domain.identity import Assertion, AssertionKind, Candidate, PersonState, StoredRecord, Told
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.errors import MpiError, ProviderRefusal, ProviderUnavailable
-from mpi.matching.blocking import BlockingKeys, key_of
+from mpi.errors import MpiError, ProviderUnavailable
+from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Decision, Explanation, Outcome
 from mpi.ports import IndexStore, Resolution
-from mpi.providers.verato_health import problem
+from mpi.providers.verato_health import answered, trouble
+from mpi.providers.verato_links import NAME, known_as, link_key, told_by
 from mpi.providers.verato_operations import VeratoIndex
-from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep, Reason
-from mpi.providers.verato_pacing import Lane
+from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep
 from mpi.providers.verato_payload import Reply
 
-NAME = "verato"
 ASSERTED = "asserted_not_same"
 OTHER_LINK = "linked_elsewhere"
 SEVERAL = "several_persons_of_one_link"
 
 _FOR_EVER = 2**62
-_LONGEST_WAIT_S = 60
 _PROBE_EVERY_S = 30.0
 _PROBE_PATIENCE_S = 0.5
 
@@ -91,21 +88,17 @@ class VeratoProvider:
                 return record  # it will not become the current version, or is it
         reply = await self._index.post(record, lane, new=current is None)
         try:
-            told = _told(self._answered(reply))
+            return known_as(record, told_by(answered(self._index.client, reply)))
         except MpiError as error:
             return error
-        keys = record.blocking_keys
-        if told.link_id is not None:
-            keys = (*keys, _link_key(told.link_id))
-        return replace(record, told=told, blocking_keys=keys)
 
     async def resolve(
         self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None
     ) -> Resolution:
         """See :class:`mpi.ports.Provider`: by what Verato said when it was introduced, else ``demographicsQuery``."""
         del keys  # Verato compares
-        told = record.told or _told(self._answered(await self._index.query(record)))
-        link_keys = () if told.link_id is None else (_link_key(told.link_id),)
+        told = record.told or told_by(answered(self._index.client, await self._index.query(record)))
+        link_keys = () if told.link_id is None else (link_key(told.link_id),)
         around = await self._store.candidates([(key, ()) for key in link_keys])
         assertions = await self._store.assertions([record.key])
         others = tuple(p for p in around.persons if home is None or p.mpi_id != home.mpi_id)
@@ -131,20 +124,6 @@ class VeratoProvider:
         del record, found
         return None
 
-    def _answered(self, reply: Reply) -> Reply:
-        if reply.outcome is CallOutcome.REJECTED:
-            raise ProviderRefusal(
-                "Verato refuses the registration; see whether its source may be used"
-            )
-        if not CONSEQUENCES[reply.outcome].is_answer:
-            wait = self._index.client.retry_after
-            raise ProviderUnavailable(
-                self._why(reply) or "Verato gives no answer",
-                reason=str(reply.reason),
-                retry_after=max(1, math.ceil(min(wait, _LONGEST_WAIT_S))),
-            )
-        return reply
-
     async def check(self) -> None:
         """Whether Verato can be asked. Raises ``ProviderUnavailable``, which says what is wrong and the remedy.
 
@@ -160,12 +139,7 @@ class VeratoProvider:
 
     def _learn(self, probe: asyncio.Future[Reply]) -> None:
         if not probe.cancelled():
-            self._problem = self._why(probe.result())
-
-    def _why(self, reply: Reply) -> str | None:
-        """What is wrong; when Verato is not asked at all, what was wrong before."""
-        away = reply.reason is Reason.BREAKER_OPEN
-        return problem(self._index.client.trouble if away else reply.reason)
+            self._problem = trouble(self._index.client, probe.result())
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -173,22 +147,6 @@ class VeratoProvider:
             await asyncio.wait([self._probe], timeout=_PROBE_PATIENCE_S)
             self._probe.cancel()
         await self._index.client.close()
-
-
-def _told(reply: Reply) -> Told:
-    """What is kept of an answer: no demographics."""
-    return Told(
-        provider=NAME,
-        outcome=reply.outcome.value,
-        link_id=reply.link_id,
-        tracking_id=reply.tracking_id or None,
-        audit_id=reply.audit_id,
-        overlaid=reply.outcome is CallOutcome.OVERLAY_REJECTED,
-    )
-
-
-def _link_key(link_id: str) -> int:
-    return key_of(f"{NAME}|{link_id}")
 
 
 def _staying(home: PersonState, others: Sequence[Candidate], told: Told) -> Decision:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 
+from mpi.domain.errand import Lane
+from mpi.errors import CacheUnavailable
+from mpi.ports import SharedPace
 from mpi.providers.verato_access import Access
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Consequence, Reason, Verdict
-from mpi.providers.verato_pacing import Lane, NoTurn, Pacer
+from mpi.providers.verato_pacing import NoTurn, OwnShare, Pacer, SharedLimit
 from mpi.providers.verato_payload import Content, Reply
 from mpi.providers.verato_transport import Operation, Timeouts, Transport
 from mpi.resilience import BreakerState, CircuitBreaker, TokenBucket
@@ -65,7 +69,8 @@ class CallReport:
 class VeratoClient:
     """One pool of connections to one customer's Verato. Belongs to one event loop; :meth:`close` it there.
 
-    ``report`` is told of every call. No method raises for what Verato does or fails to do: the outcome says it.
+    ``pace`` is what all processes together may call, if they can tell each other; ``report`` is told of every call.
+    No method raises for what Verato does or fails to do: the outcome says it.
     """
 
     def __init__(
@@ -78,14 +83,18 @@ class VeratoClient:
         limits: Limits = LIMITS,
         breaker: BreakerRule = BREAKER,
         overlay: str = r"(?i)overlay",
+        pace: SharedPace | None = None,
         report: Callable[[CallReport], None] = lambda _: None,
     ) -> None:
         self.access = access
         self._timeouts = {Lane.REAL_TIME: real_time, Lane.BATCH: batch}
         self._retries = limits.retries
         self._report = report
+        self._pace = pace
         bucket = TokenBucket(most=limits.tps, start=limits.start, ramp=limits.ramp, now=monotonic())
-        self.pacer = Pacer(bucket, limits.concurrency, monotonic)
+        share = OwnShare(bucket, monotonic)
+        allowance = share if pace is None else SharedLimit(pace, share, monotonic)
+        self.pacer = Pacer(allowance, limits.concurrency)
         self.trouble = Reason.NONE
         """Why a call failed last, which is why the breaker is open when it is."""
         self._breaker = CircuitBreaker(
@@ -107,6 +116,9 @@ class VeratoClient:
     async def close(self) -> None:
         """Let go of the connections."""
         await self._transport.close()
+        if self._pace is not None:
+            with suppress(CacheUnavailable):  # a server that is away has nothing to be let go of
+                await self._pace.close()
 
     @property
     def breaker_state(self) -> BreakerState:
@@ -180,7 +192,7 @@ class VeratoClient:
             self._breaker.trip()
             self.trouble = reply.reason
         if reply.outcome is CallOutcome.THROTTLED:
-            self.pacer.slow_down(reply.retry_after or _THROTTLED_WAIT_S)
+            await self.pacer.slow_down(reply.retry_after or _THROTTLED_WAIT_S)
         return reply
 
     def retries(self, outcome: CallOutcome) -> int:

@@ -1,10 +1,18 @@
-"""What to do when Verato gives no answers: one sentence for whoever runs the service, without a secret."""
+"""Answers told from failures, and what to do about those: one sentence for whoever runs the service, no secret."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
-from mpi.providers.verato_outcome import Reason
+from mpi.errors import CertificateExpiring, ProviderRefusal, ProviderUnavailable
+from mpi.providers.verato_client import VeratoClient
+from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Reason
+from mpi.providers.verato_payload import Reply
+
+_LONGEST_WAIT_S = 60
+_IN_TIME = timedelta(days=30)
 
 _REMEDIES: Mapping[Reason, str] = {
     Reason.WRONG_PASSWORD: "Verato refuses the user or the password: correct VERATO_USERNAME and "
@@ -36,3 +44,30 @@ _REMEDIES: Mapping[Reason, str] = {
 def problem(reason: Reason) -> str | None:
     """What is wrong when a call ended for this reason, with the remedy; None when Verato answers as it should."""
     return _REMEDIES.get(reason)
+
+
+def check_certificate(ends: datetime | None, now: datetime) -> None:
+    """Raise ``CertificateExpiring`` when less than a month is left: Verato needs its time to issue another."""
+    if ends is not None and ends - now < _IN_TIME:
+        raise CertificateExpiring(
+            f"the client certificate for Verato expires on {ends:%Y-%m-%d}: have Verato issue another, put it where "
+            "VERATO_CLIENT_CERT_FILE or VERATO_CLIENT_PFX_FILE says, then start anew"
+        )
+
+
+def trouble(client: VeratoClient, reply: Reply) -> str | None:
+    """What is wrong after this reply; when Verato is not asked at all, what was wrong before."""
+    return problem(client.trouble if reply.reason is Reason.BREAKER_OPEN else reply.reason)
+
+
+def answered(client: VeratoClient, reply: Reply) -> Reply:
+    """The reply, if Verato says something by it. Raises ``ProviderRefusal`` or ``ProviderUnavailable``."""
+    if reply.outcome is CallOutcome.REJECTED:
+        raise ProviderRefusal("Verato refuses the request; see whether its source may be used")
+    if not CONSEQUENCES[reply.outcome].is_answer:
+        raise ProviderUnavailable(
+            trouble(client, reply) or "Verato gives no answer",
+            reason=str(reply.reason),
+            retry_after=max(1, math.ceil(min(client.retry_after, _LONGEST_WAIT_S))),
+        )
+    return reply

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from mpi.domain.errand import Lane
 from mpi.domain.identity import StoredRecord
 from mpi.domain.record import RecordKey
 from mpi.providers.verato_client import Ask, VeratoClient
 from mpi.providers.verato_order import InOrder
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome
-from mpi.providers.verato_pacing import Lane
 from mpi.providers.verato_payload import Content, PayloadForm, Reply
 from mpi.providers.verato_transport import Operation
 
@@ -77,13 +77,18 @@ class VeratoIndex:
         reply = await self.client.read(SEARCH, content)
         return reply, tuple(_candidates(reply.content.get("searchResults")))
 
-    async def find(self, key: RecordKey) -> Reply:
+    async def find(self, key: RecordKey, lane: Lane = Lane.REAL_TIME) -> Reply:
         """The person of a registration."""
-        return await self.client.read(NATIVE, self._formats() | {"source": self._form.source(key)})
+        content = self._formats() | {"source": self._form.source(key)}
+        return await self.client.read(NATIVE, content, lane)
 
-    async def current(self, link_id: str) -> Reply:
+    async def current(self, link_id: str, lane: Lane = Lane.REAL_TIME) -> Reply:
         """The id by which a link goes now."""
-        return await self.client.read(BY_LINK, self._formats() | {"linkId": link_id})
+        return await self.client.read(BY_LINK, self._formats() | {"linkId": link_id}, lane)
+
+    def keys_of(self, name: str, native_id: str) -> Iterator[RecordKey]:
+        """The registrations of ours that Verato may mean by its name of a source and the number there."""
+        return (RecordKey(source, native_id) for source in self._form.ours(name))
 
     async def link(self, to: RecordKey, key: RecordKey) -> Reply:
         """Make two registrations, and with them their persons, one."""
@@ -119,16 +124,23 @@ class VeratoIndex:
             found = await ask(NATIVE, self._formats() | {"source": retired})
             if not _answered(found):
                 return _undecided(found)
-            # A retired number is still found, but is no longer part of what the person is made of.
-            identity = found.content.get("identity")
-            sources = identity.get("sources") if isinstance(identity, dict) else None
-            if not isinstance(sources, list):
+            counts = self.counts(found, retire)
+            if counts is None:
                 return replace(found, outcome=CallOutcome.UNKNOWN, content={})
-            return None if retired in sources else found
+            return None if counts else found
 
         content = {"toSurviveSource": self._form.source(survivor), "toRetireSource": retired}
         async with self._order.of(survivor, retire):
             return await self.client.write(MERGE, content, check)
+
+    def counts(self, found: Reply, key: RecordKey) -> bool | None:
+        """Whether the person that was found is made of this registration too; None when it is not said.
+
+        A retired number is still found, but is no longer part of what the person is made of.
+        """
+        identity = found.content.get("identity")
+        sources = identity.get("sources") if isinstance(identity, dict) else None
+        return self._form.source(key) in sources if isinstance(sources, list) else None
 
     async def notifications(self, start: datetime, end: datetime, page: int) -> Reply:
         """One page of what has changed in a span of time; ``hasNext`` tells whether there is another."""

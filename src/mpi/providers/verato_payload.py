@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,12 @@ class PayloadForm:
     def source(self, key: RecordKey) -> dict[str, str]:
         """A record's ids as Verato names them."""
         return {"name": self.sources.get(key.source, key.source), "id": key.source_id}
+
+    def ours(self, name: str) -> Iterator[str]:
+        """Our names of a source of Verato's: several may be one there."""
+        yield from (source for source, theirs in self.sources.items() if theirs == name)
+        if name not in self.sources:
+            yield name
 
     def identity(self, record: StoredRecord, *, posted: bool) -> Content:
         """Everything that is known of the patient but placeholders; with its ids when it is to be ``posted``."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from mpi.domain.identity import StoredRecord
+from mpi.domain.identity import TOLD, StoredRecord, Told
 from mpi.domain.record import Demographics, Guarded, RecordStatus, TraitWarning
 from mpi.matching.decision import Explanation, Grade, Outcome, ScoredPerson
 from mpi.ports import KeptAnswer, Provider, Resolution
@@ -97,6 +97,13 @@ class ChangeAnswer:
     task_ids: tuple[str, ...] = ()
     preview: bool = False
     detail: dict[str, Any] = field(default_factory=dict)
+
+
+def told_detail(told: Told | None) -> dict[str, Any]:
+    """What an outside provider said, as the detail of the event that rests on it."""
+    if told is None:
+        return {}
+    return {TOLD: {name: value for name, value in asdict(told).items() if value is not None}}
 
 
 def match_answer(

@@ -26,6 +26,7 @@ from mpi.domain.record import RecordKey
 from mpi.errors import Conflict, Gone
 from mpi.matching.model import Model
 from mpi.ports import IndexStore
+from mpi.service.alignment import announced
 from mpi.service.answers import ChangeAnswer
 from mpi.service.present import current_record, surviving_person
 from mpi.service.settlements import ALSO_SETTLED, answered
@@ -77,12 +78,23 @@ def at_once(
 
 
 class HumanDecisions:
-    """Human decisions about identity. Every one is an event that can be undone."""
+    """Human decisions about identity. Every one is an event that can be undone.
 
-    def __init__(self, *, store: IndexStore, model: Model, clock: Callable[[], datetime]) -> None:
+    An index elsewhere is told of them, but for records of the sources ``untold``; None: there is none.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: IndexStore,
+        model: Model,
+        clock: Callable[[], datetime],
+        untold: frozenset[str] | None = None,
+    ) -> None:
         self._store = store
         self._model = model
         self._clock = clock
+        self._untold = untold
 
     @at_once
     async def merge(
@@ -280,7 +292,10 @@ class HumanDecisions:
         return await self._apply(change)
 
     async def _apply(self, change: IdentityChange, *more: IdentityChange) -> ChangeAnswer:
-        committed = await self._store.commit(change, *more)
+        changes = (change, *more)
+        if self._untold is not None:
+            changes = tuple([await announced(self._store, c, self._untold) for c in changes])
+        committed = await self._store.commit(*changes)
         event = committed.event
         return ChangeAnswer(
             event.event_id,

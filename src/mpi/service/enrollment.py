@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from mpi.domain.identity import (
     ANY_VERSION,
     AUTOMATIC,
     KEPT_AS,
     NEW_PERSON,
-    TOLD,
     Candidate,
     Committed,
     EventKind,
@@ -32,6 +30,7 @@ from mpi.matching.comparison import distinct_traits
 from mpi.matching.decision import Decision, Outcome
 from mpi.matching.record import StandardRecord
 from mpi.ports import IdentityHistory, IdentityStore, Provider, Resolution
+from mpi.service.answers import told_detail
 
 Expected = tuple[tuple[str, int], ...]
 
@@ -133,7 +132,7 @@ class Enrollment:
             tasks=_tasks(record.key, found.decision),
             position=found.position,
             guard_keys=record.blocking_keys,
-            detail=_told(record),
+            detail=told_detail(record.told),
         )
         # The merges first: undone, they leave the record as one that came later.
         first, *rest = (*(replace(m, position=found.position) for m in merges), change)
@@ -193,7 +192,7 @@ class Enrollment:
             record=replace(record, status=status),
             tasks=tasks,
             expected_versions=expected,
-            detail={KEPT_AS: status.value} | _told(record),
+            detail={KEPT_AS: status.value} | told_detail(record.told),
         )
         committed = await self.store.commit(change)
         task = committed.task_ids[0] if tasks else await self._open_task(current)
@@ -228,7 +227,7 @@ class Enrollment:
             position=found.position,
             guard_keys=record.blocking_keys,
             expected_versions=expected or ((person.mpi_id, person.version),),
-            detail=_told(record),
+            detail=told_detail(record.told),
         )
         *before, last = (change, *(replace(m, position=found.position) for m in merges))
         committed = await self.store.commit(*before, replace(last, tasks=tasks))
@@ -301,13 +300,6 @@ def _update_tasks(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:
     if best is None:  # an outside provider knows it for somebody else
         return _tasks(key, decision)
     return (NewTask(TaskKind.UPDATE, key, (best.mpi_id,), best.weight, "no_longer_fits"),)
-
-
-def _told(record: StoredRecord) -> dict[str, Any]:
-    """What an outside provider said, as the detail of the event."""
-    if record.told is None:
-        return {}
-    return {TOLD: {name: value for name, value in asdict(record.told).items() if value is not None}}
 
 
 def _overlays(before: StandardRecord, after: StandardRecord) -> bool:

@@ -22,10 +22,11 @@ from mpi.domain.identity import (
 from mpi.domain.record import RecordStatus
 from mpi.errors import Conflict, Gone, InvalidInput, MpiError, NotFound, PreconditionFailed
 from mpi.matching.blocking import stored_keys
+from mpi.service.alignment import LEFT
 from mpi.service.answers import ChangeAnswer
 from mpi.service.decisions import Retired, Settled, at_once, settled
 from mpi.service.present import current_record
-from mpi.service.undoing import Undoing
+from mpi.service.replacing import Replacing
 
 _LONGEST_DEFERRAL = timedelta(days=3650)
 
@@ -40,7 +41,7 @@ class TaskDecision:
     version: int | None = None
 
 
-class Stewardship(Undoing):
+class Stewardship(Replacing):
     """Human decisions, and the queue of questions that lead to them."""
 
     async def tasks(
@@ -144,12 +145,16 @@ class Stewardship(Undoing):
     ) -> ChangeAnswer:
         """Settle a task: ``same``, ``not-same``, ``new``; for an overlay ``accept``, ``new`` or ``reject``.
 
+        Where the provider refuses what was decided, ``leave`` leaves the difference; any other outcome is told anew.
+
         ``mpi_id`` names the candidate that is meant; without it *not-same* is said of all of them.
         """
         task = await self._undecided(task_id)
         if if_match not in (None, ANY_VERSION, task.version):
             raise PreconditionFailed("the task has another version than If-Match names")
         done = settled(task_id, actor, outcome, if_match or None)
+        if task.kind is TaskKind.PROVIDER and outcome == LEFT:
+            return await self._commit(EventKind.TASK_DECIDED, actor, reason, done)
         if task.kind is TaskKind.OVERLAY:
             return await self._decide_overlay(task, outcome, actor, reason, done)
         record = await current_record(self._store, task.record)

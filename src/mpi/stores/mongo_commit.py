@@ -18,6 +18,7 @@ from mpi.stores.mongo_documents import (
     updated_task,
     version_document,
 )
+from mpi.stores.mongo_outbox import queueing
 from mpi.stores.mongo_schema import (
     ASSERTION,
     EVENT,
@@ -58,6 +59,7 @@ async def _apply(unit: Unit, change: IdentityChange) -> Committed:
     _change_persons(unit, plan)
     _change_records(unit, plan)
     _change_stewardship(unit, plan, event)
+    unit.errands += queueing(change.errands, change.at)
     _change_head(unit, plan)
     return Committed(event=event, mpi_id=plan.subject(), task_ids=tuple(plan.tasks.ids))
 

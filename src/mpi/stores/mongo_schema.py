@@ -11,6 +11,7 @@ record     a number                   the current version with its content; ``pe
 version    record << 20 | version     every other version
 task       its number                 with the record's source and id, and the numbers of its candidates
 assertion  a number                   ``records`` only while it is in force
+errand     its kind and records       what is still to be said elsewhere; gone when it was
 api_key    its public id              a digest of the secret
 ========== ========================== =====================================================================
 
@@ -35,7 +36,8 @@ Document = dict[str, Any]
 Database = AsyncDatabase[Document]
 
 META, EVENT, PERSON, RECORD = "meta", "event", "person", "record"
-VERSION, TASK, ASSERTION, API_KEY = "version", "task", "assertion", "api_key"
+VERSION, TASK, ASSERTION = "version", "task", "assertion"
+ERRAND, API_KEY = "errand", "api_key"
 HEAD, TRANSFER = "head", "transfer"
 
 COUNTERS = ("minted", "records", "persons", "retired", "tasks_open", "assertions")
@@ -61,6 +63,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = {
     VERSION: (),
     TASK: (_index("status", "_id"), _index("record"), _index("persons")),
     ASSERTION: (_index("records", sparse=True),),
+    ERRAND: (_index("lane", "due_at"), _index("kind", "created_at")),
     API_KEY: (_index("digest", unique=True),),
 }
 
@@ -85,8 +88,10 @@ async def make_collection(database: Database, name: str) -> None:
 
 Migration = Callable[[Database], Awaitable[None]]
 
-MIGRATIONS: tuple[Migration, ...] = (make_collections,)
-"""Migration n leads from schema n to n + 1, and may be repeated: MongoDB makes no collection in a transaction."""
+MIGRATIONS: tuple[Migration, ...] = (make_collections, make_collections)
+"""The first made what there was then, the second adds the outbox: making what is there already changes nothing.
+
+Migration n leads from schema n to n + 1, and may be repeated: MongoDB makes no collection in a transaction."""
 
 SCHEMA_VERSION = len(MIGRATIONS)
 

@@ -178,6 +178,21 @@ class Transactions:
             self._writer = asyncio.create_task(self._write())
         return await waiting.done
 
+    async def outside_history(
+        self, body: Callable[[Database, AsyncClientSession | None], Awaitable[T]]
+    ) -> T:
+        """Write what is no event: by itself, or inside a group as part of it, where all that came before is seen."""
+        group = self._group
+        if group is None:
+            return await self._patiently(lambda: body(self._database, None))
+
+        async def within(unit: Unit) -> T:
+            unit.has_errands = True
+            await unit.write()
+            return await body(self._database, unit.session)
+
+        return await self._inside(group, within)
+
     async def _write(self) -> None:
         """Write what waits, all that has come meanwhile in one transaction, until nothing waits."""
         while self._waiting:
@@ -275,7 +290,7 @@ class Transactions:
 
     async def _finish(self, unit: Unit) -> None:
         """Make what the unit changed durable."""
-        if not unit.events:
+        if not unit.events and not unit.has_errands:
             await _abort(unit.session)
             return
         await unit.finish()

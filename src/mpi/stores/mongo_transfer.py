@@ -21,6 +21,7 @@ from mpi.stores.mongo_opening import Address, check_server, client_for, database
 from mpi.stores.mongo_schema import (
     API_KEY,
     ASSERTION,
+    ERRAND,
     EVENT,
     HEAD,
     INDEXES,
@@ -226,6 +227,7 @@ _AS_DOCUMENT: Mapping[str, Callable[[Document], Document]] = {
     VERSION: lambda fields: {"old_keys": fields["keys"]},
     TASK: _task_document,
     ASSERTION: _assertion_document,
+    ERRAND: lambda _: {},
     API_KEY: lambda fields: {"scopes": list(fields["scopes"])},
 }
 _AS_ROW: Mapping[str, Callable[[Document], Document]] = {

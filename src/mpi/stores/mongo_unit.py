@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pymongo import ReplaceOne
+from pymongo import ReplaceOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from mpi.domain.identity import IdentityChange, TaskKind, TaskStatus
@@ -22,6 +22,7 @@ from mpi.errors import ConcurrentChange
 from mpi.stores.mongo_documents import assertion_row
 from mpi.stores.mongo_schema import (
     ASSERTION,
+    ERRAND,
     EVENT,
     HEAD,
     META,
@@ -72,6 +73,7 @@ class _State:
     new: dict[str, dict[int, None]]
     changed: dict[str, dict[int, None]]
     events: dict[int, Touched]
+    errands: list[UpdateOne]
 
 
 class Unit:
@@ -84,6 +86,8 @@ class Unit:
         self.head = head
         self.tail = tail
         self.events: dict[int, Touched] = {}
+        self.errands: list[UpdateOne] = []
+        self.has_errands = False
         self._database = database
         self._documents: dict[str, dict[int, Document | None]] = defaultdict(dict)
         self._numbers: dict[RecordKey, int | None] = {}
@@ -322,11 +326,13 @@ class Unit:
             {name: dict(numbers) for name, numbers in self._new.items()},
             {name: dict(numbers) for name, numbers in self._changed.items()},
             dict(self.events),
+            list(self.errands),
         )
 
     def return_to(self, state: _State) -> None:
         """Forget what changed since then. What was searched since then is searched again."""
         self.head, self.events, self._numbers = state.head, state.events, state.numbers
+        self.errands = state.errands
         self._documents = defaultdict(dict, state.documents)
         self._new = defaultdict(dict, state.new)
         self._changed = defaultdict(dict, state.changed)
@@ -356,6 +362,9 @@ class Unit:
                 await self._database[name].bulk_write(replacements, session=self.session)
         self._new.clear()
         self._changed.clear()
+        if self.errands:
+            await self._database[ERRAND].bulk_write(self.errands, session=self.session)
+            self.errands = []
 
     async def finish(self) -> None:
         """Write everything that is left, and the head."""

@@ -12,10 +12,12 @@ from mpi.domain.identity import AssertionKind, TaskStatus
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.stores.codec import UnreadableBlob
+from mpi.stores.errands import records_of
 from mpi.stores.history_codec import touched_records
 from mpi.stores.mongo_documents import assertion_row, event_from, keys_of, stored
 from mpi.stores.mongo_schema import (
     ASSERTION,
+    ERRAND,
     EVENT,
     INDEXES,
     PERSON,
@@ -213,6 +215,17 @@ async def _assertions(view: View, present: _Present) -> AsyncIterator[Finding]:
         yield "wrong_tally", "the count of assertion numbers is wrong"
 
 
+async def _errands(view: View, _: _Present) -> AsyncIterator[Finding]:
+    async for document in _all(view, ERRAND):
+        for key in records_of(document["_id"]):
+            name = {"source": key.source, "source_id": key.source_id}
+            if not await view.database[RECORD].find_one(name, {"_id": 1}, session=view.session):
+                yield (
+                    "errand_about_nothing",
+                    f"an errand of kind {document['kind']} is about a record that is not there",
+                )
+
+
 async def _tally(_: View, present: _Present) -> AsyncIterator[Finding]:
     for name, count in present.counts.items():
         if present.head[name] != count:
@@ -227,6 +240,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("versions", _versions),
     ("tasks", _tasks),
     ("assertions", _assertions),
+    ("errands", _errands),
     ("tally", _tally),
 )
 

@@ -1,6 +1,6 @@
 """The index in MongoDB: a replica set, shared by any number of processes.
 
-Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`,
+Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`, :class:`~mpi.ports.Outbox`,
 :class:`~mpi.ports.KeyStore` and :class:`~mpi.ports.Monitored`. One instance belongs to one event loop.
 """
 
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pymongo.errors import DuplicateKeyError
 
+from mpi.domain.errand import Errand, Lane, LeasedErrand, Waiting
 from mpi.domain.identity import (
     Assertion,
     Committed,
@@ -27,7 +28,7 @@ from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey
 from mpi.errors import Conflict, KeyMismatch, SchemaMismatch
 from mpi.ports import ApiKey
-from mpi.stores import mongo_history, mongo_reads
+from mpi.stores import mongo_history, mongo_outbox, mongo_reads
 from mpi.stores.codec import decode_time, encode_time
 from mpi.stores.mongo_candidates import candidates, candidates_inside
 from mpi.stores.mongo_errors import translated
@@ -172,6 +173,46 @@ class MongoStore:
                 RecordKey(document["source"], document["source_id"]),
                 format_mpi_id(document["person"]),
             )
+
+    async def queue(self, errands: Sequence[Errand]) -> int:
+        """See :class:`mpi.ports.Outbox`."""
+        return await self._transactions.outside_history(
+            lambda database, session: mongo_outbox.queue(database, session, errands, self._clock())
+        )
+
+    async def due(
+        self, lease: timedelta, limit: int = 1, lane: Lane = Lane.BATCH
+    ) -> tuple[LeasedErrand, ...]:
+        """See :class:`mpi.ports.Outbox`."""
+        return await self._transactions.outside_history(
+            lambda database, session: mongo_outbox.lease(
+                database, session, lane, self._clock(), lease, limit
+            )
+        )
+
+    async def done(self, leased: LeasedErrand) -> None:
+        """See :class:`mpi.ports.Outbox`."""
+        await self._transactions.outside_history(
+            lambda database, session: mongo_outbox.done(database, session, leased)
+        )
+
+    async def later(
+        self,
+        leased: LeasedErrand,
+        due_at: datetime,
+        reason: str | None = None,
+        mark: str | None = None,
+    ) -> None:
+        """See :class:`mpi.ports.Outbox`."""
+        await self._transactions.outside_history(
+            lambda database, session: mongo_outbox.later(
+                database, session, leased, due_at, reason, mark
+            )
+        )
+
+    async def waiting(self) -> tuple[Waiting, ...]:
+        """See :class:`mpi.ports.Outbox`."""
+        return await self._transactions.outside_history(mongo_outbox.count)
 
     async def add_key(self, key_id: str, name: str, digest: bytes, scopes: frozenset[str]) -> None:
         """See :class:`mpi.ports.KeyStore`."""

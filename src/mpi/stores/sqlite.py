@@ -1,6 +1,6 @@
 """The index in one SQLite file: needs no server, safe with several processes.
 
-Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`,
+Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`, :class:`~mpi.ports.Outbox`,
 :class:`~mpi.ports.KeyStore` and :class:`~mpi.ports.Monitored`. One instance belongs to one event loop.
 """
 
@@ -9,10 +9,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from mpi.domain.errand import Errand, Lane, LeasedErrand, Waiting
 from mpi.domain.identity import (
     Assertion,
     Committed,
@@ -27,7 +28,7 @@ from mpi.domain.identity import (
 from mpi.domain.record import RecordKey
 from mpi.errors import Conflict, KeyMismatch, SchemaMismatch
 from mpi.ports import ApiKey
-from mpi.stores import sqlite_commit, sqlite_history, sqlite_reads
+from mpi.stores import sqlite_commit, sqlite_history, sqlite_outbox, sqlite_reads
 from mpi.stores.codec import decode_time, encode_time
 from mpi.stores.rows import BLOCK_LIMIT
 from mpi.stores.sqlite_schema import SCHEMA_VERSION, get_meta, prepare, set_meta
@@ -163,6 +164,43 @@ class SqliteStore:
         async for batch in self._transactions.stream(_CROSSWALK, _CROSSWALK_ROWS):
             for source, source_id, mpi_id in batch:
                 yield RecordKey(source, source_id), mpi_id
+
+    async def queue(self, errands: Sequence[Errand]) -> int:
+        """See :class:`mpi.ports.Outbox`."""
+        return await self._transactions.write(
+            lambda c: sqlite_outbox.queue(c, errands, self._clock())
+        )
+
+    async def due(
+        self, lease: timedelta, limit: int = 1, lane: Lane = Lane.BATCH
+    ) -> tuple[LeasedErrand, ...]:
+        """See :class:`mpi.ports.Outbox`."""
+        now = self._clock()
+        if await self._transactions.look(sqlite_outbox.ANY_DUE, sqlite_outbox.lookup(lane, now)):
+            return await self._transactions.write(
+                lambda c: sqlite_outbox.lease(c, lane, now, lease, limit)
+            )
+        return ()
+
+    async def done(self, leased: LeasedErrand) -> None:
+        """See :class:`mpi.ports.Outbox`."""
+        await self._transactions.write(lambda c: sqlite_outbox.done(c, leased))
+
+    async def later(
+        self,
+        leased: LeasedErrand,
+        due_at: datetime,
+        reason: str | None = None,
+        mark: str | None = None,
+    ) -> None:
+        """See :class:`mpi.ports.Outbox`."""
+        await self._transactions.write(
+            lambda c: sqlite_outbox.later(c, leased, due_at, reason, mark)
+        )
+
+    async def waiting(self) -> tuple[Waiting, ...]:
+        """See :class:`mpi.ports.Outbox`."""
+        return await self._transactions.read(sqlite_outbox.count)
 
     async def add_key(self, key_id: str, name: str, digest: bytes, scopes: frozenset[str]) -> None:
         """See :class:`mpi.ports.KeyStore`."""

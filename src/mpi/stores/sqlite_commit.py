@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mpi.domain.identity import Committed, Event, IdentityChange
 from mpi.domain.record import RecordKey, RecordStatus
+from mpi.stores import sqlite_outbox
 from mpi.stores.codec import encode_time, member
 from mpi.stores.history_codec import payload
 from mpi.stores.plan import Plan, make_plan
@@ -67,6 +68,7 @@ def _write(
     recent = _write_records(connection, cache, plan, recent)
     write_assertions(connection, plan.asserting, plan.seq)
     write_tasks(connection, plan.tasks, at, plan.seq)
+    sqlite_outbox.queue(connection, plan.change.errands, event.at)
     connection.execute(
         """UPDATE tally SET minted = minted + :minted, records = records + :records,
         persons = persons + :persons, retired = retired + :retired,

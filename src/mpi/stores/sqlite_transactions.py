@@ -68,7 +68,7 @@ class Transactions:
             if self._reader.in_transaction:
                 self._reader.execute("ROLLBACK")
 
-    async def look(self, statement: str, values: tuple[Any, ...] = ()) -> Any:
+    async def look(self, statement: str, values: tuple[Any, ...] | dict[str, Any] = ()) -> Any:
         """The first row of one statement, which is a snapshot by itself; None without rows."""
         self._check_open()
         if self._in_group:

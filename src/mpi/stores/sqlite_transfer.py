@@ -33,14 +33,18 @@ _ROWS = {
         outcome, decided_at, deferred_until, seq FROM task WHERE id > ? ORDER BY id""",
     "assertion": """SELECT id, kind, left_record, right_record, actor, reason, at, seq, lifted_seq
         FROM assertion WHERE id > ? ORDER BY id""",
+    "errand": "SELECT * FROM errand WHERE name > ? ORDER BY name",
     "api_key": """SELECT key_id, name, digest, scopes, created_at, revoked_at FROM api_key
         WHERE key_id > ? ORDER BY key_id""",
 }
+_NAMED = {"errand", "api_key"}
+"""Tables whose rows are ordered by a text."""
 _COUNT = dict.fromkeys(_ROWS, "SELECT count(*) FROM {}") | {
     "version": "SELECT (SELECT count(*) FROM record_version) - (SELECT count(*) FROM record)"
 }
 _LAST = dict.fromkeys(_ROWS, "SELECT max(id) FROM {}") | {
     "event": "SELECT max(seq) FROM event",
+    "errand": "SELECT max(name) FROM errand",
     "api_key": "SELECT max(key_id) FROM api_key",
     "version": """SELECT max(v.id) FROM record_version v CROSS JOIN record r ON r.id = v.record
         WHERE v.id <> r.version_id""",
@@ -53,6 +57,7 @@ _INSERT = {
     "task": """INSERT INTO task (id, version, kind, status, record, candidates, weight, reason, opened_at,
         assignee, outcome, decided_at, deferred_until, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
     "assertion": "INSERT INTO assertion VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "errand": "INSERT INTO errand VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "api_key": "INSERT INTO api_key VALUES (?, ?, ?, ?, ?, ?)",
 }
 _TALLY = """UPDATE tally SET minted = ?, recent_keys = 0, next_key = 0,
@@ -93,7 +98,7 @@ class SqliteSource:
 
     async def rows(self, table: str, after: Any = None) -> AsyncIterator[Row]:
         """See :class:`mpi.stores.transfer.Source`."""
-        start = after or ("" if table == "api_key" else 0)
+        start = after or ("" if table in _NAMED else 0)
         for row in self._connection.execute(_ROWS[table], (start,)):
             yield _neutral(table, row)
 

@@ -84,6 +84,13 @@ _QUERIES: tuple[tuple[str, str, str], ...] = (
         "SELECT seq FROM event WHERE undoes >= seq",
     ),
     (
+        "errand_about_nothing",
+        "an errand of kind {} is about a record that is not there",
+        """SELECT e.kind FROM errand e CROSS JOIN json_each(substr(e.name, instr(e.name, ' ') + 1)) j
+        WHERE NOT EXISTS (SELECT 1 FROM record r WHERE r.source = json_extract(j.value, '$[0]')
+            AND r.source_id = json_extract(j.value, '$[1]'))""",
+    ),
+    (
         "wrong_tally",
         "the count of {} is wrong",
         """SELECT 'records' FROM tally

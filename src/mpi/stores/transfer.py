@@ -35,6 +35,10 @@ TABLES: Mapping[str, tuple[str, ...]] = {
         *("opened_at", "assignee", "outcome", "decided_at", "deferred_until", "seq"),
     ),
     "assertion": ("number", "kind", "left", "right", "actor", "reason", "at", "seq", "lifted"),
+    "errand": (
+        *("name", "kind", "lane", "created_at", "due_at", "attempts", "reason", "mark", "lease"),
+        *("wanted", "leased_until"),
+    ),
     "api_key": ("key_id", "name", "digest", "scopes", "created_at", "revoked_at"),
 }
 """Columns of the rows. A record comes with its current version; ``version`` holds the others, numbered as in

@@ -6,10 +6,13 @@ import asyncio
 import re
 import time
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from mpi.demo.verato.certificates import Authority
 from tests.support.api import serving
 from tests.support.sentinels import MARK, SSN, assert_clean
 from tests.support.verato import SOURCE, Verato, registrations
@@ -261,3 +264,18 @@ async def test_metrics_tell_operations_and_outcomes_and_nothing_of_patients(
     assert called in text
     assert_clean(text, "metrics")
     assert_clean(str(verato.state()), "the simulator's counts")
+
+
+@pytest.mark.parametrize(("days", "code"), [(29, "certificate_expiring"), (31, None)])
+async def test_a_certificate_that_expires_within_a_month_is_told_of(
+    verato: Verato, tmp_path: Path, days: int, code: str | None
+) -> None:
+    key, certificate = Authority(datetime.now(UTC)).client(datetime.now(UTC) + timedelta(days=days))
+    pem, pem_key = tmp_path / "client.pem", tmp_path / "client.key"
+    pem.write_bytes(certificate.public_bytes(Encoding.PEM))
+    pem_key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    files = {"VERATO_CLIENT_CERT_FILE": str(pem), "VERATO_CLIENT_KEY_FILE": str(pem_key)}
+    async with serving(tmp_path, **(settings(verato) | files)) as api:
+        ready = await api.client.get("/health/ready")
+    assert ready.status_code == 200
+    assert ready.json()["parts"]["certificate"]["code"] == code

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from mpi.providers.verato_pacing import Lane, NoTurn, Pacer
+from mpi.domain.errand import Lane
+from mpi.providers.verato_pacing import NoTurn, OwnShare, Pacer
 from mpi.resilience import TokenBucket
 
 PATIENCE = 30.0
@@ -24,7 +25,8 @@ class Clock:
 
 
 def pacer(clock: Clock, concurrency: int = 1, tps: float = 1e6) -> Pacer:
-    return Pacer(TokenBucket(most=tps, start=tps, ramp=0, now=0), concurrency, clock)
+    share = OwnShare(TokenBucket(most=tps, start=tps, ramp=0, now=0), clock)
+    return Pacer(share, concurrency)
 
 
 async def settle() -> None:
@@ -114,7 +116,7 @@ async def test_nobody_waits_for_a_turn_that_cannot_come_in_time() -> None:
 async def test_after_being_told_so_it_goes_on_at_half_the_rate() -> None:
     turns = pacer(Clock(step=0), tps=8)
     assert turns.rate == 8
-    turns.slow_down(1.0)
+    await turns.slow_down(1.0)
     assert turns.rate == 4
     with pytest.raises(NoTurn):
         async with turns.turn(Lane.REAL_TIME, 0.01):

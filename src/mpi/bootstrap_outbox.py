@@ -1,0 +1,58 @@
+"""From settings to the courier that tells Verato of what was decided here, and follows what changes there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from mpi.domain.errand import ErrandKind, Waiting
+from mpi.ports import Store
+from mpi.ports_elsewhere import Counterpart
+from mpi.service.alignment import Alignment
+from mpi.service.following import Following
+from mpi.service.outbox import Courier
+from mpi.settings import Settings
+from mpi.telemetry import Metrics
+
+
+def courier(
+    settings: Settings,
+    store: Store,
+    counterpart: Counterpart,
+    metrics: Metrics,
+    clock: Callable[[], datetime],
+) -> Courier:
+    """Who runs the errands of every kind."""
+    alignment = Alignment(store, store, counterpart, clock)
+    follow = Following(
+        store,
+        store,
+        counterpart,
+        clock,
+        interval=timedelta(seconds=settings.verato_notify_interval),
+        overlap=timedelta(seconds=settings.verato_notify_overlap),
+    )
+
+    def counted(waiting: Sequence[Waiting], now: datetime) -> None:
+        # Listening goes on for ever: it is no backlog.
+        ages = {w.kind: (w.count, (now - w.oldest).total_seconds()) for w in waiting}
+        for kind in ErrandKind:
+            if kind is not ErrandKind.LISTEN:
+                metrics.outbox_waiting(kind.value, *ages.get(kind, (0, 0.0)))
+
+    return Courier(
+        store,
+        {
+            ErrandKind.POST: follow.post,
+            ErrandKind.ALIGN: alignment.align,
+            ErrandKind.RETIRE: alignment.retire,
+            ErrandKind.FOLLOW: follow.follow,
+            ErrandKind.LISTEN: follow.listen,
+        },
+        clock,
+        lease=timedelta(seconds=settings.outbox_lease),
+        at_once=settings.verato_concurrency,
+        begin=follow.begin,
+        ran=metrics.outbox_ran,
+        counted=counted,
+    )

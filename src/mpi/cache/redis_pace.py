@@ -1,0 +1,80 @@
+"""A pace that processes keep together in Redis: its clock, and one script for each step, so nobody overtakes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from mpi.cache.redis import translated
+
+_TAKE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + time[2] / 1000
+local known = redis.call('HMGET', KEYS[1], 'base', 'since', 'next')
+local most, urgent = tonumber(ARGV[1]), ARGV[4] == '1'
+local base, since = tonumber(known[1]) or tonumber(ARGV[2]), tonumber(known[2]) or now
+local free = tonumber(known[3]) or now
+local rate = math.min(most, base + tonumber(ARGV[3]) * (now - since) / 1000)
+local wait = math.max(0, free - now)
+if not urgent then wait = math.max(wait, redis.call('PTTL', KEYS[2])) end
+if wait > 0 then
+    if urgent then redis.call('SET', KEYS[2], '1', 'PX', math.ceil(wait) + tonumber(ARGV[5])) end
+    return {tostring(wait / 1000), tostring(rate)}
+end
+redis.call('HSET', KEYS[1], 'base', base, 'since', since, 'next', now + 1000 / rate)
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
+return {'0', tostring(rate)}
+"""
+_SLOW_DOWN = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + time[2] / 1000
+local known = redis.call('HMGET', KEYS[1], 'base', 'since', 'next')
+local most = tonumber(ARGV[1])
+local base, since = tonumber(known[1]) or tonumber(ARGV[2]), tonumber(known[2]) or now
+local rate = math.min(most, base + tonumber(ARGV[3]) * (now - since) / 1000)
+local free = math.max(tonumber(known[3]) or now, now + tonumber(ARGV[4]))
+redis.call('HSET', KEYS[1], 'base', math.max(rate / 2, most / 16), 'since', now, 'next', free)
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+"""
+
+_GRACE_MS = 20
+"""How long after its time somebody urgent is still expected before the others."""
+_FORGOTTEN_AFTER_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class RedisPace:
+    """Implements :class:`mpi.ports.SharedPace` as :class:`mpi.resilience.TokenBucket` does for one process.
+
+    ``most`` and ``start`` are calls a second, ``ramp`` is what is gained a minute. ``name`` is that of the pace.
+    """
+
+    client: Redis
+    name: str
+    most: float
+    start: float
+    ramp: float
+
+    async def take(self, *, urgent: bool) -> tuple[float, float]:
+        """See :class:`mpi.ports.SharedPace`."""
+        keys = (self.name, f"{self.name}:urgent")
+        limits = (self.most, min(self.start, self.most), self.ramp / 60)
+        with translated():
+            wait, rate = await self.client.eval(
+                _TAKE, 2, *keys, *limits, int(urgent), _GRACE_MS, _FORGOTTEN_AFTER_MS
+            )
+        return float(wait), float(rate)
+
+    async def slow_down(self, pause: float) -> None:
+        """See :class:`mpi.ports.SharedPace`."""
+        limits = (self.most, min(self.start, self.most), self.ramp / 60)
+        with translated():
+            await self.client.eval(
+                _SLOW_DOWN, 1, self.name, *limits, pause * 1000, _FORGOTTEN_AFTER_MS
+            )
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        with translated():
+            await self.client.aclose()

@@ -1,0 +1,154 @@
+"""Verato as an index that follows our decisions, and that tells of changes of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from mpi.domain.errand import Lane
+from mpi.domain.identity import StoredRecord
+from mpi.domain.record import RecordKey
+from mpi.errors import ProviderRefusal
+from mpi.providers.verato_health import answered
+from mpi.providers.verato_links import NAME, known_as, link_key, told_by
+from mpi.providers.verato_operations import VeratoIndex
+from mpi.providers.verato_outcome import CallOutcome
+from mpi.providers.verato_payload import Reply
+
+_NAMED = (
+    ("source", "nativeId"),
+    ("survivingSource", "survivingNativeId"),
+    ("retiredSource", "retiredNativeId"),
+)
+"""Members of a notification that name a registration."""
+
+
+class VeratoCounterpart:
+    """Implements :class:`mpi.ports_elsewhere.Counterpart`. Records of the source ``unposted`` are never told."""
+
+    name = NAME
+
+    def __init__(self, index: VeratoIndex, *, unposted: str) -> None:
+        self._index = index
+        self._unposted = unposted
+
+    @property
+    def untold(self) -> frozenset[str]:
+        """See :class:`mpi.ports_elsewhere.Counterpart`. What was reserved for a link is no registration either."""
+        return frozenset({self._unposted, NAME})
+
+    async def tell(self, record: StoredRecord) -> StoredRecord:
+        """See :class:`mpi.ports_elsewhere.Counterpart`."""
+        reply = self._answered(await self._index.post(record, Lane.BATCH, new=True))
+        if reply.outcome is CallOutcome.OVERLAY_REJECTED:
+            raise ProviderRefusal("Verato takes the registration for another patient's")
+        return known_as(record, told_by(reply))
+
+    async def locate(self, records: Sequence[StoredRecord]) -> Sequence[StoredRecord]:
+        """See :class:`mpi.ports_elsewhere.Counterpart`."""
+        return await asyncio.gather(*map(self._located, records))
+
+    async def _located(self, record: StoredRecord) -> StoredRecord:
+        if record.key.source == self._unposted:
+            return record
+        if record.key.source == NAME:  # stands for a link that nobody has registered here
+            reply = await self._index.current(record.key.source_id, Lane.BATCH)
+        else:
+            reply = await self._index.find(record.key, Lane.BATCH)
+        return known_as(record, told_by(self._answered(reply)))
+
+    async def align(self, records: Sequence[StoredRecord]) -> bool:
+        """See :class:`mpi.ports_elsewhere.Counterpart`: first take apart, then put together."""
+        links = {record.key: await self._link_of(record) for record in records}
+        parted = await self._part(records, links)
+        return await self._join(records, links) or parted
+
+    async def _link_of(self, record: StoredRecord) -> str | None:
+        """The link of a registration, which is posted if Verato has never heard of it."""
+        reply = self._answered(await self._index.find(record.key))
+        if reply.link_id is not None:
+            return reply.link_id
+        told = (await self.tell(record)).told
+        return None if told is None else told.link_id
+
+    async def _part(
+        self, records: Sequence[StoredRecord], links: dict[RecordKey, str | None]
+    ) -> bool:
+        """Nobody keeps a link that the record of another person has had before."""
+        holders: dict[str | None, StoredRecord] = {}
+        parted = False
+        for record in records:
+            holder = holders.setdefault(links[record.key], record)
+            if holder.mpi_id != record.mpi_id:
+                self._answered(await self._index.unlink(holder.key, record.key))
+                links[record.key] = self._answered(await self._index.find(record.key)).link_id
+                parted = True
+        return parted
+
+    async def _join(
+        self, records: Sequence[StoredRecord], links: dict[RecordKey, str | None]
+    ) -> bool:
+        """The records of one person go to the link of the first of them, with whoever is linked to them."""
+        firsts: dict[str | None, StoredRecord] = {}
+        joined = False
+        for record in records:
+            first = firsts.setdefault(record.mpi_id, record)
+            ours, theirs = links[first.key], links[record.key]
+            if ours != theirs:
+                self._answered(await self._index.link(first.key, record.key))
+                links.update({key: ours for key, link in links.items() if link == theirs})
+                joined = True
+        return joined
+
+    async def retire(self, kept: RecordKey, retired: RecordKey) -> None:
+        """See :class:`mpi.ports_elsewhere.Counterpart`."""
+        found = self._answered(await self._index.find(retired))
+        # Without a link it was never told; and what was done before is not done again, whoever lost the answer.
+        if found.link_id is not None and self._index.counts(found, retired) is not False:
+            self._answered(await self._index.merge(kept, retired))
+
+    async def changes(self, since: datetime, until: datetime) -> Mapping[RecordKey, int | None]:
+        """See :class:`mpi.ports_elsewhere.Counterpart`. By the fields: not all types of notifications are known."""
+        newest: dict[RecordKey, tuple[str, str | None]] = {}
+        page = 0
+        while True:
+            reply = self._answered(await self._index.notifications(since, until, page))
+            for at, key, link in self._read(reply.content.get("notifications")):
+                if key not in newest or at >= newest[key][0]:
+                    newest[key] = at, link
+            if reply.content.get("hasNext") is not True:
+                break
+            page += 1
+        return {key: link_key(link) if link else None for key, (_, link) in newest.items()}
+
+    def _read(self, notifications: Any) -> Iterator[tuple[str, RecordKey, str | None]]:
+        """When what registration got which link."""
+        for notification in notifications if isinstance(notifications, list) else ():
+            body = _body(notification)
+            link = body.get("newLinkId")
+            at = str(notification.get("ts") or "") if isinstance(notification, dict) else ""
+            for source, native_id in _NAMED:
+                name, number = body.get(source), body.get(native_id)
+                if isinstance(name, str) and isinstance(number, str):
+                    for key in self._index.keys_of(name, number):
+                        yield at, key, link if isinstance(link, str) else None
+
+    def _answered(self, reply: Reply) -> Reply:
+        return answered(self._index.client, reply)
+
+
+def _body(notification: Any) -> Mapping[str, Any]:
+    """The fields, which come as an object or as the text of one."""
+    if not isinstance(notification, dict):
+        return {}
+    found = notification.get("notificationLowerCaseBody")
+    if not isinstance(found, dict):
+        try:
+            found = orjson.loads(str(notification.get("body") or "{}"))
+        except orjson.JSONDecodeError:
+            found = {}
+    return found if isinstance(found, dict) else {}

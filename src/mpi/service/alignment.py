@@ -1,0 +1,133 @@
+"""What people decide here is told to an index elsewhere: that it agrees is looked after until it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mpi.domain.errand import Errand, ErrandKind, Lane, LeasedErrand
+from mpi.domain.identity import (
+    AUTOMATIC,
+    NEW_PERSON,
+    EventKind,
+    IdentityChange,
+    NewTask,
+    StoredRecord,
+    TaskKind,
+    TaskStatus,
+)
+from mpi.domain.record import RecordKey, RecordStatus
+from mpi.errors import ConcurrentChange, ProviderRefusal
+from mpi.ports import IndexStore, Outbox
+from mpi.ports_elsewhere import Counterpart
+
+REFUSES = "refused_elsewhere"
+"""Why a task asks a steward: the index elsewhere does not do what was decided here."""
+
+LEFT = "leave"
+"""The outcome of a task that leaves the difference as it is."""
+
+_PASSES = 5
+
+
+async def announced(
+    store: IndexStore, change: IdentityChange, untold: frozenset[str]
+) -> IdentityChange:
+    """The change of a person's decision, with the errand to tell of it: to see that every record it is about is
+    there with whom it is here.
+
+    Beside the records that are decided about, these are one that stays where others leave and one that is there
+    already where they go. The first of them keeps its place if two have to be parted.
+    """
+    moves = [move for move in change.moves if move.target is not None]
+    moved = [move.key for move in moves]
+    persons = [move.target for move in moves] + [move.origin for move in moves]
+    asserted = [key for a in (*change.assertions, *change.lift) for key in (a.left, a.right)]
+    for update in change.task_updates:
+        task = await store.task(update.task_id)
+        if task is not None and update.status is TaskStatus.DECIDED and update.outcome != LEFT:
+            asserted.append(task.record)
+            persons += task.candidates
+    staying = [
+        key for name in dict.fromkeys(persons) for key in await _one_of(store, name, moved, untold)
+    ]
+    records = dict.fromkeys((*staying, *asserted, *moved))
+    told = tuple(key for key in records if key.source not in untold)
+    errands = [*change.errands]
+    if len(told) > 1:
+        errands.append(Errand(ErrandKind.ALIGN, told, Lane.REAL_TIME))
+    content = change.record
+    if content is not None and content.status is RecordStatus.ACTIVE:
+        # A version that a person chose does not know yet under which key the other index has the record.
+        errands.append(Errand(ErrandKind.FOLLOW, (content.key,), Lane.REAL_TIME))
+    return replace(change, errands=tuple(errands))
+
+
+async def _one_of(
+    store: IndexStore, mpi_id: str | None, moved: Iterable[RecordKey], untold: frozenset[str]
+) -> list[RecordKey]:
+    """A record of the person that stays, if there is one."""
+    if mpi_id is None or mpi_id == NEW_PERSON:
+        return []
+    person = await store.person(mpi_id)
+    staying = [
+        record.key
+        for record in (person.records if person else ())
+        if record.key not in moved and record.key.source not in untold
+    ]
+    return staying[:1]
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """Runs the errands by which an index elsewhere is brought to agree."""
+
+    store: IndexStore
+    outbox: Outbox
+    counterpart: Counterpart
+    clock: Callable[[], datetime]
+
+    async def align(self, leased: LeasedErrand) -> None:
+        """Until nothing is left to change: what is decided meanwhile counts too. A refusal becomes a task."""
+        records: tuple[StoredRecord, ...] = ()
+        try:
+            for _ in range(_PASSES):
+                records = await self._as_they_are(leased.errand.records)
+                if len(records) < 2 or not await self.counterpart.align(records):
+                    break
+            else:
+                raise ConcurrentChange("the records keep changing hands")
+        except ProviderRefusal:
+            await self._ask(records)
+            return
+        follow = Errand(ErrandKind.FOLLOW, tuple(r.key for r in records), Lane.REAL_TIME)
+        await self.outbox.queue([follow])
+
+    async def retire(self, leased: LeasedErrand) -> None:
+        """Replace a number there as well. A refusal becomes a task."""
+        kept, retired = leased.errand.records
+        try:
+            await self.counterpart.retire(kept, retired)
+        except ProviderRefusal:
+            await self._ask(await self._as_they_are((kept,)))
+
+    async def _as_they_are(self, keys: Iterable[RecordKey]) -> tuple[StoredRecord, ...]:
+        found = [await self.store.record(key) for key in keys]
+        return tuple(r for r in found if r is not None and r.mpi_id is not None)
+
+    async def _ask(self, records: tuple[StoredRecord, ...]) -> None:
+        """A steward has to settle it there, or decide otherwise here."""
+        if not records:
+            return
+        candidates = tuple(dict.fromkeys(r.mpi_id for r in records if r.mpi_id is not None))
+        task = NewTask(TaskKind.PROVIDER, records[-1].key, candidates, None, REFUSES)
+        await self.store.commit(
+            IdentityChange(
+                kind=EventKind.TASK_OPENED,
+                at=self.clock(),
+                actor=self.counterpart.name,
+                tasks=(task,),
+                detail={AUTOMATIC: True},
+            )
+        )

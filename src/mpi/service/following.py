@@ -1,0 +1,123 @@
+"""What changes at an index elsewhere is followed here, unless people have decided otherwise: then it is a task.
+
+What it tells is only taken for a hint to look. So it may come late, twice or in any order.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from mpi.domain.errand import Errand, ErrandKind, LeasedErrand
+from mpi.domain.identity import PersonState, StoredRecord
+from mpi.domain.record import RecordKey
+from mpi.errors import ConcurrentChange
+from mpi.matching.blocking import stored_keys
+from mpi.ports import IndexStore, Outbox
+from mpi.ports_elsewhere import Counterpart
+from mpi.service.outbox import Again
+from mpi.service.rearrangement import Rearrangement, link_keys
+
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Runs the errands by which our index follows another.
+
+    Every ``interval`` it is asked what has changed, each time for what it told ``overlap`` before as well: what
+    has happened may be told late.
+    """
+
+    store: IndexStore
+    outbox: Outbox
+    counterpart: Counterpart
+    clock: Callable[[], datetime]
+    interval: timedelta
+    overlap: timedelta
+
+    async def begin(self) -> None:
+        """See that somebody listens, from now on if nobody did before. Safe to repeat."""
+        await self.outbox.queue([Errand(ErrandKind.LISTEN, mark=self.clock().isoformat())])
+
+    async def listen(self, leased: LeasedErrand) -> Again:
+        """Queue a look at every person of whom something was told that is not known here."""
+        now = self.clock()
+        since = datetime.fromisoformat(leased.errand.mark or now.isoformat())
+        told = await self.counterpart.changes(since - self.overlap, now + self.overlap)
+        persons: dict[str, list[RecordKey]] = defaultdict(list)
+        for key, link in told.items():
+            record = await self.store.record(key)
+            if record is not None and record.mpi_id and link not in record.blocking_keys:
+                persons[record.mpi_id].append(key)
+        await self.outbox.queue(
+            [Errand(ErrandKind.FOLLOW, tuple(sorted(keys))) for keys in persons.values()]
+        )
+        return Again(self.interval, now.isoformat())
+
+    async def follow(self, leased: LeasedErrand) -> None:
+        """See whom the records, and those that they share a person with, belong to there."""
+        wanted = set(leased.errand.records)
+        while wanted:
+            wanted -= await self._settle(wanted.pop(), {}, leased.errand.records)
+
+    async def post(self, leased: LeasedErrand) -> None:
+        """Tell of a record as it stands, and see whom it belongs to there."""
+        (key,) = leased.errand.records
+        record = await self.store.record(key)
+        if record is None or record.mpi_id is None or key.source in self.counterpart.untold:
+            return
+        told = await self.counterpart.tell(record)
+        await self._settle(key, {key: told}, ())
+
+    async def _settle(
+        self, key: RecordKey, told: Mapping[RecordKey, StoredRecord], asked: Iterable[RecordKey]
+    ) -> set[RecordKey]:
+        """Rearrange the person that holds the record by now; returns the records that it had."""
+        for _ in range(_TRIES):
+            record = await self.store.record(key)
+            if record is None or record.mpi_id is None:
+                return set()
+            person = await self.store.person(record.mpi_id)
+            if person is None or not person.active:
+                continue
+            located = await self._located(person, told, set(asked))
+            try:
+                async with self.store.group():
+                    await self._unchanged(person)
+                    work = Rearrangement(
+                        self.store, person, located, self.counterpart.name, self.clock()
+                    )
+                    await work.apply()
+            except ConcurrentChange:
+                continue
+            return {record.key for record in located}
+        raise ConcurrentChange("the person keeps changing")
+
+    async def _located(
+        self, person: PersonState, told: Mapping[RecordKey, StoredRecord], asked: set[RecordKey]
+    ) -> Sequence[StoredRecord]:
+        """The records of the person under the links that they have there. Of whom it never heard it is not asked."""
+        wanted = [
+            record
+            for record in person.records
+            if record.key not in told and (record.key in asked or link_keys(record))
+        ]
+        found = {r.key: r for r in await self.counterpart.locate(wanted)} | dict(told)
+        return [
+            _linked_as(record, found[record.key]) if record.key in found else record
+            for record in person.records
+        ]
+
+    async def _unchanged(self, person: PersonState) -> None:
+        now = await self.store.person(person.mpi_id)
+        if now is None or now.version != person.version:
+            raise ConcurrentChange("the person changed meanwhile")
+
+
+def _linked_as(record: StoredRecord, told: StoredRecord) -> StoredRecord:
+    """The record as it stands, under the link that was told: perhaps of a version before."""
+    keys = (*stored_keys(record.standard), *link_keys(told))
+    return replace(record, told=told.told, blocking_keys=keys)

@@ -1,0 +1,186 @@
+"""One person brought to where an index elsewhere has its records: split, merged, or a question for a steward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mpi.domain.identity import (
+    AUTOMATIC,
+    NEW_PERSON,
+    AssertionKind,
+    Event,
+    EventKind,
+    IdentityChange,
+    Neighbour,
+    NewTask,
+    PersonState,
+    RecordMove,
+    StoredRecord,
+    TaskKind,
+)
+from mpi.domain.record import RecordKey, RecordStatus
+from mpi.matching.blocking import stored_keys
+from mpi.ports import IndexStore
+from mpi.service.answers import told_detail
+from mpi.service.past import history_of
+
+PARTED, JOINED = "parted_elsewhere", "joined_elsewhere"
+"""Why a task asks: there the records are two patients, or one, and here people decided otherwise."""
+
+Part = list[StoredRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Rearrangement:
+    """``located`` are the records of ``person`` as they are known elsewhere. To be applied within a group."""
+
+    store: IndexStore
+    person: PersonState
+    located: Sequence[StoredRecord]
+    actor: str
+    now: datetime
+
+    async def apply(self) -> None:
+        """Only what has changed there moves anything here: what is known is settled, whoever settled it."""
+        before = {record.key: set(record.blocking_keys) for record in self.person.records}
+        changed = [r for r in self.located if set(r.blocking_keys) != before[r.key]]
+        parts = _parts(self.located)
+        home = _home(parts, changed)
+        for link, part in parts.items():
+            if link is not None and link != home and all(record in changed for record in part):
+                await self._leave(part)
+                changed = [record for record in changed if record not in part]
+        for record in changed:
+            await self._note(record)
+        if any(_link(record) == home for record in changed):
+            await self._join(parts[home])
+
+    async def _leave(self, part: Part) -> None:
+        """The records of a link of their own go to its person, or become one."""
+        keys = {record.key for record in part}
+        staying = {record.key for record in self.person.records} - keys
+        others = await self._others(part[0])
+        target = others[0].mpi_id if others else NEW_PERSON
+        question: tuple[NewTask, ...] = ()
+        if await self._joined_by_people(keys, staying) or (
+            others and await self._apart(keys, others[0])
+        ):
+            candidate = target if others else self.person.mpi_id
+            reason = JOINED if others else PARTED
+            question = (NewTask(TaskKind.UPDATE, part[0].key, (candidate,), None, reason),)
+        for record in part:
+            if question:
+                await self._note(record, question)
+                continue
+            committed = await self.store.commit(
+                replace(
+                    self._change(EventKind.MOVED, record),
+                    moves=(RecordMove(record.key, self.person.mpi_id, target),),
+                )
+            )
+            target = committed.mpi_id if target == NEW_PERSON and committed.mpi_id else target
+
+    async def _join(self, part: Part) -> None:
+        """Everybody of the person's link is one patient with it; the oldest id survives."""
+        kept = self.person
+        for other in await self._others(part[0]):
+            keys = {record.key for record in kept.records}
+            if await self._apart(keys, other) or await self._parted_by_people(other.mpi_id):
+                task = NewTask(TaskKind.MERGE, part[0].key, (other.mpi_id,), None, JOINED)
+                change = IdentityChange(EventKind.TASK_OPENED, self.now, self.actor, tasks=(task,))
+                await self.store.commit(replace(change, detail={AUTOMATIC: True}))
+                continue
+            survivor, gone = sorted((kept.mpi_id, other.mpi_id))
+            moving = await self.store.person(gone)
+            await self.store.commit(
+                IdentityChange(
+                    kind=EventKind.MERGED,
+                    at=self.now,
+                    actor=self.actor,
+                    moves=tuple(
+                        RecordMove(record.key, gone, survivor)
+                        for record in (moving.records if moving else ())
+                    ),
+                    retire=((gone, survivor),),
+                    detail={AUTOMATIC: True},
+                )
+            )
+            kept = await self.store.person(survivor) or kept
+
+    async def _note(self, record: StoredRecord, tasks: tuple[NewTask, ...] = ()) -> None:
+        """Keep the record under its new link, where it is."""
+        await self.store.commit(replace(self._change(EventKind.UPDATED, record), tasks=tasks))
+
+    def _change(self, kind: EventKind, record: StoredRecord) -> IdentityChange:
+        content = replace(record, status=RecordStatus.ACTIVE, received_at=self.now)
+        detail = {AUTOMATIC: True} | told_detail(record.told)
+        return IdentityChange(kind, self.now, self.actor, record=content, detail=detail)
+
+    async def _others(self, record: StoredRecord) -> list[Neighbour]:
+        """The other persons that hold records of the same link, the oldest first."""
+        found = await self.store.candidates([(key, ()) for key in link_keys(record)])
+        others = [p for p in found.persons if p.mpi_id != self.person.mpi_id]
+        return sorted(others, key=lambda person: person.mpi_id)
+
+    async def _apart(self, keys: set[RecordKey], other: Neighbour) -> bool:
+        """Whether a record is asserted not to be the same as one of the other person's."""
+        theirs = {record.key for record in other.records}
+        return any(
+            a.kind is AssertionKind.NOT_SAME
+            and {a.left, a.right} & keys
+            and {a.left, a.right} & theirs
+            for a in await self.store.assertions(sorted(keys))
+        )
+
+    async def _joined_by_people(self, leaving: set[RecordKey], staying: set[RecordKey]) -> bool:
+        """Whether people have put some that leave together with some that stay."""
+        for assertion in await self.store.assertions(sorted(leaving)):
+            pair = {assertion.left, assertion.right}
+            if assertion.kind is AssertionKind.SAME and pair & leaving and pair & staying:
+                return True
+        for event in await self._decisions(self.person.mpi_id):
+            came = {move.key for move in event.moves if move.target == self.person.mpi_id}
+            if (leaving & came and staying - came) or (leaving - came and staying & came):
+                return True
+        return False
+
+    async def _parted_by_people(self, other: str) -> bool:
+        """Whether people have moved a record from one of the two persons to the other."""
+        both = {self.person.mpi_id, other}
+        return any(
+            {move.origin, move.target} == both
+            for event in await self._decisions(other)
+            for move in event.moves
+        )
+
+    async def _decisions(self, mpi_id: str) -> list[Event]:
+        history = await history_of(self.store, mpi_id)
+        return [event for event in history if event.is_human and event.undone_by is None]
+
+
+def _link(record: StoredRecord) -> str | None:
+    return None if record.told is None else record.told.link_id
+
+
+def link_keys(record: StoredRecord) -> set[int]:
+    """The keys that the record lies under beside its own."""
+    return set(record.blocking_keys) - set(stored_keys(record.standard))
+
+
+def _parts(records: Sequence[StoredRecord]) -> dict[str | None, Part]:
+    parts: dict[str | None, Part] = {}
+    for record in records:
+        parts.setdefault(_link(record), []).append(record)
+    return parts
+
+
+def _home(parts: dict[str | None, Part], changed: Sequence[StoredRecord]) -> str | None:
+    """The link that keeps the person: one that nothing changed about, else the largest, else of the oldest record."""
+
+    def weight(link: str) -> tuple[bool, int]:
+        part = parts[link]
+        return any(record not in changed for record in part), len(part)
+
+    return max((link for link in parts if link is not None), key=weight, default=None)

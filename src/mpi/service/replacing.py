@@ -1,0 +1,55 @@
+"""One number of a patient replaced by another of the same source: of two registrations one is left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mpi.domain.errand import Errand, ErrandKind, Lane
+from mpi.domain.identity import EventKind, IdentityChange, RecordMove
+from mpi.domain.record import RecordKey, RecordStatus
+from mpi.errors import Conflict
+from mpi.service.answers import ChangeAnswer
+from mpi.service.decisions import at_once
+from mpi.service.present import current_record
+from mpi.service.settlements import withdrawn
+from mpi.service.undoing import Undoing
+
+
+class Replacing(Undoing):
+    """Human decisions, and what a source decides about numbers of its own."""
+
+    @at_once
+    async def replace_number(
+        self, key: RecordKey, by: str, *, reason: str, actor: str, override: bool = False
+    ) -> ChangeAnswer:
+        """Delete a registration that goes on under the number ``by``; two persons become one.
+
+        That merge can be undone; the number may be registered again. Raises ``Conflict`` as a merge does.
+        """
+        gone = await current_record(self._store, key)
+        kept = await current_record(self._store, RecordKey(key.source, by))
+        if kept.key == gone.key:
+            raise Conflict("a number cannot be replaced by itself")
+        home = kept.mpi_id or ""
+        retired: tuple[str, ...] = ()
+        if gone.mpi_id != home:
+            merge = await self.merge(
+                home, gone.mpi_id or "", reason=reason, actor=actor, override=override
+            )
+            retired = merge.retired
+        gone = replace(gone, mpi_id=home)
+        told = self._untold is not None and key.source not in self._untold
+        errand = Errand(ErrandKind.RETIRE, (kept.key, gone.key), Lane.REAL_TIME)
+        answer = await self._apply(
+            IdentityChange(
+                kind=EventKind.DELETED,
+                at=self._clock(),
+                actor=actor,
+                reason=reason,
+                record=replace(gone, status=RecordStatus.DELETED, received_at=self._clock()),
+                moves=(RecordMove(gone.key, home, None),),
+                task_updates=await withdrawn(self._store, gone),
+                errands=(errand,) if told else (),
+            )
+        )
+        return replace(answer, mpi_id=home, retired=retired)

@@ -1,0 +1,64 @@
+"""Records that an index elsewhere was never told of, because another provider resolved them: queued to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mpi.domain.errand import Errand, ErrandKind
+from mpi.domain.identity import TOLD
+from mpi.domain.record import RecordKey
+from mpi.ports import IndexStore, Outbox
+from mpi.ports_elsewhere import Counterpart
+
+_TOGETHER = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What a search for untold records came to. ``queued`` counts those that did not wait already."""
+
+    records: int
+    told_before: int
+    queued: int
+
+
+async def queue_untold(
+    store: IndexStore,
+    outbox: Outbox,
+    counterpart: Counterpart,
+    progress: Callable[[int], None] = lambda _records: None,
+) -> Queued:
+    """Queue every active record of which no event says that it was told. Repeating it queues nothing twice.
+
+    ``progress`` is told how many records were looked at. Holds the names of all told records in memory.
+    """
+    told = await _told(store, counterpart.name)
+    records = known = queued = 0
+    waiting: list[Errand] = []
+    async for key, _ in store.crosswalk():
+        records += 1
+        if key in told:
+            known += 1
+        elif key.source not in counterpart.untold:
+            waiting.append(Errand(ErrandKind.POST, (key,)))
+        if len(waiting) == _TOGETHER:
+            queued += await outbox.queue(waiting)
+            waiting = []
+            progress(records)
+    queued += await outbox.queue(waiting)
+    progress(records)
+    return Queued(records, known, queued)
+
+
+async def _told(store: IndexStore, provider: str) -> set[RecordKey]:
+    found: set[RecordKey] = set()
+    position = 0
+    while events := await store.events(position, _TOGETHER):
+        position = events[-1].seq
+        found.update(
+            event.record
+            for event in events
+            if event.record is not None and event.detail.get(TOLD, {}).get("provider") == provider
+        )
+    return found

@@ -1,0 +1,114 @@
+"""The outbox in MongoDB: one document for each errand that waits, changed by itself or within a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from pymongo import ASCENDING, ReturnDocument, UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from mpi.domain.errand import Errand, Lane, LeasedErrand, Waiting
+from mpi.stores.codec import encode_time
+from mpi.stores.errands import NOBODY, leased, name_of, row_of, waiting
+from mpi.stores.mongo_schema import ERRAND, Database, Document
+
+Session = AsyncClientSession | None
+
+_ORDER = [("lane", ASCENDING), ("due_at", ASCENDING), ("_id", ASCENDING)]
+
+
+def queueing(errands: Iterable[Errand], now: datetime) -> list[UpdateOne]:
+    """The writes that queue the errands: a new document each, or one more wish for an old one."""
+    return [_queueing(errand, now) for errand in errands]
+
+
+def _queueing(errand: Errand, now: datetime) -> UpdateOne:
+    row = row_of(errand, now)
+    lane, due_at = row.pop("lane"), row.pop("due_at")
+    del row["wanted"]
+    update = {
+        "$setOnInsert": row,
+        "$min": {"lane": lane, "due_at": due_at},
+        "$inc": {"wanted": 1},
+    }
+    return UpdateOne({"_id": name_of(errand)}, update, upsert=True)
+
+
+async def queue(
+    database: Database, session: Session, errands: Iterable[Errand], now: datetime
+) -> int:
+    """See :meth:`mpi.ports.Outbox.queue`."""
+    writes = queueing(errands, now)
+    if not writes:
+        return 0
+    return (await database[ERRAND].bulk_write(writes, session=session)).upserted_count
+
+
+async def lease(
+    database: Database,
+    session: Session,
+    lane: Lane,
+    now: datetime,
+    length: timedelta,
+    limit: int,
+) -> tuple[LeasedErrand, ...]:
+    """See :meth:`mpi.ports.Outbox.due`. Each is taken by itself: another process may take those in between."""
+    moment, found = encode_time(now), list[LeasedErrand]()
+    is_due = {
+        "lane": {"$lte": lane.value},
+        "due_at": {"$lte": moment},
+        "leased_until": {"$lte": moment},
+    }
+    while len(found) < limit:
+        document = await database[ERRAND].find_one_and_update(
+            is_due,
+            {"$inc": {"lease": 1}, "$set": {"leased_until": encode_time(now + length)}},
+            sort=_ORDER,
+            return_document=ReturnDocument.AFTER,
+            session=session,
+        )
+        if document is None:
+            break
+        found.append(leased(document["_id"], document))
+    return tuple(found)
+
+
+async def done(database: Database, session: Session, errand: LeasedErrand) -> None:
+    """See :meth:`mpi.ports.Outbox.done`."""
+    ours = _ours(errand)
+    gone = await database[ERRAND].delete_one(ours | {"wanted": errand.wanted}, session=session)
+    if not gone.deleted_count:
+        fresh = {"leased_until": NOBODY, "attempts": 0, "reason": None, "wanted": 1}
+        await database[ERRAND].update_one(ours, {"$set": fresh}, session=session)
+
+
+async def later(
+    database: Database,
+    session: Session,
+    errand: LeasedErrand,
+    due_at: datetime,
+    reason: str | None,
+    mark: str | None,
+) -> None:
+    """See :meth:`mpi.ports.Outbox.later`."""
+    told: Document = {"leased_until": NOBODY, "due_at": encode_time(due_at), "reason": reason}
+    update: Document = {"$set": told}
+    if mark is None:
+        update["$inc"] = {"attempts": 1}
+    else:
+        told |= {"mark": mark, "attempts": 0}
+    await database[ERRAND].update_one(_ours(errand), update, session=session)
+
+
+def _ours(errand: LeasedErrand) -> Document:
+    name = name_of(errand.errand)
+    return {"_id": name, "lease": errand.lease, "leased_until": {"$ne": NOBODY}}
+
+
+async def count(database: Database, session: Session) -> tuple[Waiting, ...]:
+    """See :meth:`mpi.ports.Outbox.waiting`."""
+    group: Document = {"_id": "$kind", "count": {"$sum": 1}, "oldest": {"$min": "$created_at"}}
+    stages: list[Document] = [{"$group": group}, {"$sort": {"_id": ASCENDING}}]
+    found = await database[ERRAND].aggregate(stages, session=session)
+    return tuple([waiting(each["_id"], each["count"], each["oldest"]) async for each in found])

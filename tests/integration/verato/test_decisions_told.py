@@ -1,0 +1,210 @@
+"""What people decide here takes effect at Verato, exactly once, whatever happens on the way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mpi.domain.errand import Errand, ErrandKind, Lane
+from mpi.domain.record import RecordKey
+from mpi.providers.verato_links import link_key
+from tests.support.api import Api, serving
+from tests.support.verato import SOURCE, Verato, registrations
+from tests.support.verato_service import match, settings
+
+MADE = registrations(300)
+REASON = {"reason": "seen together"}
+ONE, OTHER, THIRD = (SOURCE, "1"), (SOURCE, "2"), (SOURCE, "3")
+
+
+@pytest.fixture
+async def api(verato: Verato, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(tmp_path, **settings(verato)) as api:
+        yield api
+
+
+async def deliver(api: Api) -> None:
+    assert api.parts.courier is not None
+    await api.parts.courier.deliver()
+
+
+async def due_again(api: Api) -> None:
+    """As if the time had come for what was put off."""
+    for leased in await api.parts.store.due(timedelta(0), limit=99):
+        await api.parts.store.later(leased, leased.created_at)
+    kinds = {w.kind: w.count for w in await api.parts.store.waiting()}
+    keys = (RecordKey(*ONE), RecordKey(*OTHER))
+    if kinds.get(ErrandKind.ALIGN):
+        await api.parts.store.queue([Errand(ErrandKind.ALIGN, keys, Lane.REAL_TIME)])
+
+
+async def post(api: Api, path: str, **body: Any) -> Any:
+    answer = await api.client.post(path, json=REASON | body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def strangers(api: Api) -> tuple[str, str]:
+    """Two persons whom Verato tells apart too, as ONE and OTHER."""
+    first = await match(api, MADE[1][0], "1")
+    second = await match(api, MADE[2][0], "2")
+    assert first["provider_ids"] != second["provider_ids"]
+    return first["mpi_id"], second["mpi_id"]
+
+
+async def merged(api: Api) -> str:
+    """The event of a merge of two strangers."""
+    first, second = await strangers(api)
+    event: str = (await post(api, f"/mpi/persons/{first}/merge", retire=second))["event_id"]
+    return event
+
+
+async def tasks(api: Api) -> list[dict[str, Any]]:
+    answer = await api.client.get("/mpi/tasks?status=open")
+    found: list[dict[str, Any]] = answer.json()["tasks"]
+    return found
+
+
+RETIRED = Errand(ErrandKind.RETIRE, (RecordKey(*ONE), RecordKey(*OTHER)), Lane.REAL_TIME)
+LOST = ["as it should be", "applied_then_timeout", "close_mid_body", "malformed_json"]
+
+
+@pytest.mark.parametrize("fault", LOST)
+async def test_a_merge_and_its_undo_are_told_once(verato: Verato, api: Api, fault: str) -> None:
+    event = await merged(api)
+    if fault in LOST[1:]:
+        verato.plan(fault, "linkIdentities")
+        verato.plan(fault, "unlinkIdentities")
+    await deliver(api)
+    assert verato.link_of(ONE) == verato.link_of(OTHER)
+    await post(api, f"/mpi/events/{event}/undo")
+    await deliver(api)
+    assert verato.link_of(ONE) != verato.link_of(OTHER)
+    for operation in ("linkIdentities", "unlinkIdentities"):
+        assert verato.applied(operation) == verato.calls(operation) == 1
+    # The records lie under their new links at once: who is registered next finds the right person.
+    for key in (ONE, OTHER):
+        record = await api.parts.store.record(RecordKey(*key))
+        assert record is not None
+        assert link_key(verato.link_of(key)) in record.blocking_keys
+    assert await api.parts.store.waiting() == ()
+
+
+async def test_what_is_decided_back_and_forth_needs_no_telling(verato: Verato, api: Api) -> None:
+    event = await merged(api)
+    await post(api, f"/mpi/events/{event}/undo")
+    await deliver(api)
+    assert verato.calls("linkIdentities") == verato.calls("unlinkIdentities") == 0
+    assert await api.parts.store.waiting() == ()
+
+
+async def test_a_process_that_dies_after_verato_has_done_it_repeats_nothing(
+    verato: Verato, api: Api
+) -> None:
+    await merged(api)
+    # It had the errand in hand, Verato did it, and nobody is left to say so.
+    (dead,) = await api.parts.store.due(timedelta(0))
+    verato.link(ONE, OTHER)
+    await deliver(api)
+    assert dead.errand.kind is ErrandKind.ALIGN
+    assert verato.calls("linkIdentities") == 0
+    assert await api.parts.store.waiting() == ()
+
+
+async def test_a_move_is_told(verato: Verato, api: Api) -> None:
+    first, second = await strangers(api)
+    await match(api, MADE[1][0], "3")
+    assert verato.link_of(THIRD) == verato.link_of(ONE)
+    await post(api, f"/mpi/records/{SOURCE}/3/move", to=second)
+    await deliver(api)
+    assert verato.link_of(THIRD) == verato.link_of(OTHER) != verato.link_of(ONE)
+    await post(api, f"/mpi/records/{SOURCE}/3/move", to=first)
+    await deliver(api)
+    assert verato.link_of(THIRD) == verato.link_of(ONE) != verato.link_of(OTHER)
+
+
+async def test_while_verato_is_away_a_decision_waits(verato: Verato, api: Api) -> None:
+    await merged(api)
+    verato.plan("503", times=None)
+    await deliver(api)
+    (waiting,) = await api.parts.store.waiting()
+    assert (waiting.kind, waiting.count) == (ErrandKind.ALIGN, 1)
+    assert verato.link_of(ONE) != verato.link_of(OTHER)
+    verato.clear()
+    await due_again(api)
+    await deliver(api)
+    assert verato.link_of(ONE) == verato.link_of(OTHER)
+    assert verato.applied("linkIdentities") == 1
+
+
+@pytest.mark.parametrize(("outcome", "links"), [("same", 1), ("leave", 2)])
+async def test_what_verato_refuses_is_asked_a_steward(
+    verato: Verato, api: Api, outcome: str, links: int
+) -> None:
+    await merged(api)
+    verato.plan("success_false:no", "linkIdentities")
+    await deliver(api)
+    (task,) = await tasks(api)
+    assert (task["kind"], task["reason"]) == ("provider", "refused_elsewhere")
+    assert await api.parts.store.waiting() == ()
+    await post(api, f"/mpi/tasks/{task['task_id']}/decide", outcome=outcome)
+    await deliver(api)
+    assert len({verato.link_of(ONE), verato.link_of(OTHER)}) == links
+    assert await tasks(api) == []
+
+
+async def test_who_is_unknown_there_is_told_of_first(verato: Verato, tmp_path: Path) -> None:
+    async with serving(tmp_path) as internal:
+        persons = [
+            (await match(internal, MADE[number][0], str(number)))["mpi_id"] for number in (1, 2)
+        ]
+    async with serving(tmp_path, **settings(verato)) as api:
+        await post(api, f"/mpi/persons/{persons[0]}/merge", retire=persons[1])
+        await deliver(api)
+        assert verato.link_of(ONE) == verato.link_of(OTHER)
+        assert verato.applied("postIdentity") == 2
+
+
+async def test_nobody_is_told_when_our_own_engine_decides(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        found = [(await match(api, MADE[number][0], str(number)))["mpi_id"] for number in (1, 2)]
+        await post(api, f"/mpi/persons/{found[0]}/merge", retire=found[1])
+        assert await api.parts.store.waiting() == ()
+        assert api.parts.courier is None
+
+
+@pytest.mark.parametrize("fault", LOST)
+async def test_a_number_that_is_replaced_is_retired_once(
+    verato: Verato, api: Api, fault: str
+) -> None:
+    first, second = await strangers(api)
+    if fault in LOST[1:]:
+        verato.plan(fault, "mergeIdentities")
+    done = await post(api, f"/mpi/records/{SOURCE}/2/replace", by="1")
+    assert (done["mpi_id"], done["retired"]) == (first, [second])
+    await deliver(api)
+    await api.parts.store.queue([RETIRED])  # as if nobody had been left to say that it is done
+    await deliver(api)
+    assert verato.applied("mergeIdentities") == verato.calls("mergeIdentities") == 1
+    assert verato.calls("linkIdentities") == 0
+    assert await tasks(api) == []
+    assert (await api.client.get(f"/mpi/records/{SOURCE}/2")).status_code == 410
+    assert (await api.client.get(f"/mpi/persons/{second}")).json()["mpi_id"] == first
+
+
+async def test_a_version_that_a_steward_accepts_is_found_by_its_link(
+    verato: Verato, api: Api
+) -> None:
+    await match(api, MADE[1][0], "1")
+    verato.plan("overlay", "postIdentity")
+    found = await match(api, MADE[1][0] | {"city": "Elsewhere"}, "1")
+    await post(api, f"/mpi/tasks/{found['task_id']}/decide", outcome="accept")
+    await deliver(api)
+    record = await api.parts.store.record(RecordKey(*ONE))
+    assert record is not None
+    assert record.demographics.addresses[0].city == "Elsewhere"
+    assert link_key(verato.link_of(ONE)) in record.blocking_keys
