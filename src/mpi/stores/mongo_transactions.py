@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from pymongo import AsyncMongoClient, ReadPreference, ReturnDocument, WriteConcern
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from mpi.domain.identity import Committed, IdentityChange
@@ -300,21 +300,16 @@ class Transactions:
         await unit.session.end_session()
 
     async def _patiently(self, body: Callable[[], Awaitable[T]]) -> T:
-        """Run ``body``, again while others write or the primary changes, until the deadline.
-
-        A process that was stopped meanwhile has not tried again by then; it may once, if the server answers.
-        """
+        """Run ``body``, again while others write or the primary changes, until the deadline."""
         pause, begun = _FIRST_PAUSE, time.monotonic()
-        looked, is_first = begun, True
+        looked = begun
         while True:
             try:
                 return await body()
             except PyMongoError as error:
                 now = time.monotonic()
-                stopped = is_first and isinstance(error, OperationFailure)
-                if not is_transient(error) or (now >= begun + DEADLINE and not stopped):
+                if not is_transient(error) or now >= begun + DEADLINE:
                     raise unavailable(error) from None
-                is_first = False
                 in_the_way = is_conflict(error) and now >= looked + _LOOK_AROUND
             if in_the_way:
                 await end_abandoned(self._client)
