@@ -123,9 +123,9 @@ class Mongod(Server):
     def _wait(self, *, standalone: bool) -> None:
         with MongoClient[dict[str, object]](self.uri, serverSelectionTimeoutMS=1_000) as client:
             try:
-                if not standalone:
-                    self._initiate(client)
                 hello = client.admin.command("hello")
+                if not standalone and "setName" not in hello:
+                    self._initiate(client)
                 if not standalone and not hello.get("isWritablePrimary"):
                     raise ConnectionError("no primary yet")
             except PyMongoError as error:
