@@ -123,9 +123,9 @@ class Mongod(Server):
     def _wait(self, *, standalone: bool) -> None:
         with MongoClient[dict[str, object]](self.uri, serverSelectionTimeoutMS=1_000) as client:
             try:
-                if not standalone:
-                    self._initiate(client)
                 hello = client.admin.command("hello")
+                if not standalone and "setName" not in hello:
+                    self._initiate(client)
                 if not standalone and not hello.get("isWritablePrimary"):
                     raise ConnectionError("no primary yet")
             except PyMongoError as error:
@@ -138,6 +138,14 @@ class Mongod(Server):
         except OperationFailure as error:
             if error.code != _ALREADY_INITIALIZED:
                 raise
+            self._move_in(client, member)
+
+    def _move_in(self, client: MongoClient[dict[str, object]], member: dict[str, object]) -> None:
+        """Data that was copied from elsewhere names another port."""
+        config = client.admin.command("replSetGetConfig")["config"]
+        if config["members"][0]["host"] != member["host"]:
+            config |= {"members": [member], "version": config["version"] + 1}
+            client.admin.command("replSetReconfig", config, force=True)
 
 
 class Valkey(Server):

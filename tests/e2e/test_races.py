@@ -115,7 +115,7 @@ def test_many_clients_who_register_the_same_patients_make_each_of_them_once(
 ) -> None:
     """Over two instances with two workers each, on one database."""
     chance = Random(500)
-    patients = [made_up(chance) for _ in range(effort(5, 500))]
+    patients = [made_up(chance) for _ in range(effort(2, 500))]
     with ExitStack() as stack:
         services = [
             stack.enter_context(on_server.running(tmp_path, "--workers", "2")) for _ in range(2)
