@@ -8,7 +8,7 @@ from functools import partial
 
 from mpi.domain.errand import ErrandKind, Waiting
 from mpi.ports import Provider, Store
-from mpi.ports_elsewhere import Counterpart
+from mpi.ports.elsewhere import Counterpart
 from mpi.providers.hybrid import HybridProvider
 from mpi.service.alignment import Alignment
 from mpi.service.following import Following

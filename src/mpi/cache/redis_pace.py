@@ -45,7 +45,7 @@ _FORGOTTEN_AFTER_MS = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class RedisPace:
-    """Implements :class:`mpi.ports_elsewhere.SharedPace` as :class:`mpi.resilience.TokenBucket` does for one process.
+    """Implements :class:`mpi.ports.elsewhere.SharedPace` as :class:`mpi.resilience.TokenBucket` does for one process.
 
     ``most`` and ``start`` are calls a second, ``ramp`` is what is gained a minute. ``name`` is that of the pace.
     """
@@ -57,7 +57,7 @@ class RedisPace:
     ramp: float
 
     async def take(self, *, urgent: bool) -> tuple[float, float]:
-        """See :class:`mpi.ports_elsewhere.SharedPace`."""
+        """See :class:`mpi.ports.elsewhere.SharedPace`."""
         keys = (self.name, f"{self.name}:urgent")
         limits = (self.most, min(self.start, self.most), self.ramp / 60)
         with translated():
@@ -67,7 +67,7 @@ class RedisPace:
         return float(wait), float(rate)
 
     async def slow_down(self, pause: float) -> None:
-        """See :class:`mpi.ports_elsewhere.SharedPace`."""
+        """See :class:`mpi.ports.elsewhere.SharedPace`."""
         limits = (self.most, min(self.start, self.most), self.ramp / 60)
         with translated():
             await self.client.eval(

@@ -12,7 +12,7 @@ from time import monotonic
 
 from mpi.domain.errand import Lane
 from mpi.errors import CacheUnavailable
-from mpi.ports_elsewhere import SharedPace
+from mpi.ports.elsewhere import SharedPace
 from mpi.providers.verato_access import Access
 from mpi.providers.verato_budget import Budget
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Consequence, Reason, Verdict

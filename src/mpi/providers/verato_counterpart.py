@@ -28,7 +28,7 @@ _NAMED = (
 
 
 class VeratoCounterpart:
-    """Implements :class:`mpi.ports_elsewhere.Counterpart`. Records of the source ``unposted`` are never told."""
+    """Implements :class:`mpi.ports.elsewhere.Counterpart`. Records of the source ``unposted`` are never told."""
 
     name = NAME
 
@@ -38,18 +38,18 @@ class VeratoCounterpart:
 
     @property
     def untold(self) -> frozenset[str]:
-        """See :class:`mpi.ports_elsewhere.Counterpart`. What was reserved for a link is no registration either."""
+        """See :class:`mpi.ports.elsewhere.Counterpart`. What was reserved for a link is no registration either."""
         return frozenset({self._unposted, NAME})
 
     async def tell(self, record: StoredRecord) -> StoredRecord:
-        """See :class:`mpi.ports_elsewhere.Counterpart`."""
+        """See :class:`mpi.ports.elsewhere.Counterpart`."""
         reply = self._answered(await self._index.post(record, Lane.BATCH, new=True))
         if reply.outcome is CallOutcome.OVERLAY_REJECTED:
             raise ProviderRefusal("Verato takes the registration for another patient's")
         return known_as(record, told_by(reply))
 
     async def locate(self, records: Sequence[StoredRecord]) -> Sequence[StoredRecord]:
-        """See :class:`mpi.ports_elsewhere.Counterpart`."""
+        """See :class:`mpi.ports.elsewhere.Counterpart`."""
         return await asyncio.gather(*map(self._located, records))
 
     async def _located(self, record: StoredRecord) -> StoredRecord:
@@ -62,7 +62,7 @@ class VeratoCounterpart:
         return known_as(record, told_by(self._answered(reply)))
 
     async def align(self, records: Sequence[StoredRecord]) -> bool:
-        """See :class:`mpi.ports_elsewhere.Counterpart`: first take apart, then put together."""
+        """See :class:`mpi.ports.elsewhere.Counterpart`: first take apart, then put together."""
         links = {record.key: await self._link_of(record) for record in records}
         parted = await self._part(records, links)
         return await self._join(records, links) or parted
@@ -105,14 +105,14 @@ class VeratoCounterpart:
         return joined
 
     async def retire(self, kept: RecordKey, retired: RecordKey) -> None:
-        """See :class:`mpi.ports_elsewhere.Counterpart`."""
+        """See :class:`mpi.ports.elsewhere.Counterpart`."""
         found = self._answered(await self._index.find(retired))
         # Without a link it was never told; and what was done before is not done again, whoever lost the answer.
         if found.link_id is not None and self._index.counts(found, retired) is not False:
             self._answered(await self._index.merge(kept, retired))
 
     async def changes(self, since: datetime, until: datetime) -> Mapping[RecordKey, int | None]:
-        """See :class:`mpi.ports_elsewhere.Counterpart`. By the fields: not all types of notifications are known."""
+        """See :class:`mpi.ports.elsewhere.Counterpart`. By the fields: not all types of notifications are known."""
         newest: dict[RecordKey, tuple[str, str | None]] = {}
         page = 0
         while True:

@@ -12,7 +12,7 @@ import structlog
 
 from mpi.domain.errand import Lane
 from mpi.errors import MpiError
-from mpi.ports_elsewhere import SharedPace
+from mpi.ports.elsewhere import SharedPace
 from mpi.resilience import TokenBucket
 
 log = structlog.get_logger(__name__)

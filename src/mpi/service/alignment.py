@@ -20,7 +20,7 @@ from mpi.domain.identity import (
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.errors import ConcurrentChange, ProviderRefusal
 from mpi.ports import IndexStore, Outbox
-from mpi.ports_elsewhere import Counterpart
+from mpi.ports.elsewhere import Counterpart
 
 REFUSES = "refused_elsewhere"
 """Why a task asks a steward: the index elsewhere does not do what was decided here."""

@@ -16,7 +16,7 @@ from mpi.domain.record import RecordKey
 from mpi.errors import ConcurrentChange
 from mpi.matching.blocking import stored_keys
 from mpi.ports import IndexStore, Outbox
-from mpi.ports_elsewhere import Counterpart
+from mpi.ports.elsewhere import Counterpart
 from mpi.service.outbox import Again
 from mpi.service.rearrangement import Rearrangement, link_keys
 

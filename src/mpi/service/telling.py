@@ -9,7 +9,7 @@ from mpi.domain.errand import Errand, ErrandKind
 from mpi.domain.identity import TOLD
 from mpi.domain.record import RecordKey
 from mpi.ports import IndexStore, Outbox
-from mpi.ports_elsewhere import Counterpart
+from mpi.ports.elsewhere import Counterpart
 
 _TOGETHER = 1_000
 

@@ -1,0 +1,45 @@
+"""The contracts between the heart and its adapters. An adapter is right when it passes ``tests/contract``."""
+
+from __future__ import annotations
+
+from mpi.ports.caches import (
+    AnswerCache,
+    CoordinatingCache,
+    KeptAnswer,
+    RemoteCache,
+    SharedAnswers,
+    Turn,
+)
+from mpi.ports.identity import IdentityHistory, IdentityStore, IndexStore
+from mpi.ports.keys import ApiKey, KeyStore
+from mpi.ports.models import Activation, KeptModel, ModelInUse, ModelRole, ModelStore
+from mpi.ports.outbox import CallLedger, Outbox
+from mpi.ports.providers import AskedLater, Judged, Provider, Resolution
+from mpi.ports.store import Monitored, Store
+
+__all__ = [
+    "Activation",
+    "AnswerCache",
+    "ApiKey",
+    "AskedLater",
+    "CallLedger",
+    "CoordinatingCache",
+    "IdentityHistory",
+    "IdentityStore",
+    "IndexStore",
+    "Judged",
+    "KeptAnswer",
+    "KeptModel",
+    "KeyStore",
+    "ModelInUse",
+    "ModelRole",
+    "ModelStore",
+    "Monitored",
+    "Outbox",
+    "Provider",
+    "RemoteCache",
+    "Resolution",
+    "SharedAnswers",
+    "Store",
+    "Turn",
+]
