@@ -52,6 +52,7 @@ _HALF_TOLD = _numbers("given", "initial", "misspelt")
 _OTHER_FAMILY = _numbers("family", "different", "loose")
 _BORN_TOGETHER = _numbers("dob", "exact", "january_first")
 _OTHER_BIRTH = _numbers("dob", "different", "generation", "two_edits", "year_only")
+_BORN_A_DIGIT_APART = _numbers("dob", "one_edit")
 _OTHER_DECADE = _numbers("dob", "decade")
 _OTHER_DATE = _numbers("dob", "different", "generation")
 _OTHER_GENERATION = _numbers("dob", "generation")
@@ -181,7 +182,9 @@ def _rests_on_a_town(seen: _Levels) -> bool:
         return _none_better(seen, _OTHER_BIRTH)
     if _any(seen, _SAME_MIDDLE):
         return False
-    return _half_named(seen) or _only(seen, _OTHER_SEX) or _only(seen, _OTHER_INITIAL)
+    # Cousins of one name are born a year or a day apart.
+    doubts = (_OTHER_SEX, _OTHER_INITIAL, _BORN_A_DIGIT_APART)
+    return _half_named(seen) or any(_only(seen, doubt) for doubt in doubts)
 
 
 def _half_named(seen: _Levels) -> bool:
