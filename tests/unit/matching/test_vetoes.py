@@ -38,7 +38,12 @@ def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> Sta
         (_with(ssn_last4="7813"), _with(ssn_last4="4490"), ("ssn_conflict",)),
         (_with("MARILYN"), _with("MADLYN"), ("twin_pattern",)),
         (_with("MARILYN", middle=("ANN",)), _with("MADLYN", middle=("ANN",)), ()),
-        (_with(), _with(dob="1971-03-17"), ()),
+        (_with(), _with(dob="1971-03-17"), ("nothing_personal_agrees",)),
+        (
+            _with(phones=("+12175448812",)),
+            _with(phones=("+12175448812",), dob="1971-03-17"),
+            (),
+        ),
         (_with(), _with("OTTOKAR"), ("twin_pattern",)),
         (_with(ssn="412557813"), _with("OTTOKAR", ssn="412557813"), ()),
         (_with(), _with("MARK"), ("twin_pattern",)),
