@@ -1,4 +1,4 @@
-"""``python -m bench``: every table, one of them, the large index, or the performance page."""
+"""``python -m bench``: the usual tables, those that are named, the large index, or the performance page."""
 
 from __future__ import annotations
 
@@ -56,6 +56,8 @@ TABLES: dict[str, Callable[[Run], Table]] = {
     "saving": saving.table,
     "mixed": mixed.table,
 }
+LONG = ("matching", "hits", "hybrid", "saving", "mixed")
+"""Tables that take minutes each, and are measured only when they are named."""
 _ON_MONGODB = {"single", "latency"}
 """Tables that ``--store mongodb`` has measured there, and keeps beside those of SQLite."""
 _LARGE, _USUAL, _SMALL = 1_000_000, 100_000, 5_000
@@ -85,7 +87,7 @@ def main() -> int:
 
 def _measure(options: argparse.Namespace, file: Path, console: Console) -> int:
     """Print and keep each table as soon as it is there; answers the exit code."""
-    names, sizes = options.what or list(TABLES), _sizes(options)
+    names, sizes = options.what or [name for name in TABLES if name not in LONG], _sizes(options)
     document, python = results.read(file), peer.python(options.peers)
     described = machine.describe() | peer.versions(python)
     _tell_machine(console, described)
@@ -158,8 +160,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
         "what", nargs="*", metavar="WHAT",
-        help=f"Tables to measure, all by default: {', '.join(TABLES)}; `build` makes and keeps the "
-        "index of --records, `report` writes the performance page.",
+        help=f"Tables to measure: {', '.join(TABLES)}; all but {', '.join(LONG)} by default. `build` makes "
+        "and keeps the index of --records, `report` writes the performance page.",
     )  # fmt: skip
     parser.add_argument("--records", type=int, help="Size of the index that is queried.")
     parser.add_argument(
