@@ -25,7 +25,7 @@ Absolute figures are those of the machine named below; ratios and differences ca
 
 Run it yourself:
 
-- `make bench` – every table but those that take minutes each; `make bench ARGS="latency --records 100000"` – one of them;
+- `make bench` – the usual tables; `make bench ARGS="latency --records 100000"` – one of them;
 - `make bench ARGS=build` – the index of a million records, made once and kept in the user's cache;
 - `make profile` – a flame graph of the service.
 """
