@@ -47,7 +47,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
             "mpi_service",
             MPI_CACHE="memory,redis",
             MPI_CACHE_REMOTE_FOR="internal",
-            MPI_MONGO_TIMEOUT="2",
+            MPI_MONGO_TIMEOUT="5",
             REDIS_HOST="127.0.0.1",
             REDIS_PORT=str(valkey.port),
         )
@@ -92,7 +92,7 @@ ITS_OWN_WORK_IS_REFUSED: dict[str, Outage] = {
 """The other worker has ended its transaction, and its time is over."""
 CONNECTIONS_ARE_LOST: dict[str, Outage] = {"a worker killed": kill_a_worker}
 OUTAGES = NOBODY_NOTICES | STORE_IS_DOWN | ITS_OWN_WORK_IS_REFUSED | CONNECTIONS_ARE_LOST
-CLIENTS = 40
+CLIENTS = 16
 
 
 def recovered(seen: Traffic) -> None:
