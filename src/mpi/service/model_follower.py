@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from mpi.errors import MpiError, SchemaMismatch, StoreUnavailable
+from mpi.errors import InvalidInput, MpiError, SchemaMismatch, StoreUnavailable
 from mpi.matching.model import Model
 from mpi.ports import ModelRole, ModelStore
 from mpi.service.models import latest, read_model
@@ -52,13 +52,13 @@ class ModelFollower:
         return self._shadow
 
     async def look(self) -> None:
-        """Take up what was activated last. Raises ``StoreUnavailable``, ``InvalidInput`` for an unreadable model."""
+        """Take up what was activated last. Raises ``StoreUnavailable``, ``InvalidInput`` if it cannot be read."""
         number = await self._store.last_activation()
         if number == self._number:
             return
         named = latest(await self._store.activations())
         deciding = await self._model(named[ModelRole.DECIDE])
-        self._shadow = await self._model(named[ModelRole.SHADOW])
+        self._shadow = await self._readable(named[ModelRole.SHADOW])
         self._deciding = deciding or self._shipped
         self._number = number
 
@@ -68,6 +68,14 @@ class ModelFollower:
                 return known
         document = None if version is None else await self._store.model(version)
         return None if document is None else read_model(document)
+
+    async def _readable(self, version: str | None) -> Model | None:
+        """The model, if it can be read: who decides nothing stops nobody."""
+        try:
+            return await self._model(version)
+        except InvalidInput:
+            log.warning("shadow_unreadable")
+            return None
 
     async def _follow(self) -> None:
         """Look again and again, for ever. An unavailable store is asked later; readiness tells of an unreadable one."""
