@@ -38,10 +38,13 @@ def _check(model: Model) -> None:
         raise InvalidInput(
             "the version of a model is at most 64 letters, digits, dots, dashes and underscores"
         )
-    limits = [getattr(model.thresholds, name) for name in _RISING]
-    told = all(isinstance(limit, int | float) for limit in limits)
-    if not told or any(low > high for low, high in pairwise(limits)):
+    told = thresholds_of(model)
+    if any(isinstance(limit, bool) or not isinstance(limit, int | float) for limit in told.values()):
+        raise InvalidInput("the thresholds of a model are numbers")
+    if any(told[low] > told[high] for low, high in pairwise(_RISING)):
         raise InvalidInput(f"the thresholds of a model rise: {', '.join(_RISING)}")
+    if model.thresholds.margin < 0:
+        raise InvalidInput("the margin of a model is 0 or more")
 
 
 def latest(activations: Iterable[Activation]) -> Mapping[ModelRole, str | None]:
