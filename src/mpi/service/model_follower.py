@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from mpi.errors import MpiError, SchemaMismatch, StoreUnavailable
+from mpi.errors import InvalidInput, MpiError, SchemaMismatch, StoreUnavailable
 from mpi.matching.model import Model
 from mpi.ports import ModelRole, ModelStore
 from mpi.service.models import latest, read_model
@@ -58,9 +58,17 @@ class ModelFollower:
             return
         named = latest(await self._store.activations())
         deciding = await self._model(named[ModelRole.DECIDE])
-        self._shadow = await self._model(named[ModelRole.SHADOW])
+        self._shadow = await self._readable(named[ModelRole.SHADOW])
         self._deciding = deciding or self._shipped
         self._number = number
+
+    async def _readable(self, version: str | None) -> Model | None:
+        """A model that only repeats decisions must not stop them: one of another version of the service is left out."""
+        try:
+            return await self._model(version)
+        except InvalidInput:
+            log.warning("shadow_unreadable", model_version=version)
+            return None
 
     async def _model(self, version: str | None) -> Model | None:
         for known in (self._deciding, self._shipped):

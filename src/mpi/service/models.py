@@ -47,6 +47,12 @@ def _check(model: Model) -> None:
         raise InvalidInput("the margin of a model is 0 or more")
 
 
+def _check_told(*told: str) -> None:
+    """Who and why are read years later."""
+    if not all(words.strip() and words.isprintable() for words in told):
+        raise InvalidInput("say who and why: one line of text each, not empty")
+
+
 def latest(activations: Iterable[Activation]) -> Mapping[ModelRole, str | None]:
     """Who has each role after these activations."""
     return dict.fromkeys(ModelRole) | {each.role: each.version for each in activations}
@@ -100,7 +106,7 @@ class Models:
 
     async def document(self, version: str) -> bytes:
         """The document of a model. Raises ``NotFound``."""
-        kept = await self._store.model(version)
+        kept = await self._store.model(version) if _VERSION.fullmatch(version) else None
         if kept is not None:
             return kept
         if version == self._shipped_version:
@@ -109,6 +115,7 @@ class Models:
 
     async def add(self, document: bytes, *, actor: str) -> Model:
         """Keep a model that may be activated. Raises ``InvalidInput``, ``Conflict`` for a version that is taken."""
+        _check_told(actor)
         model = read_model(document)
         if model.version == self._shipped_version and document != self._shipped:
             raise Conflict("the shipped model has this version; give yours another")
@@ -147,6 +154,7 @@ class Models:
         reason: str,
         history: tuple[Activation, ...],
     ) -> Activation:
+        _check_told(actor, reason)
         if version is not None:
             document = await self.document(version)
             read_model(document)
