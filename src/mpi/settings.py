@@ -47,6 +47,7 @@ def data_directory() -> Path:
 
 
 _SECONDS = "a number of seconds, more than 0"
+_WITHIN_A_DAY = "a number of seconds, more than 0 and at most 86400"
 
 
 def _named(env: str, default: Any, allowed: str, **limits: Any) -> Any:
@@ -110,8 +111,12 @@ class VeratoSettings(BaseSettings):
     verato_breaker_window: float = _named("VERATO_BREAKER_WINDOW", 30, _SECONDS, gt=0)
     verato_breaker_pause: float = _named("VERATO_BREAKER_PAUSE", 30, _SECONDS, gt=0)
 
-    verato_notify_interval: float = _named("VERATO_NOTIFY_INTERVAL", 300, _SECONDS, gt=0)
-    verato_notify_overlap: float = _named("VERATO_NOTIFY_OVERLAP", 900, _SECONDS, ge=0)
+    verato_notify_interval: float = _named(
+        "VERATO_NOTIFY_INTERVAL", 300, _WITHIN_A_DAY, gt=0, le=86_400
+    )
+    verato_notify_overlap: float = _named(
+        "VERATO_NOTIFY_OVERLAP", 900, "a number of seconds from 0 to 86400", ge=0, le=86_400
+    )
 
     @field_validator("verato_sources", mode="before")
     @classmethod
@@ -120,7 +125,7 @@ class VeratoSettings(BaseSettings):
             return value
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError("not JSON") from None
 
     @field_validator("verato_overlay")
@@ -144,7 +149,11 @@ class HybridSettings(VeratoSettings):
         "MPI_HYBRID_DEADLINE", 2, "a number of seconds, more than 0 and at most 30", gt=0, le=30
     )
     hybrid_monthly_calls: int | None = _named(
-        "MPI_HYBRID_MONTHLY_CALLS", None, "a whole number from 1", ge=1
+        "MPI_HYBRID_MONTHLY_CALLS",
+        None,
+        "a whole number from 1 to 1000000000",
+        ge=1,
+        le=1_000_000_000,
     )
 
 
@@ -214,7 +223,7 @@ class Settings(HybridSettings):
     enroll: Literal["identified", "always", "never"] = _named(
         "MPI_ENROLL", "identified", "identified, always or never"
     )
-    outbox_lease: float = _named("MPI_OUTBOX_LEASE", 120, "a number of seconds, more than 0", gt=0)
+    outbox_lease: float = _named("MPI_OUTBOX_LEASE", 120, _WITHIN_A_DAY, gt=0, le=86_400)
     cache_ttl: float = _named("CACHE_TTL", 3600, "a number of seconds, more than 0", gt=0)
     cache_entries: int = _named("MPI_CACHE_ENTRIES", 50_000, "a whole number from 1", ge=1)
     cache_bytes: int = _named(

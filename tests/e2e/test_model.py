@@ -134,6 +134,10 @@ def test_a_version_is_taken_once_and_decides_only_when_it_is_there(folder: Path)
     nothing = EMBEDDED.run(folder, "model", "rollback", *WHY)
     assert "nothing to take back" in nothing.stderr
     assert_refused(EMBEDDED.run(folder, "model", "activate", "mine"), "--reason")
+    for wrong in (" ", "two\nlines", "\udcff"):
+        unsaid = EMBEDDED.run(folder, "model", "activate", "mine", "--reason", wrong)
+        assert unsaid.returncode == 1
+        assert "say who and why" in unsaid.stderr
 
 
 def test_a_difference_is_shown_as_a_table(folder: Path) -> None:
@@ -156,6 +160,9 @@ def test_a_model_that_this_version_cannot_read_stops_the_start_and_can_be_taken_
         raw.execute("INSERT INTO activation VALUES (1, 'decide', 'later', 1, 'ada', 'newer')")
     assert_refused(EMBEDDED.run(folder, "stats"), "mpi model rollback")
     assert EMBEDDED.run(folder, "model", "rollback", *WHY).returncode == 0
+    assert EMBEDDED.run(folder, "stats").returncode == 0
+    with closing(sqlite3.connect(folder / "data" / "mpi" / "mpi.sqlite3")) as raw, raw:
+        raw.execute("INSERT INTO activation VALUES (3, 'shadow', 'later', 1, 'ada', 'newer')")
     assert EMBEDDED.run(folder, "stats").returncode == 0
 
 

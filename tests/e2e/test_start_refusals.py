@@ -54,6 +54,11 @@ def test_settings(tmp_path: Path, settings: dict[str, str], words: tuple[str, ..
     assert_refused(run_mpi(tmp_path, "serve", settings=settings), *words)
 
 
+def test_a_simulated_verato_is_not_asked_about_real_patients(tmp_path: Path) -> None:
+    done = run_mpi(tmp_path, "serve", "--embedded", "--verato-simulator")
+    assert_refused(done, "--verato-simulator is for the demo")
+
+
 def test_the_original_entry_point_says_the_same(tmp_path: Path, checkout: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(checkout / "src" / "main.py")],

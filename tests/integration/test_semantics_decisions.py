@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mpi.domain.identity import NEW_PERSON, PersonState
-from mpi.errors import Conflict, Gone, NotFound
+from mpi.errors import Conflict, Gone, NotFound, PreconditionFailed
 from mpi.service.answers import MatchAnswer
 from mpi.stores.sqlite_verify import verify_store
 from tests.support.index import (
@@ -124,6 +124,19 @@ async def test_a_number_that_is_replaced_leaves_one_registration(index: Index) -
         await index.mpi.get_record(key("2"))
     with pytest.raises(Conflict):
         await index.stewards.replace_number(key("1"), "1", **BECAUSE)
+
+
+async def test_a_number_is_replaced_only_as_long_as_nothing_about_its_person_has_changed(
+    index: Index,
+) -> None:
+    one, other = await two_persons(index)
+    version = (await index.mpi.get_record(key("2"))).person_version
+    assert version is not None
+    with pytest.raises(PreconditionFailed):
+        await index.stewards.replace_number(key("2"), "1", if_match=version + 1, **BECAUSE)
+    assert await index.partition() == {"1": one, "2": other}
+    await index.stewards.replace_number(key("2"), "1", if_match=version, **BECAUSE)
+    assert await index.partition() == {"1": one}
 
 
 async def test_a_number_is_not_replaced_by_that_of_another_patient(index: Index) -> None:

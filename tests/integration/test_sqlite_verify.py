@@ -14,6 +14,8 @@ from mpi.domain.identity import NEW_PERSON, EventKind, TaskStatus, TaskUpdate
 from mpi.domain.record import RecordStatus
 from mpi.errors import ConfigurationError, Conflict
 from mpi.stores.sqlite import SqliteStore, open_store
+from mpi.stores.sqlite_migrations import MIGRATIONS
+from mpi.stores.sqlite_schema import APPLICATION_ID
 from mpi.stores.sqlite_verify import CHECKS, verify_store
 from tests.contract.changes import (
     change,
@@ -114,6 +116,7 @@ def test_an_index_that_lived_through_everything_is_whole(path: Path) -> None:
         (["DROP TRIGGER event_is_never_changed"], "missing_trigger"),
         (["UPDATE record SET source_id = '9' WHERE source_id = '5'"], "errand_about_nothing"),
         (["DROP TRIGGER link_is_never_deleted"], "missing_trigger"),
+        (["DROP TRIGGER model_is_never_changed"], "missing_trigger"),
         (["UPDATE person SET mpi_id = 'MPI-000000019' WHERE id = 1"], "person_id"),
         (["DELETE FROM meta WHERE name = 'hmac_fingerprint'"], "fingerprint"),
         (["UPDATE record_version SET standard = x'01' WHERE id = 1048577"], "unreadable_version"),
@@ -190,6 +193,18 @@ def test_a_missing_or_foreign_database_is_named(tmp_path: Path) -> None:
         verify_store(tmp_path / "begun")
     with closing(open_store(tmp_path / "begun", b"fingerprint")):
         assert verify_store(tmp_path / "begun") == []
+
+
+def test_an_index_of_an_older_version_has_to_be_taken_over_first(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.executescript(MIGRATIONS[0])
+        raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        raw.execute("PRAGMA user_version = 1")
+    with pytest.raises(ConfigurationError, match="schema 1 of an older version"):
+        verify_store(path)
+    with closing(open_store(path, b"fingerprint")):
+        assert verify_store(path) == []
 
 
 class TestAnyHistory:

@@ -158,6 +158,10 @@ def test_verato_needs_an_address(provider: str) -> None:
         ("MPI_HYBRID_FEED", "some"),
         ("MPI_HYBRID_DEADLINE", "0"),
         ("MPI_HYBRID_MONTHLY_CALLS", "0"),
+        ("MPI_HYBRID_MONTHLY_CALLS", "1000000001"),
+        ("MPI_OUTBOX_LEASE", "1e300"),
+        ("VERATO_NOTIFY_INTERVAL", "86401"),
+        ("VERATO_NOTIFY_OVERLAP", "-1"),
     ],
 )
 def test_a_wrong_setting_of_hybrid_is_named(name: str, value: str) -> None:

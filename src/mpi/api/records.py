@@ -127,7 +127,8 @@ async def move_record(
 @router.post(
     _PATH + "/replace",
     summary="One number of a patient was replaced by another",
-    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 415, 422)},
+    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 412, 415, 422)},
+    openapi_extra=IF_MATCH,
 )
 async def replace_number(
     request: Request,
@@ -135,10 +136,18 @@ async def replace_number(
     asked: ReplaceRequest,
     who: Annotated[Principal, Depends(Needs("steward"))],
 ) -> Response:
-    """The registration is retired; its person and that of the other number of the same source are one."""
+    """The registration is retired; its person and that of the other number of the same source are one.
+
+    Honours `If-Match` (the ETag of the registration that is retired).
+    """
     left = record_key(key.source, asked.by)
     change = await container(request).stewardship.replace_number(
-        key, left.source_id, reason=asked.reason, actor=who.name, override=asked.override
+        key,
+        left.source_id,
+        reason=asked.reason,
+        actor=who.name,
+        override=asked.override,
+        if_match=if_match(request),
     )
     return answer(change)
 

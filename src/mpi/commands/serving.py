@@ -43,6 +43,11 @@ def serve(
     verato_simulator: Annotated[bool, typer.Option(help=_SIMULATOR)] = False,
 ) -> None:
     """Serve the API. With --demo, an index of 10,000 made-up registrations is made first."""
+    if verato_simulator and not read_settings(overrides(embedded=embedded, demo=demo)).demo:
+        raise ConfigurationError(
+            "--verato-simulator is for the demo: what it says of real patients is made up and would stay in the index; "
+            "add --demo"
+        )
     with simulated_verato(wanted=verato_simulator) as verato:
         _serve(verato, embedded=embedded, demo=demo, workers=workers, host=host, port=port)
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -24,11 +24,13 @@ from mpi.matching.tables import census_frequencies
 
 Matrix = NDArray[np.int8]
 Weights = NDArray[np.float64]
+Names = Mapping[str, Mapping[str, float]]
 
 _WIDEST = max(len(trait.levels) for trait in TRAITS)
 FREQUENCY_TRAITS = ("given", "family")
 
 _LARGEST_WEIGHT = 64  # log2; more is a slip of the pen
+_LARGEST_COUNT = 1e12  # people
 
 _COLUMNS = np.arange(len(TRAITS))
 _FREQUENT = -2.0
@@ -68,7 +70,7 @@ class Model:
     chance: Weights  # u
     agreement: NDArray[np.bool_]  # levels whose weight shrinks when any of k values may agree
     ranks: NDArray[np.int64]  # order of a trait's levels by match weight; 0 for a missing value
-    frequencies: Mapping[str, Mapping[str, float]]
+    frequencies: Names
     rarest: float
     known_share: float
     smallest_index: int
@@ -186,6 +188,7 @@ def load_model(document: bytes) -> Model:
             chance[row, column], weights[:, row, column] = _level(trait.name, level, levels[level])
     match = weights[0]
     order = np.where(np.arange(_WIDEST) == 0, -np.inf, match)
+    prior = content["prior"]
     return Model(
         version=content["version"],
         match=match,
@@ -194,16 +197,35 @@ def load_model(document: bytes) -> Model:
         agreement=match > 0,
         placing=(match > 0) & np.array([[t.name not in _OF_ANYBODY] for t in TRAITS]),
         ranks=order.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable"),
-        frequencies=content.get("frequencies") or census_frequencies(),
-        rarest=content["rarest_frequency"],
-        known_share=content["prior"]["known_share"],
-        smallest_index=content["prior"]["smallest_index"],
-        catchment=content["prior"]["catchment"],
-        expected=np.array([content["prior"]["expected"][rival] for rival in RIVALS]),
+        frequencies=_frequencies(content.get("frequencies")),
+        rarest=_number("rarest_frequency", content["rarest_frequency"], most=1),
+        known_share=_number("known_share", prior["known_share"]),
+        smallest_index=_number("smallest_index", prior["smallest_index"]),
+        catchment=_number("catchment", prior["catchment"]),
+        expected=np.array([_number(f"expected.{r}", prior["expected"][r]) for r in RIVALS]),
         community=_community(content["community"]),
-        community_share=content["prior"]["community_share"],
+        community_share=_number("community_share", prior["community_share"], most=1),
         thresholds=Thresholds(**content["thresholds"]),
     )
+
+
+def _number(name: str, value: Any, most: float = _LARGEST_COUNT) -> Any:
+    """A number of which logarithms are taken: above 0, at most ``most``."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+        raise ValueError(f"model: {name} needs a number above 0, at most {most:g}")
+    return value
+
+
+def _frequencies(content: Names | None) -> Names:
+    """The frequencies of names of a document, or those of the census if it has none."""
+    if not content:
+        return census_frequencies()
+    for trait, names in content.items():
+        if trait not in FREQUENCY_TRAITS:
+            raise ValueError(f"model: {trait} has no frequencies")
+        for share in names.values():  # names are never repeated: they may come from patients
+            _number(f"every frequency of {trait}", share, most=1)
+    return content
 
 
 def _community(content: Mapping[str, Mapping[str, float]]) -> Weights:
@@ -212,6 +234,8 @@ def _community(content: Mapping[str, Mapping[str, float]]) -> Weights:
     for trait, levels in content.items():
         for level, weight in levels.items():
             found[TRAIT_INDEX[trait], level_number(trait, level)] = weight
+    if not (np.abs(found) <= _LARGEST_WEIGHT).all():
+        raise ValueError(f"model: community needs weights of at most {_LARGEST_WEIGHT}")
     return found
 
 

@@ -91,8 +91,13 @@ def _address(endpoint: str | None, prefix: str) -> str:
             "VERATO_ENDPOINT is missing; set it to the address that Verato gave you, such as "
             "https://custNNNN.verato-connect.com"
         )
-    parts = urlsplit(endpoint)
-    if parts.scheme != "https" or not parts.hostname or parts.username or parts.query:
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme == "https" and parts.hostname and parts.port != 0
+        usable = usable and not (parts.username or parts.query)
+    except ValueError:  # brackets, or a port that is none
+        usable = False
+    if not usable:
         raise ConfigurationError(
             "VERATO_ENDPOINT must be an https:// address with a host name and nothing secret; correct it"
         )

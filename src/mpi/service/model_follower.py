@@ -62,6 +62,14 @@ class ModelFollower:
         self._deciding = deciding or self._shipped
         self._number = number
 
+    async def _readable(self, version: str | None) -> Model | None:
+        """A model that only repeats decisions must not stop them: one of another version of the service is left out."""
+        try:
+            return await self._model(version)
+        except InvalidInput:
+            log.warning("shadow_unreadable", model_version=version)
+            return None
+
     async def _model(self, version: str | None) -> Model | None:
         for known in (self._deciding, self._shipped):
             if known.version == version:

@@ -38,10 +38,19 @@ def _check(model: Model) -> None:
         raise InvalidInput(
             "the version of a model is at most 64 letters, digits, dots, dashes and underscores"
         )
-    limits = [getattr(model.thresholds, name) for name in _RISING]
-    told = all(isinstance(limit, int | float) for limit in limits)
-    if not told or any(low > high for low, high in pairwise(limits)):
+    told = thresholds_of(model)
+    if any(isinstance(limit, bool) or not isinstance(limit, int | float) for limit in told.values()):
+        raise InvalidInput("the thresholds of a model are numbers")
+    if any(told[low] > told[high] for low, high in pairwise(_RISING)):
         raise InvalidInput(f"the thresholds of a model rise: {', '.join(_RISING)}")
+    if model.thresholds.margin < 0:
+        raise InvalidInput("the margin of a model is 0 or more")
+
+
+def _check_told(*told: str) -> None:
+    """Who and why are read years later."""
+    if not all(words.strip() and words.isprintable() for words in told):
+        raise InvalidInput("say who and why: one line of text each, not empty")
 
 
 def latest(activations: Iterable[Activation]) -> Mapping[ModelRole, str | None]:
@@ -97,7 +106,7 @@ class Models:
 
     async def document(self, version: str) -> bytes:
         """The document of a model. Raises ``NotFound``."""
-        kept = await self._store.model(version)
+        kept = await self._store.model(version) if _VERSION.fullmatch(version) else None
         if kept is not None:
             return kept
         if version == self._shipped_version:
@@ -106,6 +115,7 @@ class Models:
 
     async def add(self, document: bytes, *, actor: str) -> Model:
         """Keep a model that may be activated. Raises ``InvalidInput``, ``Conflict`` for a version that is taken."""
+        _check_told(actor)
         model = read_model(document)
         if model.version == self._shipped_version and document != self._shipped:
             raise Conflict("the shipped model has this version; give yours another")
@@ -144,6 +154,7 @@ class Models:
         reason: str,
         history: tuple[Activation, ...],
     ) -> Activation:
+        _check_told(actor, reason)
         if version is not None:
             document = await self.document(version)
             read_model(document)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mpi.domain.errand import Errand, ErrandKind, Lane
-from mpi.domain.identity import EventKind, IdentityChange, RecordMove
+from mpi.domain.identity import ANY_VERSION, EventKind, IdentityChange, RecordMove
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.errors import Conflict
+from mpi.errors import Conflict, PreconditionFailed
 from mpi.service.answers import ChangeAnswer
 from mpi.service.decisions import at_once
 from mpi.service.present import current_record
@@ -20,21 +20,32 @@ class Replacing(Undoing):
 
     @at_once
     async def replace_number(
-        self, key: RecordKey, by: str, *, reason: str, actor: str, override: bool = False
+        self,
+        key: RecordKey,
+        by: str,
+        *,
+        reason: str,
+        actor: str,
+        override: bool = False,
+        if_match: int | None = None,
     ) -> ChangeAnswer:
         """Delete a registration that goes on under the number ``by``; two persons become one.
 
-        That merge can be undone; the number may be registered again. Raises ``Conflict`` as a merge does.
+        That merge can be undone; the number may be registered again. ``if_match`` is the version of the person
+        that holds the registration. Raises ``Conflict`` as a merge does, ``PreconditionFailed``.
         """
         gone = await current_record(self._store, key)
         kept = await current_record(self._store, RecordKey(key.source, by))
         if kept.key == gone.key:
             raise Conflict("a number cannot be replaced by itself")
+        holder = await self._active(gone.mpi_id or "")
+        if if_match not in (None, ANY_VERSION, holder.version):
+            raise PreconditionFailed("the person has another version than If-Match names")
         home = kept.mpi_id or ""
         retired: tuple[str, ...] = ()
-        if gone.mpi_id != home:
+        if holder.mpi_id != home:
             merge = await self.merge(
-                home, gone.mpi_id or "", reason=reason, actor=actor, override=override
+                home, holder.mpi_id, reason=reason, actor=actor, override=override
             )
             retired = merge.retired
         gone = replace(gone, mpi_id=home)

@@ -14,7 +14,7 @@ from mpi.domain.mpi_id import format_mpi_id
 from mpi.errors import ConfigurationError
 from mpi.stores.codec import UnreadableBlob, decode_demographics, decode_keys, decode_standard
 from mpi.stores.sqlite_replay import replay
-from mpi.stores.sqlite_schema import check_known, connect, get_meta
+from mpi.stores.sqlite_schema import SCHEMA_VERSION, check_known, connect, get_meta
 from mpi.stores.verification import Progress, Violation
 
 Check = Callable[[sqlite3.Connection], Iterator[str]]
@@ -112,7 +112,8 @@ _QUERIES: tuple[tuple[str, str, str], ...] = (
         "missing_trigger",
         "the trigger {} that keeps history unchanged is missing",
         """SELECT value FROM json_each('["event_is_never_changed", "event_is_never_deleted",
-            "link_is_never_deleted", "link_is_only_superseded"]')
+            "link_is_never_deleted", "link_is_only_superseded", "model_is_never_changed",
+            "activation_is_never_changed", "activation_is_never_deleted"]')
         WHERE value NOT IN (SELECT name FROM sqlite_schema WHERE type = 'trigger')""",
     ),
 )
@@ -210,13 +211,14 @@ def verify_store(
 ) -> list[Violation]:
     """Check every invariant of the index at ``path``; at most ``most`` findings for each.
 
-    Raises ``ConfigurationError`` when it is no index of ours.
+    Raises ``ConfigurationError`` when it is no index of ours, or one that an older version has left.
     """
     if not path.is_file():
         raise ConfigurationError(f"there is no database at {path}; name an existing one")
     try:
         with closing(connect(path, read_only=True)) as connection:
             check_known(connection, path)
+            _check_taken_over(connection, path)
             connection.execute("BEGIN")
             found = _run("integrity", _integrity, connection, most)
             if found:
@@ -228,6 +230,15 @@ def verify_store(
     except sqlite3.DatabaseError as error:
         return [Violation("integrity", f"the database cannot be read ({error.sqlite_errorname})")]
     return found
+
+
+def _check_taken_over(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version < SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"{path} has schema {version} of an older version; start the service, or run `mpi stats`, "
+            f"which takes it over to schema {SCHEMA_VERSION}, then verify"
+        )
 
 
 def _run(code: str, check: Check, connection: sqlite3.Connection, most: int) -> list[Violation]:

@@ -93,6 +93,34 @@ def test_a_weight_beyond_reason_is_named(which: str) -> None:
         load_model(orjson.dumps(document))
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("rarest_frequency",), 0),
+        (("frequencies",), {"given": {"MARY": "often"}}),
+        (("frequencies",), {"dob": {"1980-01-01": 0.1}}),
+        (("prior", "known_share"), 0),
+        (("prior", "smallest_index"), -1),
+        (("prior", "catchment"), "many"),
+        (("prior", "expected", "twin"), None),
+        (("prior", "community_share"), 2),
+        (("community", "given", "exact"), 65),
+    ],
+)
+def test_a_number_that_no_decision_could_be_made_with_is_named(
+    place: tuple[str, ...], value: object
+) -> None:
+    """Else the model would be activated, and every registration would fail from then on."""
+    document = _document()
+    parent = document
+    for name in place[:-1]:
+        parent = parent[name]
+    parent[place[-1]] = value
+    with pytest.raises(ValueError, match=r"^model: .*(needs|frequenc)") as refused:
+        load_model(orjson.dumps(document))
+    assert "MARY" not in str(refused.value)
+
+
 def test_the_prior_follows_the_size_of_the_index() -> None:
     smallest = MODEL.smallest_index
     assert MODEL.prior(0) == MODEL.prior(smallest)

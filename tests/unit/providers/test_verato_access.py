@@ -140,7 +140,16 @@ def test_what_is_wrong_is_named_with_its_remedy(
 
 
 @pytest.mark.parametrize(
-    "endpoint", [None, "", "cust1234.example", "http://cust1234.example", f"https://a:{SECRET}@b"]
+    "endpoint",
+    [
+        None,
+        "",
+        "cust1234.example",
+        "http://cust1234.example",
+        f"https://a:{SECRET}@b",
+        "https://[::1",
+        "https://cust1234.example:99999",
+    ],
 )
 def test_an_address_that_is_none_is_refused(given: dict[str, Any], endpoint: str | None) -> None:
     with pytest.raises(ConfigurationError, match=r"^VERATO_ENDPOINT") as caught:
