@@ -91,16 +91,16 @@ def _address(endpoint: str | None, prefix: str) -> str:
             "VERATO_ENDPOINT is missing; set it to the address that Verato gave you, such as "
             "https://custNNNN.verato-connect.com"
         )
+    unusable = ConfigurationError(
+        "VERATO_ENDPOINT must be an https:// address with a host name and nothing secret; correct it"
+    )
     try:
         parts = urlsplit(endpoint)
-        usable = parts.scheme == "https" and parts.hostname and parts.port != 0
-        usable = usable and not (parts.username or parts.query)
+        has_place = parts.scheme == "https" and parts.hostname and parts.port != 0
     except ValueError:  # brackets, or a port that is none
-        usable = False
-    if not usable:
-        raise ConfigurationError(
-            "VERATO_ENDPOINT must be an https:// address with a host name and nothing secret; correct it"
-        )
+        raise unusable from None
+    if not has_place or parts.username or parts.query:
+        raise unusable
     return f"https://{parts.netloc}/{prefix.strip('/')}"
 
 

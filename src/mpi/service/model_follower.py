@@ -77,14 +77,6 @@ class ModelFollower:
         document = None if version is None else await self._store.model(version)
         return None if document is None else read_model(document)
 
-    async def _readable(self, version: str | None) -> Model | None:
-        """The model, if it can be read: who decides nothing stops nobody."""
-        try:
-            return await self._model(version)
-        except InvalidInput:
-            log.warning("shadow_unreadable")
-            return None
-
     async def _follow(self) -> None:
         """Look again and again, for ever. An unavailable store is asked later; readiness tells of an unreadable one."""
         while True:
