@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
@@ -91,17 +91,28 @@ def _address(endpoint: str | None, prefix: str) -> str:
             "VERATO_ENDPOINT is missing; set it to the address that Verato gave you, such as "
             "https://custNNNN.verato-connect.com"
         )
-    try:
-        parts = urlsplit(endpoint)
-        usable = parts.scheme == "https" and parts.hostname and parts.port != 0
-        usable = usable and not (parts.username or parts.query)
-    except ValueError:  # brackets, or a port that is none
-        usable = False
-    if not usable:
+    parts = _split(endpoint)
+    if (
+        parts is None
+        or parts.scheme != "https"
+        or not parts.hostname
+        or parts.username
+        or parts.query
+    ):
         raise ConfigurationError(
             "VERATO_ENDPOINT must be an https:// address with a host name and nothing secret; correct it"
         )
     return f"https://{parts.netloc}/{prefix.strip('/')}"
+
+
+def _split(address: str) -> SplitResult | None:
+    """The parts of an address; None where brackets or the port are not what they should be."""
+    try:
+        parts = urlsplit(address)
+        usable = parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable else None
 
 
 def _authorization(given: Credentials) -> str:
