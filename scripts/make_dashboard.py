@@ -94,6 +94,17 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             danger=0.1,
         ),
         Panel(
+            "Shadow model, by both outcomes",
+            "ops",
+            (
+                (
+                    f"sum by (deciding, shadow) (rate(mpi_shadow_decisions_total{{{_JOB}}}[5m]))",
+                    "{{deciding}} / {{shadow}}",
+                ),
+                (f"sum(rate(mpi_shadow_skipped_total{{{_JOB}}}[5m]))", "skipped"),
+            ),
+        ),
+        Panel(
             "Trouble",
             "ops",
             (
@@ -152,6 +163,27 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Oldest of it",
             "s",
             ((f"max by (kind) (mpi_outbox_oldest_seconds{{{_JOB}}})", "{{kind}}"),),
+        ),
+        Panel(
+            "Cases of hybrid, by whom they were answered",
+            "ops",
+            _rates("mpi_hybrid_cases_total", "by"),
+            stacked=True,
+        ),
+        Panel(
+            "Opinions of hybrid, ours and Verato's",
+            "ops",
+            (
+                (
+                    f"sum by (internal, verato) (rate(mpi_hybrid_opinions_total{{{_JOB}}}[5m]))",
+                    "{{internal}} / {{verato}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Calls to Verato left this month",
+            "none",
+            ((f"min(mpi_provider_calls_left{{{_JOB}}})", "left"),),
         ),
         Panel("Told, by how that ended", "ops", _rates("mpi_outbox_errands_total", "outcome")),
         Panel(

@@ -140,6 +140,18 @@ class TestLeasing:
         await other.done(again)
         assert await store.waiting() == ()
 
+    async def test_what_is_queued_while_it_fails_is_not_put_off(
+        self, store: Store, other: Store
+    ) -> None:
+        await store.queue([post("1")])
+        (leased,) = await store.due(HOUR)
+        await other.queue([post("1")])
+        await store.later(leased, now() + HOUR, "refused")
+        (again,) = await other.due(HOUR)
+        assert (again.attempts, again.reason) == (1, "refused")
+        await other.later(again, now() + HOUR, "refused")
+        assert await store.due(HOUR) == ()
+
     async def test_an_errand_that_goes_on_keeps_its_mark(self, store: Store, other: Store) -> None:
         listening = Errand(ErrandKind.LISTEN, mark="1")
         await store.queue([listening])

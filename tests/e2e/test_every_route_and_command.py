@@ -15,6 +15,7 @@ from typer.main import get_command
 from mpi.api.app import create_app
 from mpi.bootstrap import build
 from mpi.cli import app
+from mpi.matching.model import default_document
 from mpi.settings import EMBEDDED, Settings, read_settings
 from tests.support.document import Operation, example, operations
 from tests.support.sentinels import DOB, MARK, PHONE, SSN, ZIP, assert_clean
@@ -172,8 +173,18 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "backup": ("COPY",),
     "verify": (),
     "export crosswalk": ("COPY",),
+    "export verdicts": ("COPY",),
     "post": (),
     "train": ("--out", "COPY"),
+    "model list": (),
+    "model show": ("2026.5",),
+    "model diff": ("2026.5", "2026.5"),
+    "model add": ("MODEL",),
+    "model activate": ("2026.5", "--reason", "it is better"),
+    "model rollback": ("--reason", "it was better"),
+    "model shadow": ("2026.5", "--reason", "is it better?"),
+    "model try": ("2026.5",),
+    "model thresholds": (),
     "key add": ("somebody", "--scope", "read"),
     "key list": (),
     "key revoke": ("KEY",),
@@ -189,7 +200,10 @@ def test_every_command_that_opens_the_index_is_listed() -> None:
 
 def given(folder: Path, words: str) -> list[str]:
     (folder / "FILE").write_text('{"source":"A","source_id":"1","last_name":"Real"}\n')
-    names = {"FILE": str(folder / "FILE"), "COPY": str(folder / "copy")}
+    (folder / "MODEL").write_bytes(default_document())
+    names = {name: str(folder / name) for name in ("FILE", "MODEL")} | {
+        "COPY": str(folder / "copy")
+    }
     return [names.get(argument, argument) for argument in NEEDED[words]]
 
 

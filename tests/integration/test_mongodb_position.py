@@ -8,14 +8,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from threading import Event
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from pymongo import AsyncMongoClient, monitoring
+from pymongo import AsyncMongoClient, MongoClient, monitoring
 
 from bench.daemons import Mongod
 from mpi.errors import StoreUnavailable
 from mpi.stores.mongo_opening import Address
+from mpi.stores.mongo_position import GOOD_FOR
 from mpi.stores.mongodb import MongoStore
 from tests.contract.changes import created
 
@@ -106,13 +109,42 @@ async def test_who_is_told_asks_nothing_and_knows_every_commit(
 ) -> None:
     here, there = await opened(address), await opened(address)
     await told(here, questions)
-    before = questions.heads
+    before, started = questions.heads, monotonic()
     for number in range(1, 20, 2):
         await created(there, f"other-{number}", number)
         assert await known(here, number) < WITHIN
         await created(here, f"own-{number}", number)
         assert [await here.position() for _ in range(50)] == [number + 1] * 50
-    assert questions.heads == before
+    # While there is no silence it makes sure twice in that time, whoever reads how often.
+    assert questions.heads - before <= 1 + (monotonic() - started) / (GOOD_FOR / 2)
+
+
+async def test_a_stream_that_lags_behind_is_not_taken_for_the_truth(
+    questions: Questions, opened: Opened, address: Address
+) -> None:
+    """More changes than a busy process is told of one by one."""
+    here = await opened(address)
+    await told(here, questions)
+    stop, written = Event(), [monotonic()]
+
+    def change() -> None:
+        with MongoClient[dict[str, Any]](address.uri) as client:
+            while not stop.is_set():
+                position = {"$set": {"position": len(written)}}
+                client[address.database]["meta"].update_one({"_id": "head"}, position)
+                written.append(monotonic())
+
+    changing = asyncio.create_task(asyncio.to_thread(change))
+    try:
+        while len(written) == 1 or monotonic() < written[0] + 2.5 * WITHIN:
+            known = await here.position()
+            if known + 1 < len(written):
+                assert monotonic() - written[known + 1] < WITHIN
+            sleep(0.01)  # noqa: ASYNC251 - the work of a busy process
+            await asyncio.sleep(0)
+    finally:
+        stop.set()
+        await changing
 
 
 @pytest.mark.filterwarnings(

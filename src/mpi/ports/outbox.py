@@ -45,7 +45,7 @@ class Outbox(Protocol):
     ) -> None:
         """Put the errand off: it has failed for a ``reason``, or goes on from its ``mark``, which begins a new count.
 
-        Changes nothing when the lease is another's.
+        One that was queued again meanwhile is due no later for it. Changes nothing when the lease is another's.
         """
         ...
 

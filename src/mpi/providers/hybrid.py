@@ -185,7 +185,9 @@ class HybridProvider:
     ) -> Resolution:
         """Both have answered. Who shares the link is compared by our own matching as well."""
         if told.link_id is None and told.outcome != CallOutcome.NO_MATCH:
-            return await self._internal.resolve(record, keys, home)
+            found = await self._internal.resolve(record, keys, home)
+            # What was refused once may be answered as soon as somebody has mended it.
+            return replace(found, valid_until=found.position - 1)
         under = () if told.link_id is None else (link_key(told.link_id),)
         around = await self._store.candidates([(key, ()) for key in under])
         found = await self._internal.resolve(record, (*keys, *((key, ()) for key in under)), home)

@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
@@ -91,28 +91,17 @@ def _address(endpoint: str | None, prefix: str) -> str:
             "VERATO_ENDPOINT is missing; set it to the address that Verato gave you, such as "
             "https://custNNNN.verato-connect.com"
         )
-    parts = _split(endpoint)
-    if (
-        parts is None
-        or parts.scheme != "https"
-        or not parts.hostname
-        or parts.username
-        or parts.query
-    ):
-        raise ConfigurationError(
-            "VERATO_ENDPOINT must be an https:// address with a host name and nothing secret; correct it"
-        )
-    return f"https://{parts.netloc}/{prefix.strip('/')}"
-
-
-def _split(address: str) -> SplitResult | None:
-    """The parts of an address; None where brackets or the port are not what they should be."""
+    unusable = ConfigurationError(
+        "VERATO_ENDPOINT must be an https:// address with a host name and nothing secret; correct it"
+    )
     try:
-        parts = urlsplit(address)
-        usable = parts.port != 0
-    except ValueError:
-        return None
-    return parts if usable else None
+        parts = urlsplit(endpoint)
+        has_place = parts.scheme == "https" and parts.hostname and parts.port != 0
+    except ValueError:  # brackets, or a port that is none
+        raise unusable from None
+    if not has_place or parts.username or parts.query:
+        raise unusable
+    return f"https://{parts.netloc}/{prefix.strip('/')}"
 
 
 def _authorization(given: Credentials) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from mpi.domain.errand import Lane
-from mpi.errors import CacheUnavailable
+from mpi.errors import CacheUnavailable, StoreUnavailable
 from mpi.ports.elsewhere import SharedPace
 from mpi.providers.verato_access import Access
 from mpi.providers.verato_budget import Budget
@@ -121,7 +121,8 @@ class VeratoClient:
         """Let go of the connections, and of calls that were reserved."""
         await self._transport.close()
         if self._budget is not None:
-            await self._budget.close()
+            with suppress(StoreUnavailable):  # what cannot be returned is forfeited, as by a crash
+                await self._budget.close()
         if self._pace is not None:
             with suppress(CacheUnavailable):  # a server that is away has nothing to be let go of
                 await self._pace.close()

@@ -52,7 +52,7 @@ class ModelFollower:
         return self._shadow
 
     async def look(self) -> None:
-        """Take up what was activated last. Raises ``StoreUnavailable``, ``InvalidInput`` for an unreadable model."""
+        """Take up what was activated last. Raises ``StoreUnavailable``, ``InvalidInput`` if it cannot be read."""
         number = await self._store.last_activation()
         if number == self._number:
             return

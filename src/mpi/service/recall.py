@@ -94,7 +94,7 @@ class Recall:
 
         Nobody joins who came after a later commit. An error goes to all of them, and nothing is kept.
         """
-        key = self._digest(form)
+        version, key = self._version(), self._digest(form)
         while True:
             position = await self._changes.catch_up()
             kept = await self._find(key)
@@ -102,7 +102,7 @@ class Recall:
                 return restored(kept, self.tier or "")
             asking = self._asking.get((position, key))
             if asking is None:
-                return await self._lead(position, key, read())
+                return await self._lead(position, key, version, read())
             try:
                 return await asyncio.shield(asking)
             except _Abandoned:
@@ -121,17 +121,19 @@ class Recall:
         self._hit(self._near.tier)
         return kept
 
-    async def _lead(self, position: int, key: bytes, question: Question) -> MatchAnswer:
+    async def _lead(
+        self, position: int, key: bytes, version: str, question: Question
+    ) -> MatchAnswer:
         if self._near is not None:
             self._miss(self._near.tier)
         asking = asyncio.get_running_loop().create_future()
         self._asking[position, key] = asking
         try:
             if self._shared is None:
-                answer, kept = await self._computed(question, position)
+                answer, kept = await self._computed(question, position, version)
             else:
-                answer, kept = await self._share(self._shared, question)
-            if self._near is not None and kept is not None:
+                answer, kept = await self._share(self._shared, question, version)
+            if self._near is not None and kept is not None and version == self._version():
                 await self._near.put(key, kept)
         except Exception as error:
             _fail(asking, error)
@@ -146,7 +148,7 @@ class Recall:
             del self._asking[position, key]
 
     async def _share(
-        self, shared: SharedAnswers, question: Question
+        self, shared: SharedAnswers, question: Question, version: str
     ) -> tuple[MatchAnswer, KeptAnswer | None]:
         """The answer that some process has kept or is computing; ours, for all of them, if none has and none is."""
         key = self._digest(question.meaning())
@@ -156,7 +158,7 @@ class Recall:
             try:
                 if found is None:
                     position = await self._changes.catch_up()
-                    answer, kept = await self._computed(question, position)
+                    answer, kept = await self._computed(question, position, version)
                     if kept is not None:
                         await shared.keep(key, kept)
                     return answer, kept
@@ -183,10 +185,13 @@ class Recall:
             await self._changes.catch_up()
 
     async def _computed(
-        self, question: Question, position: int
+        self, question: Question, position: int, version: str
     ) -> tuple[MatchAnswer, KeptAnswer | None]:
-        """What the provider answers, and how it is kept: said of the index as it was before it was asked."""
-        mark, version = self._changes.mark(position), self._version()
+        """What the provider answers, and how it is kept: said of the index as it was before it was asked.
+
+        It is not kept when another ``version`` decides by now than when its key was made.
+        """
+        mark = self._changes.mark(position)
         answer, found = await question.ask()
         if version != self._version():
             return answer, None

@@ -23,7 +23,7 @@ from mpi.domain.identity import (
 )
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail, told_in
-from mpi.errors import ConcurrentChange, ProviderUnavailable
+from mpi.errors import ConcurrentChange, PreconditionFailed, ProviderUnavailable
 from mpi.matching.blocking import blocking_keys
 from mpi.matching.decision import Outcome
 from mpi.ports import AskedLater, IndexStore, Resolution
@@ -78,7 +78,8 @@ class Reconciliation:
         for _ in range(_TRIES):
             try:
                 await self._reconcile(told, told.told)
-            except ConcurrentChange:
+            except (ConcurrentChange, PreconditionFailed):
+                # The person changed meanwhile; asking the provider anew would cost another call.
                 self.conflict()
                 wait_s = random.uniform(0, _LONGEST_WAIT_S)  # noqa: S311 - spreads retries
                 await asyncio.sleep(wait_s)

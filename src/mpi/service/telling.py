@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mpi.domain.errand import Errand, ErrandKind
-from mpi.domain.identity import TOLD
 from mpi.domain.record import RecordKey
+from mpi.domain.told import told_in
 from mpi.ports import IndexStore, Outbox
 from mpi.ports.elsewhere import Counterpart
 
@@ -31,7 +31,8 @@ async def queue_untold(
 ) -> Queued:
     """Queue every active record of which no event says that it was told. Repeating it queues nothing twice.
 
-    ``progress`` is told how many records were looked at. Holds the names of all told records in memory.
+    What got no answer was not told. ``progress`` hears how many records were looked at. Holds the names of all told
+    records in memory.
     """
     told = await _told(store, counterpart.name)
     records = known = queued = 0
@@ -56,9 +57,8 @@ async def _told(store: IndexStore, provider: str) -> set[RecordKey]:
     position = 0
     while events := await store.events(position, _TOGETHER):
         position = events[-1].seq
-        found.update(
-            event.record
-            for event in events
-            if event.record is not None and event.detail.get(TOLD, {}).get("provider") == provider
-        )
+        for event in events:
+            told = told_in(event)
+            if event.record is not None and told and told.answered and told.provider == provider:
+                found.add(event.record)
     return found

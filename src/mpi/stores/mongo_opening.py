@@ -57,14 +57,14 @@ def client_for(address: Address, **more: Any) -> AsyncMongoClient[Document]:
         "socketTimeoutMS": milliseconds,
         "retryWrites": True,
         "appName": APP_NAME,
-    } | more
+    }
     given = address.uri.partition("?")[2].lower()
-    options = {name: value for name, value in ours.items() if f"{name.lower()}=" not in given}
+    left = {name: value for name, value in ours.items() if f"{name.lower()}=" not in given}
     try:
         # The driver takes a bare word for the name of a host.
         if not address.uri.startswith(("mongodb://", "mongodb+srv://")):
             raise InvalidURI
-        return AsyncMongoClient(address.uri, **options)
+        return AsyncMongoClient(address.uri, **(left | more))
     except (InvalidURI, DriverConfigurationError, ValueError, TypeError):
         raise ConfigurationError(
             "MONGODB_URI is no address that MongoDB's driver takes; correct it to the form "

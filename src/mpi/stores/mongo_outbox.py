@@ -96,13 +96,19 @@ async def later(
     mark: str | None,
 ) -> None:
     """See :meth:`mpi.ports.Outbox.later`."""
-    told: Document = {"leased_until": NOBODY, "due_at": encode_time(due_at), "reason": reason}
+    told: Document = {"leased_until": NOBODY, "reason": reason}
     update: Document = {"$set": told}
     if mark is None:
         update["$inc"] = {"attempts": 1}
     else:
         told |= {"mark": mark, "attempts": 0}
-    await database[ERRAND].update_one(_ours(errand), update, session=session)
+    ours, due = _ours(errand), {"due_at": encode_time(due_at)}
+    unwanted = ours | {"wanted": errand.wanted}
+    put_off = await database[ERRAND].update_one(
+        unwanted, update | {"$set": told | due}, session=session
+    )
+    if not put_off.matched_count:
+        await database[ERRAND].update_one(ours, update | {"$min": due}, session=session)
 
 
 def _ours(errand: LeasedErrand) -> Document:

@@ -1,9 +1,10 @@
 """Where the index stands, known within this process: who reads it asks no server.
 
 MongoDB tells of every change of the head (a change stream), its own silence included: it answers each question after
-a quarter of a second at the latest. So what is known stays good for a while after the last question that it answered,
-counted from when that was sent. When it runs out – a stream was lost, the server hangs, another one has become the
-primary – the server is asked as if there were no stream, until there is one again.
+a quarter of a second at the latest. So what is known stays good for a while after the last question that it answered
+with silence, counted from when that was sent. Where changes are many it is never silent, and may still be telling of
+old ones: then the server is asked now and then as well. When what is known runs out – a stream was lost, the server
+hangs, another one has become the primary – the server is asked as if there were no stream, until there is one again.
 """
 
 from __future__ import annotations
@@ -102,19 +103,26 @@ class KnownPosition:
         changes = await self._database[META].watch(
             _TOLD,
             max_await_time_ms=round(self._silence * 1000),
-            batch_size=1,  # each answer is that to one question, so it is known how old it may be
+            batch_size=1,  # each answer is that to one question, so it is known how old silence may be
         )
         async with changes:
             self._position = 0
-            asked = self._now()
-            self.reached(await self._ask())
-            self._good_until = asked + GOOD_FOR
+            await self._make_sure()
             while not self._is_closed:
                 asked = self._now()
                 told = await changes.try_next()
                 is_over = not changes.alive  # from then on it answers without asking
                 if is_over or (told is not None and told["kind"] not in _CHANGES):
                     return
-                if told is not None and told["of"] == HEAD:
+                if told is None:
+                    self._good_until = asked + GOOD_FOR
+                    continue
+                if told["of"] == HEAD:
                     self.reached(told["position"])
-                self._good_until = asked + GOOD_FOR
+                if self._now() > self._good_until - GOOD_FOR / 2:
+                    await self._make_sure()
+
+    async def _make_sure(self) -> None:
+        asked = self._now()
+        self.reached(await self._ask())
+        self._good_until = asked + GOOD_FOR

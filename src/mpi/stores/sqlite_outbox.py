@@ -25,7 +25,8 @@ _FORGET = """DELETE FROM errand
     WHERE name = :name AND lease = :lease AND leased_until <> 0 AND wanted = :wanted"""
 _ONCE_MORE = """UPDATE errand SET leased_until = 0, attempts = 0, reason = NULL, wanted = 1
     WHERE name = :name AND lease = :lease AND leased_until <> 0"""
-_PUT_OFF = """UPDATE errand SET leased_until = 0, due_at = :due_at, reason = :reason,
+_PUT_OFF = """UPDATE errand SET leased_until = 0, reason = :reason,
+    due_at = CASE WHEN wanted = :wanted THEN :due_at ELSE min(due_at, :due_at) END,
     mark = coalesce(:mark, mark), attempts = CASE WHEN :mark IS NULL THEN attempts + 1 ELSE 0 END
     WHERE name = :name AND lease = :lease AND leased_until <> 0"""
 
