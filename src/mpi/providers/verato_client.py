@@ -223,7 +223,10 @@ class VeratoClient:
             self._breaker.succeeded(permit, monotonic())
         elif verdict is Verdict.FAILED:
             self._breaker.failed(permit, monotonic())
-            self.trouble = reply.reason
+            if math.isfinite(
+                self.retry_after
+            ):  # else a call that ended late would hide what has to be mended
+                self.trouble = reply.reason
         elif verdict is Verdict.TRIP:
             self._breaker.trip()
             self.trouble = reply.reason

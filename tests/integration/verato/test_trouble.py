@@ -116,6 +116,21 @@ async def test_an_address_that_is_not_allowed_is_told_as_such(verato: Verato, fa
     assert "public address allowed" in await asked_why(verato, access(verato))
 
 
+async def test_a_refused_password_is_told_although_an_earlier_call_ends_later(
+    verato: Verato,
+) -> None:
+    """Only whoever runs the service can mend it, by what is told."""
+    verato.plan("hang", "nativeIdQuery", times=None)
+    verato.plan("401", "demographicsQuery", times=None)
+    async with connected(verato, timeouts=QUICK) as index:
+        late = asyncio.create_task(index.find(record(ROW).key))
+        while not verato.calls("nativeIdQuery"):  # noqa: ASYNC110 - the simulator knows when
+            await asyncio.sleep(0.01)
+        assert (await index.query(record(ROW))).reason is Reason.WRONG_PASSWORD
+        await late
+        assert index.client.trouble is Reason.WRONG_PASSWORD
+
+
 async def test_a_closed_port_is_told_as_such(verato: Verato) -> None:
     nobody = f"https://127.0.0.1:{free_port()}"
     way_in = open_access(nobody, "/link-ws/svc", credentials(verato))
