@@ -66,13 +66,14 @@ class Transport:
         part = "v2/" if operation.versioned and self._version == "v2" else ""
         outcome = CallOutcome.UNKNOWN if operation.writes else CallOutcome.UNAVAILABLE
         try:
-            # Each phase ends by itself first: cancelled from outside, a handshake would leave its socket open.
+            # Cancelled from outside, a handshake would leave its socket open: it ends by itself first. To connect and
+            # to shake hands have the time of ``connect`` each.
             async with asyncio.timeout(left + _GRACE_S):
                 response = await self._http.post(
                     f"{self._endpoint}/{part}{operation.name}",
                     content=orjson.dumps({"trackingId": tracking_id, "content": content}),
                     timeout=httpx2.Timeout(
-                        min(times.read, left), connect=min(times.connect, left), pool=left
+                        min(times.read, left), connect=min(times.connect, left / 2), pool=left
                     ),
                 )
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
