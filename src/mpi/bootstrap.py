@@ -149,7 +149,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     )
     verato = None
     if settings.provider != "internal":
-        verato = open_verato(settings, store, metrics, budget_of(settings, store, metrics))
+        verato = open_verato(settings, store, metrics, budget_of(settings, store, metrics, _now))
     provider = _provider(settings, store, internal, verato, metrics)
     untold = None if verato is None else verato.counterpart.untold
     tiers = tiers_of(settings, provider, key, metrics)

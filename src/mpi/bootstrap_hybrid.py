@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 
 from mpi.bootstrap_verato import Verato
 from mpi.ports import Store
@@ -16,12 +17,14 @@ from mpi.settings import Settings
 from mpi.telemetry import Metrics
 
 
-def budget_of(settings: Settings, store: Store, metrics: Metrics) -> Budget | None:
+def budget_of(
+    settings: Settings, store: Store, metrics: Metrics, clock: Callable[[], datetime]
+) -> Budget | None:
     """The calls that a month may cost; None without a limit."""
     most = settings.hybrid_monthly_calls
     if settings.provider != "hybrid" or most is None:
         return None
-    return Budget(store, most, _now, left=metrics.provider_calls_left)
+    return Budget(store, most, clock, left=metrics.provider_calls_left)
 
 
 def hybrid_provider(
@@ -44,7 +47,3 @@ def hybrid_provider(
         answered=metrics.hybrid_answered,
         compared=metrics.hybrid_compared,
     )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

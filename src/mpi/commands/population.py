@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import gc
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -176,15 +176,10 @@ def export_crosswalk(
     """Write source,source_id,mpi_id of every record, ordered by source and source id."""
 
     async def work() -> int:
-        rows = 0
         async with opened(settings(embedded=embedded, demo=demo)) as index:
-            with private_file(path) as file:
-                table = csv.writer(file, lineterminator="\n")
-                table.writerow(("source", "source_id", "mpi_id"))
-                async for key, mpi_id in index.index.crosswalk():
-                    table.writerow((key.source, key.source_id, mpi_id))
-                    rows += 1
-        return rows
+            crosswalk = index.index.crosswalk()
+            found = ((key.source, key.source_id, mpi_id) async for key, mpi_id in crosswalk)
+            return await _write_table(path, ("source", "source_id", "mpi_id"), found)
 
     rows = run(work())
     show_json({"rows": rows}) if as_json else note(f"{rows:,} records are written.")
@@ -201,15 +196,23 @@ def export_verdicts(
     """Write what Verato said of pairs of records, as `mpi train --pairs` reads it, and when."""
 
     async def work() -> int:
-        rows = 0
         async with opened(settings(embedded=embedded, demo=demo)) as index:
-            with private_file(path) as file:
-                table = csv.writer(file, lineterminator="\n")
-                table.writerow(VERDICT_COLUMNS)
-                async for verdict in verdicts(index.store):
-                    table.writerow(verdict.row())
-                    rows += 1
-        return rows
+            found = (verdict.row() async for verdict in verdicts(index.store))
+            return await _write_table(path, VERDICT_COLUMNS, found)
 
     rows = run(work())
     show_json({"rows": rows}) if as_json else note(f"{rows:,} verdicts are written.")
+
+
+async def _write_table(
+    path: Path, columns: Sequence[str], rows: AsyncIterator[tuple[str, ...]]
+) -> int:
+    """Write a CSV file of patient data, whole or not at all; returns how many rows it has."""
+    count = 0
+    with private_file(path) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(columns)
+        async for row in rows:
+            table.writerow(row)
+            count += 1
+    return count

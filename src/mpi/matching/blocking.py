@@ -35,6 +35,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain
 
+from mpi.domain.identity import StoredRecord
 from mpi.matching.dates import FIRST_YEAR, LAST_YEAR
 from mpi.matching.phonetics import soundex
 from mpi.matching.record import StandardAddress, StandardRecord
@@ -65,6 +66,11 @@ def blocking_keys(record: StandardRecord) -> BlockingKeys:
 def stored_keys(record: StandardRecord) -> tuple[int, ...]:
     """What a record is to be found by: its own keys and their narrower ones."""
     return _keys(record)[1]
+
+
+def keys_beside(record: StoredRecord) -> set[int]:
+    """What a record lies under beside its own keys: that of its link in an index elsewhere."""
+    return set(record.blocking_keys).difference(stored_keys(record.standard))
 
 
 def key_of(name: str) -> int:

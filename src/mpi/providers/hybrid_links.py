@@ -11,7 +11,7 @@ from mpi.domain.errand import Lane
 from mpi.domain.identity import Candidate, StoredRecord, Told, Verdict
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_in
-from mpi.matching.blocking import stored_keys
+from mpi.matching.blocking import keys_beside
 from mpi.ports import IndexStore
 from mpi.providers.verato_links import NAME, known_as, told_by
 from mpi.providers.verato_operations import VeratoIndex
@@ -103,8 +103,7 @@ def unheard(told: Told) -> Told:
 
 def kept_under_link(record: StoredRecord, current: StoredRecord) -> StoredRecord:
     """A new version under the link of the one before: Verato knows the registration, whatever it says by now."""
-    link = set(current.blocking_keys).difference(stored_keys(current.standard))
-    return replace(record, blocking_keys=(*record.blocking_keys, *link))
+    return replace(record, blocking_keys=(*record.blocking_keys, *keys_beside(current)))
 
 
 def verdicts(told: Told, known: dict[RecordKey, Told]) -> Told:

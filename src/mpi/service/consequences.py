@@ -19,7 +19,7 @@ from mpi.domain.identity import (
 )
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail
-from mpi.matching.blocking import stored_keys
+from mpi.matching.blocking import keys_beside, stored_keys
 from mpi.matching.decision import Decision, Outcome
 from mpi.ports import IdentityStore, Resolution
 
@@ -99,8 +99,7 @@ async def introduced_along(
         current = await store.record(other.key)
         if current is None or current.status is not RecordStatus.ACTIVE or other.told is None:
             continue
-        link = set(other.blocking_keys).difference(stored_keys(other.standard))
-        keys = (*stored_keys(current.standard), *link)
+        keys = (*stored_keys(current.standard), *keys_beside(other))
         changes.append(
             IdentityChange(
                 kind=EventKind.UPDATED,

@@ -14,11 +14,11 @@ from mpi.domain.errand import Errand, ErrandKind, LeasedErrand
 from mpi.domain.identity import PersonState, StoredRecord
 from mpi.domain.record import RecordKey
 from mpi.errors import ConcurrentChange
-from mpi.matching.blocking import stored_keys
+from mpi.matching.blocking import keys_beside, stored_keys
 from mpi.ports import IndexStore, Outbox
 from mpi.ports.elsewhere import Counterpart
 from mpi.service.outbox import Again
-from mpi.service.rearrangement import Rearrangement, link_keys
+from mpi.service.rearrangement import Rearrangement
 
 _TRIES = 5
 
@@ -103,7 +103,7 @@ class Following:
         wanted = [
             record
             for record in person.records
-            if record.key not in told and (record.key in asked or link_keys(record))
+            if record.key not in told and (record.key in asked or keys_beside(record))
         ]
         found = {r.key: r for r in await self.counterpart.locate(wanted)} | dict(told)
         return [
@@ -119,5 +119,5 @@ class Following:
 
 def _linked_as(record: StoredRecord, told: StoredRecord) -> StoredRecord:
     """The record as it stands, under the link that was told: perhaps of a version before."""
-    keys = (*stored_keys(record.standard), *link_keys(told))
+    keys = (*stored_keys(record.standard), *keys_beside(told))
     return replace(record, told=told.told, blocking_keys=keys)

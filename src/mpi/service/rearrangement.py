@@ -22,7 +22,7 @@ from mpi.domain.identity import (
 )
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail
-from mpi.matching.blocking import stored_keys
+from mpi.matching.blocking import keys_beside
 from mpi.ports import IndexStore
 from mpi.service.past import history_of
 
@@ -120,7 +120,7 @@ class Rearrangement:
 
     async def _others(self, record: StoredRecord) -> list[Neighbour]:
         """The other persons that hold records of the same link, the oldest first."""
-        found = await self.store.candidates([(key, ()) for key in link_keys(record)])
+        found = await self.store.candidates([(key, ()) for key in keys_beside(record)])
         others = [p for p in found.persons if p.mpi_id != self.person.mpi_id]
         return sorted(others, key=lambda person: person.mpi_id)
 
@@ -162,11 +162,6 @@ class Rearrangement:
 
 def _link(record: StoredRecord) -> str | None:
     return None if record.told is None else record.told.link_id
-
-
-def link_keys(record: StoredRecord) -> set[int]:
-    """The keys that the record lies under beside its own."""
-    return set(record.blocking_keys) - set(stored_keys(record.standard))
 
 
 def _parts(records: Sequence[StoredRecord]) -> dict[str | None, Part]:
