@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pymongo import AsyncMongoClient, WriteConcern
@@ -27,6 +27,10 @@ _UNAUTHORIZED = 13
 _AUTHENTICATION_FAILED = 18
 _FIRST_WITH_SNAPSHOTS = 13
 """The wire version of MongoDB 5.0."""
+_START_PATIENCE = 5.0
+"""Seconds that a start gives a server at least to be found: both are often started together."""
+_MIGRATION_PATIENCE = 6 * 3_600_000
+"""Milliseconds that a migration may take: an index over many records is made in one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +90,20 @@ def database_of(client: AsyncMongoClient[Document], name: str) -> Database:
         ) from None
 
 
-async def prepare_database(
-    client: AsyncMongoClient[Document], database: Database, fingerprint: bytes, *, create: bool
-) -> None:
-    """Check that the server can be used, make or migrate the database. Raises ``ConfigurationError``."""
+async def prepare_database(address: Address, fingerprint: bytes, *, create: bool) -> None:
+    """Check that the server can be used, make or migrate the database. Raises ``ConfigurationError``.
+
+    It has a connection of its own, because a request may wait for less than a start and a migration may.
+    """
+    patient = replace(address, timeout=max(address.timeout, _START_PATIENCE))
+    client = client_for(patient, socketTimeoutMS=_MIGRATION_PATIENCE)
     try:
         check_server(await client.admin.command("hello"))
-        await prepare(database, fingerprint, create=create)
+        await prepare(database_of(client, address.database), fingerprint, create=create)
     except PyMongoError as error:
         raise ConfigurationError(sentence(error)) from None
+    finally:
+        await client.close()
 
 
 def check_server(hello: Document) -> None:

@@ -57,6 +57,7 @@ class MongoStore:
         block_limit: int = BLOCK_LIMIT,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._address = address
         self._client = client_for(address)
         self._database = database_of(self._client, address.database)
         self._block_limit = block_limit
@@ -71,7 +72,7 @@ class MongoStore:
             ConfigurationError: it cannot be reached or used, is newer than this version, or was made with
                 another HMAC key; the message names the setting and says how to mend it.
         """
-        await prepare_database(self._client, self._database, hmac_fingerprint, create=create)
+        await prepare_database(self._address, hmac_fingerprint, create=create)
 
     async def close(self) -> None:
         """Close every connection; everything acknowledged is durable already."""
