@@ -29,6 +29,21 @@ async def test_a_cascade_undoes_the_later_decisions_first(index: Index) -> None:
     assert await index.partition() == {"1": one, "2": one}
 
 
+async def test_what_a_cascade_keeps_apart_on_its_way_is_not_in_its_way(index: Index) -> None:
+    """The merge to be undone first had brought together again what the move had parted."""
+    one, other = await two_persons(index)
+    await index.stewards.merge(one, other, **BECAUSE)
+    third = await index.add({"first_name": "Ifeoma", "last_name": "Okonkwo"}, "3")
+    before = await index.partition()
+    moved = await index.stewards.move(key("1"), third.mpi_id or "", **BECAUSE)
+    merged = await index.stewards.merge(one, third.mpi_id or "", **BECAUSE)
+    undone = await index.stewards.undo(moved.event_id or "", cascade=True, **BECAUSE)
+    assert undone.detail["undone"] == [merged.event_id, moved.event_id]
+    assert await index.partition() == before
+    assert await kinds(index, "1") == []
+    assert await kinds(index, "2") == await kinds(index, "3") == [AssertionKind.NOT_SAME]
+
+
 async def test_a_later_not_same_keeps_a_record_from_going_back_and_cascades(index: Index) -> None:
     await index.add(MARGA, "1")
     await index.add(MARGA, "2")

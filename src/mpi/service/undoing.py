@@ -81,7 +81,8 @@ class Undoing(HumanDecisions):
         event = await self._event(event_id)
         if if_match not in (None, ANY_VERSION) and if_match != await self._version_of(event):
             raise PreconditionFailed("the person has another version than If-Match names")
-        answers = await self._undo(event, reason, actor, cascade=cascade)
+        answers: list[ChangeAnswer] = []
+        await self._undo(event, reason, actor, answers, cascade=cascade)
         moves = [move for answer in answers for move in answer.detail["moves"]]
         return replace(
             answers[-1],
@@ -91,29 +92,31 @@ class Undoing(HumanDecisions):
         )
 
     async def _undo(
-        self, event: Event, reason: str, actor: str, *, cascade: bool
-    ) -> list[ChangeAnswer]:
-        """Reverse an event after those in its way, the newest first."""
+        self, event: Event, reason: str, actor: str, done: list[ChangeAnswer], *, cascade: bool
+    ) -> None:
+        """Reverse an event after those in its way, the newest first; add what was done to ``done``."""
         if event.undone_by is not None:
             raise Conflict("the event was undone before", undone_by=event.undone_by)
         if event.kind not in _REVERSIBLE:
             raise Conflict(f"an event of kind {event.kind} cannot be undone")
-        done: list[ChangeAnswer] = []
-        while blocking := await self._blocking(event):
+        while blocking := await self._blocking(event, _events_of(done)):
             if not cascade:
                 raise Conflict("later decisions touch the same records", events=blocking)
-            last = await self._event(blocking[-1])
-            done += await self._undo(last, reason, actor, cascade=True)
-        done.append(await self._reverse(event, reason, actor))
-        return done
+            await self._undo(await self._event(blocking[-1]), reason, actor, done, cascade=True)
+        done.append(await self._reverse(event, reason, actor, _events_of(done)))
 
-    async def _blocking(self, event: Event) -> list[str]:
-        """Later human decisions in the way, oldest first: about the same records, or keeping one from home."""
-        found = in_the_way(event, await self._store.later_events(event))
+    async def _blocking(self, event: Event, own: Set[str]) -> list[str]:
+        """Later human decisions in the way, oldest first: about the same records, or keeping one from home.
+
+        ``own`` are the events of this cascade. They clear the way and never stand in it: else undoing a merge, which
+        keeps apart what it had joined, would have to be undone for an earlier event that joined them before.
+        """
+        later = await self._store.later_events(event)
+        found = [event_id for event_id in in_the_way(event, later) if event_id not in own]
         if found:
             return found
         lift = await self._in_force(event.asserted)
-        forbidding = await self._forbidding(await self._way_back(event), lift)
+        forbidding = await self._forbidding(await self._way_back(event), lift, own)
         made = {e.seq: e for e in [await self._event(a.event_id or "") for a in forbidding]}
         return [made[seq].event_id for seq in sorted(made) if seq > event.seq]
 
@@ -130,13 +133,16 @@ class Undoing(HumanDecisions):
         person = await self._store.person(await self._survivor(mpi_id))
         return person.version if person else None
 
-    async def _reverse(self, event: Event, reason: str, actor: str) -> ChangeAnswer:
+    async def _reverse(
+        self, event: Event, reason: str, actor: str, own: Set[str]
+    ) -> ChangeAnswer:
         back = await self._way_back(event)
         lift = await self._in_force(event.asserted)
         again = [a for a in event.lifted if not await self._in_force((a,))]
-        forbidding = await self._forbidding(back, lift)
+        forbidding = await self._forbidding(back, lift, own)
         if forbidding:
             raise Conflict(APART, assertions=named(forbidding))
+        lift += await self._forbidding(back, lift)
         content, pending, details = await content_before(self._store, event, actor, self._clock())
         reopened, settles = await tasks_before(self._store, event)
         asked = await questions(self._store, self._model(), event, back)
@@ -222,9 +228,12 @@ class Undoing(HumanDecisions):
         return tuple(a for a in assertions if (a.kind, pair_of(a)) in known)
 
     async def _forbidding(
-        self, back: WayBack, lifted: Sequence[Assertion]
+        self, back: WayBack, lifted: Sequence[Assertion], own: Set[str] = frozenset()
     ) -> tuple[Assertion, ...]:
-        """What says that a record is not the same as one in the person to which it would go back."""
+        """What says that a record is not the same as one in the person to which it would go back.
+
+        All but what is ``lifted`` and what the events ``own`` said.
+        """
         found: list[Assertion] = []
         gone = {pair_of(a) for a in lifted}
         for home in {m.target for m in back.moves if m.target not in (None, NEW_PERSON)}:
@@ -232,7 +241,7 @@ class Undoing(HumanDecisions):
             returning = [m.key for m in back.moves if m.target == home]
             residents = [r.key for r in person.records] if person else []
             found += await self._between(returning, residents, override=True)
-        return tuple(a for a in found if pair_of(a) not in gone)
+        return tuple(a for a in found if pair_of(a) not in gone and a.event_id not in own)
 
     async def _kept_apart(
         self, event: Event, back: WayBack, in_doubt: Set[RecordKey], reason: str, actor: str
@@ -282,3 +291,7 @@ def _each_once(assertions: Iterable[Assertion]) -> tuple[Assertion, ...]:
     for assertion in assertions:
         found.setdefault(pair_of(assertion), assertion)
     return tuple(found.values())
+
+
+def _events_of(answers: Iterable[ChangeAnswer]) -> Set[str]:
+    return {answer.event_id for answer in answers if answer.event_id is not None}
