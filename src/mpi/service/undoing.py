@@ -133,9 +133,7 @@ class Undoing(HumanDecisions):
         person = await self._store.person(await self._survivor(mpi_id))
         return person.version if person else None
 
-    async def _reverse(
-        self, event: Event, reason: str, actor: str, own: Set[str]
-    ) -> ChangeAnswer:
+    async def _reverse(self, event: Event, reason: str, actor: str, own: Set[str]) -> ChangeAnswer:
         back = await self._way_back(event)
         lift = await self._in_force(event.asserted)
         again = [a for a in event.lifted if not await self._in_force((a,))]
