@@ -30,6 +30,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+_MEASURED = (
+    "unit/domain",
+    "unit/matching",
+    "unit/service",
+    "unit/stores",
+    "contract",
+    "integration",
+)
+"""Tests beside the heart, which show what is tried of it. Measuring slows a test down up to 3 times."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure the coverage of the heart where its own tests are: the others would only be slower."""
+    tests = Path(__file__).parent
+    for item in items:
+        if not item.path.relative_to(tests).as_posix().startswith(_MEASURED):
+            item.add_marker(pytest.mark.no_cover)
+
+
 @pytest.fixture(scope="session")
 def effort(request: pytest.FixtureRequest) -> Effort:
     """How often to repeat: ``effort(usually, in a proof)``."""
