@@ -17,7 +17,7 @@ from mpi.demo.population import Population
 from mpi.matching.evaluation import score
 from tests.support.service import run_mpi
 
-ROWS = 1_500
+ROWS = 800
 
 
 @pytest.fixture(scope="module")

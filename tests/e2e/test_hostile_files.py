@@ -43,7 +43,7 @@ def assert_intact(folder: Path) -> None:
 def test_hostile_rows_are_loaded_or_rejected_one_by_one(
     tmp_path: Path, name: str, effort: Effort
 ) -> None:
-    rows = effort(150, 1_500)
+    rows = effort(80, 1_500)
     made = hostile_table(5, rows) if ".csv" in name else hostile_rows(5, rows)
     path = tmp_path / name
     path.write_bytes(gzip.compress(made) if name.endswith(".gz") else made)
@@ -62,7 +62,7 @@ def test_files_of_any_bytes_end_with_a_sentence(tmp_path: Path, effort: Effort) 
     chance = Random(11)
     path = tmp_path / "rows"
     packed = gzip.compress(hostile_rows(3, 50))
-    for number in range(effort(12, 200)):
+    for number in range(effort(6, 200)):
         path.write_bytes(_no_rows(chance, packed)[number % 12])
         assert_kept_to_itself(run_mpi(tmp_path, "load", str(path), "--embedded"))
     if (tmp_path / "data" / "mpi" / "mpi.sqlite3").exists():
@@ -112,7 +112,7 @@ def test_a_line_without_end_takes_no_memory_without_end(
 ) -> None:
     path = tmp_path / "rows.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
-        for piece in make(effort(200, 2_000)):
+        for piece in make(effort(100, 2_000)):
             file.write(piece)
     done, peak_mb = run_apart(tmp_path, "load", str(path), "--embedded", "--json")
     assert_kept_to_itself(done)

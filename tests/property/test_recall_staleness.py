@@ -202,5 +202,5 @@ def test_every_answer_is_true_whatever_happens_in_between(valkey: Valkey) -> Non
         server = valkey
 
     run_state_machine_as_test(
-        Sharing, settings=settings(max_examples=20, stateful_step_count=20, deadline=None)
+        Sharing, settings=settings(max_examples=8, stateful_step_count=20, deadline=None)
     )
