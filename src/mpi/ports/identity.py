@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -40,6 +40,10 @@ class IdentityStore(Protocol):
 
     async def versions(self, key: RecordKey) -> tuple[StoredRecord, ...]:
         """Every stored version, oldest first, including PENDING, HISTORY and DELETED ones."""
+        ...
+
+    async def ever_under(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, frozenset[int]]:
+        """Each record that was ever seen, with the blocking keys of all its versions."""
         ...
 
     async def person(self, mpi_id: str) -> PersonState | None:

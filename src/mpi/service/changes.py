@@ -112,13 +112,18 @@ class RecentChanges:
         """Event ``start``, of which only the mark counts, and those after it."""
         before = max(start - 1, 0)
         events = await self._store.events(before, end - before)
-        changes = await asyncio.gather(*(self._change(event, start) for event in events))
-        return changes if start else [_BEGINNING, *changes]
-
-    async def _change(self, event: Event, start: int) -> _Change:
-        told = (event.seq, event.at, event.kind, event.actor, event.persons)
-        tags = () if event.seq <= start else await self._touched_by(event)
-        return _Change(event.seq, self._digest(orjson.dumps(told)), tags)
+        touched = {event.seq: _registrations(event) for event in events if event.seq > start}
+        under = await self._store.ever_under(frozenset().union(*touched.values()))
+        changes = [] if start else [_BEGINNING]
+        for event in events:
+            told = (event.seq, event.at, event.kind, event.actor, event.persons)
+            tags: tuple[int, ...] = ()
+            if event.seq > start:
+                # A record that is registered, changed or deleted touches the keys of all its versions.
+                keys = frozenset().union(*(under.get(record, ()) for record in touched[event.seq]))
+                tags = self.tags(event.persons, keys)
+            changes.append(_Change(event.seq, self._digest(orjson.dumps(told)), tags))
+        return changes
 
     def _add(self, changes: Iterable[_Change], end: int) -> None:
         for change in changes:
@@ -145,16 +150,6 @@ class RecentChanges:
         self._marks.clear()
         self._touched.clear()
         self._tags = 0
-
-    async def _touched_by(self, event: Event) -> tuple[int, ...]:
-        """A record that is registered, changed or deleted touches the keys of all its versions."""
-        keys = {
-            key
-            for record in _registrations(event)
-            for version in await self._store.versions(record)
-            for key in version.blocking_keys
-        }
-        return self.tags(event.persons, keys)
 
     def _digest(self, value: bytes) -> int:
         digest = self._keyed.copy()  # the key has been read: half the work

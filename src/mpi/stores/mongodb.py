@@ -7,7 +7,7 @@ Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
@@ -98,6 +98,10 @@ class MongoStore:
     async def versions(self, key: RecordKey) -> tuple[StoredRecord, ...]:
         """See :class:`mpi.ports.IdentityStore`."""
         return await self._transactions.read(lambda view: mongo_reads.versions(view, key))
+
+    async def ever_under(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, frozenset[int]]:
+        """See :class:`mpi.ports.IdentityStore`."""
+        return await self._transactions.read(lambda view: mongo_reads.ever_under(view, keys))
 
     async def person(self, mpi_id: str) -> PersonState | None:
         """See :class:`mpi.ports.IdentityStore`."""

@@ -8,7 +8,7 @@ Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -95,6 +95,10 @@ class SqliteStore:
     async def versions(self, key: RecordKey) -> tuple[StoredRecord, ...]:
         """See :class:`mpi.ports.IdentityStore`."""
         return await self._transactions.read(lambda c: sqlite_reads.versions(c, key))
+
+    async def ever_under(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, frozenset[int]]:
+        """See :class:`mpi.ports.IdentityStore`."""
+        return await self._transactions.read(lambda c: sqlite_reads.ever_under(c, keys))
 
     async def person(self, mpi_id: str) -> PersonState | None:
         """See :class:`mpi.ports.IdentityStore`."""

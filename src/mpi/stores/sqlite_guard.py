@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 
 from mpi.domain.identity import IdentityChange
 from mpi.errors import ConcurrentChange, Conflict, PreconditionFailed
-from mpi.stores.codec import decode_keys
 from mpi.stores.history_codec import touched_records
 from mpi.stores.numbering import event_seq, task_number
 from mpi.stores.plan import named_persons
-from mpi.stores.rows import VERSION_BITS, Head
+from mpi.stores.rows import Head
 from mpi.stores.sqlite_blocking import Recent
 from mpi.stores.sqlite_history import undone_by
-from mpi.stores.sqlite_reads import as_list, record_number
+from mpi.stores.sqlite_reads import keys_of_versions, record_number
 
 
 def read_head(connection: sqlite3.Connection) -> tuple[Head, Recent]:
@@ -67,18 +65,7 @@ def _shares_key(connection: sqlite3.Connection, records: set[int], keys: set[int
 
     Every version, because a record that has just left the block was evidence when the decision was made.
     """
-    return any(not keys.isdisjoint(own) for own in _keys_of_versions(connection, records))
-
-
-def _keys_of_versions(
-    connection: sqlite3.Connection, records: set[int]
-) -> Iterator[tuple[int, ...]]:
-    for (blob,) in connection.execute(
-        """SELECT v.blocking_keys FROM json_each(:records) j CROSS JOIN record_version v
-        ON v.id BETWEEN (j.value << :bits) AND (j.value << :bits) + (1 << :bits) - 1""",
-        {"records": as_list(records), "bits": VERSION_BITS},
-    ):
-        yield decode_keys(blob)
+    return any(not keys.isdisjoint(own) for own in keys_of_versions(connection, records))
 
 
 def undone_seq(connection: sqlite3.Connection, identifier: str | None) -> int | None:

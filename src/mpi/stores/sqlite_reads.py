@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from typing import Any
 
 import orjson
@@ -168,6 +168,30 @@ def versions(connection: sqlite3.Connection, key: RecordKey) -> tuple[StoredReco
         "SELECT * FROM stored_version WHERE id BETWEEN ? AND ? ORDER BY id", (first, last)
     )
     return tuple(map(stored, rows))
+
+
+def ever_under(
+    connection: sqlite3.Connection, keys: Collection[RecordKey]
+) -> dict[RecordKey, frozenset[int]]:
+    """See :meth:`mpi.ports.IdentityStore.ever_under`."""
+    numbers = {key: record_number(connection, key) for key in keys}
+    return {
+        key: frozenset().union(*keys_of_versions(connection, {number}))
+        for key, number in numbers.items()
+        if number is not None
+    }
+
+
+def keys_of_versions(
+    connection: sqlite3.Connection, records: Set[int]
+) -> Iterator[tuple[int, ...]]:
+    """The blocking keys of each version of the records."""
+    for (blob,) in connection.execute(
+        """SELECT v.blocking_keys FROM json_each(:records) j CROSS JOIN record_version v
+        ON v.id BETWEEN (j.value << :bits) AND (j.value << :bits) + (1 << :bits) - 1""",
+        {"records": as_list(records), "bits": VERSION_BITS},
+    ):
+        yield decode_keys(blob)
 
 
 def record_number(connection: sqlite3.Connection, key: RecordKey) -> int | None:
