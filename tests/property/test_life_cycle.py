@@ -302,8 +302,8 @@ def partition_before(events: tuple[Event, ...]) -> dict[str, str]:
 
 
 TestLifeCycle = LifeCycle.TestCase
-# One life costs as much as five other examples; `--hypothesis-profile=long` plays more than a thousand.
-TestLifeCycle.settings = settings(max_examples=settings().max_examples // 5, stateful_step_count=20)
+# One life costs as much as eight other examples; `--hypothesis-profile=long` plays a thousand.
+TestLifeCycle.settings = settings(max_examples=settings().max_examples // 8, stateful_step_count=20)
 
 
 def test_a_life_in_mongodb_is_no_other(mongod: Mongod) -> None:
