@@ -75,7 +75,7 @@ PURPOSES: Mapping[str, Mapping[str, str]] = {
         "MPI_DB": "The database within MongoDB; without it `mpi_service`, for made-up patients `mpi_demo`.",
         "MONGODB_URI": "Where MongoDB is: a replica set, with user, password and TLS where they are needed.",
         "MONGO_POOL_SIZE": "Most connections of one process to MongoDB.",
-        "MPI_MONGO_TIMEOUT": "How long to look for MongoDB, at a start for 5 s at the least, and to wait for each of its answers.",
+        "MPI_MONGO_TIMEOUT": "How long to look for MongoDB (5 s or more at a start) and to wait for each answer.",
         "MPI_SQLITE_PATH": "The file of the embedded index; without it, one in the user's data directory.",
         "MPI_HMAC_KEY": (
             "The key of all digests: it must never change, and every instance needs the same. The embedded index "
