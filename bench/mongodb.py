@@ -17,9 +17,6 @@ DATABASE = "mpi_service"
 _CACHE_GB = 3.0
 """What a machine for a million records would give its server; the indexes take two."""
 
-_SLOW = ("--setParameter", "minSnapshotHistoryWindowInSeconds=3600")
-"""Verifying a large index on a slow machine takes longer than the five minutes for which a snapshot is kept."""
-
 
 @contextmanager
 def copied(index: Index, folder: Path) -> Iterator[Mapping[str, str]]:
@@ -62,7 +59,7 @@ def _kept(index: Index) -> Path:
 
 def _move(index: Index, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    server = Mongod(folder / "data", *_SLOW, cache_gb=_CACHE_GB)
+    server = Mongod(folder / "data", cache_gb=_CACHE_GB)
     server.start()
     try:
         moving = ["migrate", "--from", "sqlite", "--to", "mongodb", "--json"]

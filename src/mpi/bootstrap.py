@@ -188,7 +188,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         opening=opening,
         warming=warming,
         closing=closing,
-        checks=_checks(store, follower, key, tiers, verato),
+        checks=_checks(store, follower, shadow, key, tiers, verato),
     )
 
 
@@ -210,6 +210,7 @@ def _provider(
 def _checks(
     store: Monitored,
     follower: ModelFollower,
+    shadow: Shadow,
     key: bytes,
     tiers: TieredCache | None,
     verato: Verato | None,
@@ -223,6 +224,7 @@ def _checks(
         Check("schema", is_critical=True, probe=store.check_schema),
         Check("key", is_critical=True, probe=partial(store.check_key, fingerprint(key))),
         Check("model", is_critical=True, probe=follower.check),
+        Check("shadow", is_critical=False, probe=shadow.check),
         *(Check(name, is_critical=False, probe=probe) for name, probe in remote.items()),
     )
 

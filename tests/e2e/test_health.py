@@ -47,9 +47,9 @@ def failing(body: Any) -> set[str]:
 def test_readiness_names_every_part_with_its_latency(service: Service) -> None:
     status, body = ready(service)
     assert (status, body["status"]) == (200, "ok")
-    assert body["parts"].keys() == {"store", "schema", "key", "model"}
-    for part in body["parts"].values():
-        assert part["critical"]
+    assert body["parts"].keys() == {"store", "schema", "key", "model", "shadow"}
+    for name, part in body["parts"].items():
+        assert part["critical"] == (name != "shadow")
         assert 0 < part["latency_ms"] < 1000
 
 

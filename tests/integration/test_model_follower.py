@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from mpi.errors import InvalidInput
+from mpi.errors import InvalidInput, SchemaMismatch
 from mpi.matching.model import default_document, load_default_model
 from mpi.ports import ModelRole
 from mpi.service.model_follower import ModelFollower
@@ -39,3 +40,46 @@ async def test_an_unreadable_model_stops_only_whom_it_decides_for(tmp_path: Path
         assert follower.deciding().version == "mine"
     finally:
         store.close()
+
+
+async def test_a_defect_is_told_and_ends_no_following(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mpi.service.model_follower.PAUSE", 0.01)
+    store = open_store(tmp_path / "index.sqlite3", b"fingerprint")
+    follower = ModelFollower(store, load_default_model())
+    mine = with_thresholds(default_document(), "mine", "", link=12.0, review=4.0)
+
+    async def broken() -> int:
+        raise ZeroDivisionError
+
+    try:
+        await follower.open()
+        await follower.check()
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "last_activation", broken)
+            assert await becomes(follower, ready=False)
+            await store.add_model("mine", mine, "ann")
+            await store.activate_model(ModelRole.DECIDE, "mine", actor="ann", reason="new", after=0)
+        assert await becomes(follower, ready=True)
+        assert follower.deciding().version == "mine"
+    finally:
+        await follower.close()
+        store.close()
+
+
+async def becomes(follower: ModelFollower, *, ready: bool) -> bool:
+    """Whether readiness is that within a few seconds."""
+    for _ in range(1_000):
+        if await is_ready(follower) is ready:
+            return True
+        await asyncio.sleep(0.01)
+    return False
+
+
+async def is_ready(follower: ModelFollower) -> bool:
+    try:
+        await follower.check()
+    except SchemaMismatch:
+        return False
+    return True

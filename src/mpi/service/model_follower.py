@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from mpi.errors import InvalidInput, MpiError, SchemaMismatch, StoreUnavailable
+from mpi.errors import InvalidInput, SchemaMismatch, StoreUnavailable
 from mpi.matching.model import Model
 from mpi.ports import ModelRole, ModelStore
 from mpi.service.models import latest, read_model
@@ -29,7 +29,7 @@ class ModelFollower:
         self._deciding = shipped
         self._shadow: Model | None = None
         self._number = 0
-        self._unreadable = False
+        self._is_stuck = False
         self._following: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -78,7 +78,7 @@ class ModelFollower:
         return None if document is None else read_model(document)
 
     async def _follow(self) -> None:
-        """Look again and again, for ever. An unavailable store is asked later; readiness tells of an unreadable one."""
+        """Look again and again, for ever. An unavailable store is asked later; readiness tells of all else."""
         while True:
             await asyncio.sleep(PAUSE)
             before = self._deciding.version
@@ -86,16 +86,20 @@ class ModelFollower:
                 await self.look()
             except StoreUnavailable:
                 continue
-            except MpiError:
-                if not self._unreadable:
+            except Exception:
+                # A model that cannot be read, or a defect of ours: it must be seen, and must not end the following.
+                if not self._is_stuck:
                     log.exception("model_unreadable")
-                self._unreadable = True
+                self._is_stuck = True
                 continue
-            self._unreadable = False
+            self._is_stuck = False
             if self._deciding.version != before:
                 log.info("model_changed", model_version=self._deciding.version)
 
     async def check(self) -> None:
-        """Raises ``SchemaMismatch`` while a model is activated that this version of the service cannot read."""
-        if self._unreadable:
-            raise SchemaMismatch("the activated model is of another version of the service")
+        """Raises ``SchemaMismatch`` while this version of the service cannot take up what is activated."""
+        if self._is_stuck:
+            raise SchemaMismatch(
+                "the activated model cannot be taken up; it is of another version of the service, or the log "
+                "names a defect"
+            )

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from time import perf_counter
 
+from mpi.errors import MpiError
 from mpi.matching.decision import Decision, Outcome, decide
 from mpi.matching.model import Model
 from mpi.ports import Judged
@@ -40,6 +41,7 @@ class Shadow:
         self._skipped = skipped
         self._waiting: deque[Judged] = deque()
         self._working: asyncio.Task[None] | None = None
+        self._is_failing = False
 
     def observe(self, judged: Judged) -> None:
         """Take a decision that was made. Costs the caller nothing to speak of."""
@@ -59,6 +61,11 @@ class Shadow:
             self._working.cancel()
             await asyncio.wait((self._working,))
 
+    async def check(self) -> None:
+        """Raises ``MpiError`` while there is a shadow that a defect keeps from repeating decisions."""
+        if self._is_failing and self._model() is not None:
+            raise MpiError("the shadow model cannot repeat decisions; the log names the defect")
+
     async def _work(self) -> None:
         pause = _FIRST_PAUSE
         while self._waiting:
@@ -68,7 +75,9 @@ class Shadow:
             if model is None:
                 continue
             started = perf_counter()
+            self._is_failing = True  # unless it gets beyond the next line
             self._told(*outcomes(judged.decision, _decided(judged, model)))
+            self._is_failing = False
             pause = (perf_counter() - started) / _SHARE
 
 

@@ -10,9 +10,17 @@ from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError
 from mpi.errors import StoreUnavailable
 
 _WRITE_CONFLICT = 112
-SNAPSHOT_GONE = 239
+_CURSOR_GONE = 43
+"""Nobody asked for more documents for ten minutes."""
+_SNAPSHOT_GONE = 239
 _UNREADABLE_YET = 246
 """The snapshot is older than a collection or index that has just been made; a moment later it is not."""
+
+KEEP_LONGER = (
+    'have them kept longer with `mongosh "$MONGODB_URI" --eval "db.adminCommand({setParameter: 1, '
+    'minSnapshotHistoryWindowInSeconds: 3600})"`'
+)
+"""The remedy, for our messages that speak of snapshots."""
 
 TRANSIENT, UNKNOWN_COMMIT = "TransientTransactionError", "UnknownTransactionCommitResult"
 
@@ -21,6 +29,15 @@ def is_transient(error: PyMongoError) -> bool:
     """Whether the same transaction or read may well succeed in a moment."""
     code = error.code if isinstance(error, OperationFailure) else None
     return error.has_error_label(TRANSIENT) or code == _UNREADABLE_YET
+
+
+def is_snapshot_lost(error: PyMongoError) -> bool:
+    """Whether a new snapshot can show what this one shows no longer, or not yet."""
+    return isinstance(error, OperationFailure) and error.code in {
+        _CURSOR_GONE,
+        _SNAPSHOT_GONE,
+        _UNREADABLE_YET,
+    }
 
 
 def is_conflict(error: PyMongoError) -> bool:
@@ -32,10 +49,9 @@ def unavailable(error: PyMongoError) -> StoreUnavailable:
     """The error to raise, ``from None``."""
     if isinstance(error, InvalidOperation):
         return StoreUnavailable("the database is closed")
-    if isinstance(error, OperationFailure) and error.code == SNAPSHOT_GONE:
+    if isinstance(error, OperationFailure) and error.code == _SNAPSHOT_GONE:
         return StoreUnavailable(
-            "the read took longer than MongoDB keeps its snapshots; raise "
-            "minSnapshotHistoryWindowInSeconds there"
+            f"the read took longer than MongoDB keeps its snapshots; {KEEP_LONGER}"
         )
     return StoreUnavailable(f"MongoDB cannot be used ({name_of(error)})")
 

@@ -30,7 +30,6 @@ from mpi.stores.mongo_errors import (
     UNKNOWN_COMMIT,
     is_conflict,
     is_transient,
-    translated,
     unavailable,
 )
 from mpi.stores.mongo_schema import HEAD, META, Database, Document
@@ -57,15 +56,6 @@ class View:
     database: Database
     session: AsyncClientSession
     known_head: Document | None = None
-
-    async def head(self) -> Document:
-        """The head at that moment."""
-        if self.known_head is not None:
-            return self.known_head
-        found = await self.database[META].find_one({"_id": HEAD}, session=self.session)
-        if found is None:
-            raise vanished()
-        return found
 
 
 def vanished() -> StoreUnavailable:
@@ -157,15 +147,6 @@ class Transactions:
         if found is None:
             raise vanished()
         return found
-
-    async def stream(
-        self, body: Callable[[View], AsyncIterator[Document]]
-    ) -> AsyncIterator[Document]:
-        """The documents of a long read on one snapshot of what is durable."""
-        async with self._client.start_session(snapshot=True) as session:
-            with translated():
-                async for document in body(View(self._database, session)):
-                    yield document
 
     async def commit(self, changes: Sequence[IdentityChange]) -> Committed:
         """Apply the changes whole or not at all; durable on return, or inside a group when that ends."""

@@ -1,4 +1,4 @@
-"""Every invariant of the index in MongoDB, checked on one snapshot of a database that may be in use.
+"""Every invariant of the index in MongoDB, checked at one moment of a database that may be in use.
 
 Findings name documents by our own numbers and ids, never by values of a source.
 """
@@ -15,18 +15,20 @@ from mpi.stores.codec import UnreadableBlob
 from mpi.stores.errands import records_of
 from mpi.stores.history_codec import touched_records
 from mpi.stores.mongo_documents import assertion_row, event_from, keys_of, stored
+from mpi.stores.mongo_long_read import LongRead
 from mpi.stores.mongo_schema import (
     ASSERTION,
     ERRAND,
     EVENT,
+    HEAD,
     INDEXES,
+    META,
     PERSON,
     RECORD,
     TASK,
     VERSION,
     Document,
 )
-from mpi.stores.mongo_transactions import View
 from mpi.stores.numbering import event_id, person_number
 from mpi.stores.rows import VERSION_BITS
 from mpi.stores.verification import Past, Progress, Violation, without_end
@@ -49,21 +51,21 @@ class _Present:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-Check = Callable[[View, _Present], AsyncIterator[Finding]]
+Check = Callable[[LongRead, _Present], AsyncIterator[Finding]]
 
 
-async def _indexes(view: View, _: _Present) -> AsyncIterator[Finding]:
-    """Outside the snapshot, which does not show them."""
+async def _indexes(read: LongRead, _: _Present) -> AsyncIterator[Finding]:
+    """As they are now: no snapshot shows them."""
     for name, wanted in INDEXES.items():
-        known = await view.database[name].index_information()
+        known = await read.database[name].index_information()
         for index in wanted:
             if index.document["name"] not in known:
                 yield "missing_index", f"the index {index.document['name']} of {name} is missing"
 
 
-async def _events(view: View, present: _Present) -> AsyncIterator[Finding]:
+async def _events(read: LongRead, present: _Present) -> AsyncIterator[Finding]:
     expected = 1
-    async for document in _all(view, EVENT):
+    async for document in read.documents(EVENT):
         seq = document["_id"]
         if seq != expected:
             yield "event_gap", f"an event is missing before event {seq}"
@@ -85,8 +87,8 @@ async def _events(view: View, present: _Present) -> AsyncIterator[Finding]:
         yield "event_gap", "the head names another last event than there is"
 
 
-async def _persons(view: View, present: _Present) -> AsyncIterator[Finding]:
-    async for document in _all(view, PERSON):
+async def _persons(read: LongRead, present: _Present) -> AsyncIterator[Finding]:
+    async for document in read.documents(PERSON):
         number, into = document["_id"], document["into"]
         present.aliases[number] = into
         if document["active"]:
@@ -104,9 +106,9 @@ async def _persons(view: View, present: _Present) -> AsyncIterator[Finding]:
         yield "wrong_tally", "the count of minted persons is wrong"
 
 
-async def _records(view: View, present: _Present) -> AsyncIterator[Finding]:
+async def _records(read: LongRead, present: _Present) -> AsyncIterator[Finding]:
     active = 0
-    async for document in _all(view, RECORD):
+    async for document in read.documents(RECORD):
         number, person = document["_id"], document.get("person")
         present.owners[number] = person
         present.versions[number] = document["version"]
@@ -158,8 +160,8 @@ def _readable(document: Document) -> bool:
     return True
 
 
-async def _versions(view: View, present: _Present) -> AsyncIterator[Finding]:
-    async for document in _all(view, VERSION):
+async def _versions(read: LongRead, present: _Present) -> AsyncIterator[Finding]:
+    async for document in read.documents(VERSION):
         record, version = document["_id"] >> VERSION_BITS, document["version"]
         if record not in present.owners:
             yield "foreign_key", f"version {version} points to a missing record"
@@ -176,9 +178,9 @@ async def _versions(view: View, present: _Present) -> AsyncIterator[Finding]:
             yield "unreadable_version", f"version {version} of record {record} cannot be read"
 
 
-async def _tasks(view: View, present: _Present) -> AsyncIterator[Finding]:
+async def _tasks(read: LongRead, present: _Present) -> AsyncIterator[Finding]:
     is_open = last = 0
-    async for document in _all(view, TASK):
+    async for document in read.documents(TASK):
         last = document["_id"]
         is_open += document["status"] != TaskStatus.DECIDED.value
         if document["record"] not in present.owners:
@@ -190,9 +192,9 @@ async def _tasks(view: View, present: _Present) -> AsyncIterator[Finding]:
         yield "wrong_tally", "the count of task numbers is wrong"
 
 
-async def _assertions(view: View, present: _Present) -> AsyncIterator[Finding]:
+async def _assertions(read: LongRead, present: _Present) -> AsyncIterator[Finding]:
     in_force = last = 0
-    async for document in _all(view, ASSERTION):
+    async for document in read.documents(ASSERTION):
         last, row = document["_id"], assertion_row(document)
         if {row.left, row.right} - present.owners.keys():
             yield "foreign_key", f"assertion {last} points to a missing record"
@@ -215,18 +217,18 @@ async def _assertions(view: View, present: _Present) -> AsyncIterator[Finding]:
         yield "wrong_tally", "the count of assertion numbers is wrong"
 
 
-async def _errands(view: View, _: _Present) -> AsyncIterator[Finding]:
-    async for document in _all(view, ERRAND):
+async def _errands(read: LongRead, _: _Present) -> AsyncIterator[Finding]:
+    async for document in read.documents(ERRAND):
         for key in records_of(document["_id"]):
             name = {"source": key.source, "source_id": key.source_id}
-            if not await view.database[RECORD].find_one(name, {"_id": 1}, session=view.session):
+            if not [record async for record in read.documents(RECORD, name, {"_id": 1})]:
                 yield (
                     "errand_about_nothing",
                     f"an errand of kind {document['kind']} is about a record that is not there",
                 )
 
 
-async def _tally(_: View, present: _Present) -> AsyncIterator[Finding]:
+async def _tally(_: LongRead, present: _Present) -> AsyncIterator[Finding]:
     for name, count in present.counts.items():
         if present.head[name] != count:
             yield "wrong_tally", f"the count of {name.replace('_', ' ')} is wrong"
@@ -245,18 +247,15 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 )
 
 
-def _all(view: View, name: str) -> AsyncIterator[Document]:
-    return view.database[name].find(session=view.session).sort("_id", 1)
-
-
-async def verify(view: View, progress: Progress, most: int) -> list[Violation]:
+async def verify(read: LongRead, progress: Progress, most: int) -> list[Violation]:
     """Check every invariant; at most ``most`` findings of each collection."""
-    present = _Present(await view.head())
+    [head] = [found async for found in read.documents(META, {"_id": HEAD})]
+    present = _Present(head)
     found: list[Violation] = []
     for number, (name, check) in enumerate(CHECKS, 1):
         progress(name, number, len(CHECKS))
         before = len(found)
-        async for code, detail in check(view, present):
+        async for code, detail in check(read, present):
             if len(found) - before < most:
                 found.append(Violation(code, detail))
     return found

@@ -33,15 +33,14 @@ from mpi.stores import mongo_history, mongo_models, mongo_outbox, mongo_reads
 from mpi.stores.codec import decode_time, encode_time
 from mpi.stores.mongo_candidates import candidates, candidates_inside
 from mpi.stores.mongo_errors import translated
+from mpi.stores.mongo_long_read import long_read
 from mpi.stores.mongo_opening import Address, client_for, database_of, prepare_database
 from mpi.stores.mongo_position import KnownPosition
 from mpi.stores.mongo_schema import API_KEY, HEAD, META, RECORD, SCHEMA_VERSION, Document
-from mpi.stores.mongo_transactions import Transactions, View
+from mpi.stores.mongo_transactions import Transactions
 from mpi.stores.mongo_verify import verify
 from mpi.stores.rows import BLOCK_LIMIT
 from mpi.stores.verification import Progress, Violation
-
-_CROSSWALK_ROWS = 1_000
 
 
 class MongoStore:
@@ -173,12 +172,15 @@ class MongoStore:
         return mongo_history.statistics(await self._transactions.head())
 
     async def crosswalk(self) -> AsyncIterator[tuple[RecordKey, str]]:
-        """See :class:`mpi.ports.IdentityHistory`. One snapshot of what is durable."""
-        async for document in self._transactions.stream(_owned_records):
-            yield (
-                RecordKey(document["source"], document["source_id"]),
-                format_mpi_id(document["person"]),
-            )
+        """See :class:`mpi.ports.IdentityHistory`. One moment of what is durable."""
+        owned = {"person": {"$exists": True}}
+        fields = {"_id": 0, "source": 1, "source_id": 1, "person": 1}
+        async with long_read(self._client, self._database) as read:
+            async for found in read.documents(RECORD, owned, fields, ("source", "source_id")):
+                yield (
+                    RecordKey(found["source"], found["source_id"]),
+                    format_mpi_id(found["person"]),
+                )
 
     async def queue(self, errands: Sequence[Errand]) -> int:
         """See :class:`mpi.ports.Outbox`."""
@@ -297,7 +299,8 @@ class MongoStore:
         self, progress: Progress = lambda _name, _done, _all: None, *, most: int = 100
     ) -> list[Violation]:
         """Check every invariant of the index; at most ``most`` findings of each collection."""
-        return await self._transactions.read(lambda view: verify(view, progress, most))
+        async with long_read(self._client, self._database) as read:
+            return await verify(read, progress, most)
 
     async def check_reachable(self) -> None:
         """See :class:`mpi.ports.Monitored`."""
@@ -322,16 +325,6 @@ class MongoStore:
         """Mark the database, for ever, as one of made-up patients."""
         with translated():
             await self._database[META].update_one({"_id": HEAD}, {"$set": {"demo": True}})
-
-
-def _owned_records(view: View) -> AsyncIterator[Document]:
-    fields = {"_id": 0, "source": 1, "source_id": 1, "person": 1}
-    return (
-        view.database[RECORD]
-        .find({"person": {"$exists": True}}, fields, session=view.session)
-        .sort([("source", 1), ("source_id", 1)])
-        .batch_size(_CROSSWALK_ROWS)
-    )
 
 
 def _api_key(document: Document) -> ApiKey:

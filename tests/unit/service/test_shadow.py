@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from mpi.domain.identity import Neighbour, StoredRecord
+from mpi.errors import MpiError
 from mpi.matching.decision import Decision, Outcome, decide
 from mpi.matching.model import load_default_model
 from mpi.matching.placeholders import DEFAULT
@@ -83,3 +84,27 @@ def test_a_link_to_somebody_else_is_no_agreement(
     deciding: Outcome, shadow: Outcome, expected: tuple[str, str]
 ) -> None:
     assert outcomes(Decision(deciding, "a", None, ()), Decision(shadow, "b", None, ())) == expected
+
+
+async def test_a_defect_of_the_shadow_is_told_until_it_works_again() -> None:
+    is_broken, looked = True, asyncio.Event()
+
+    def tell(*_outcomes: str) -> None:
+        looked.set()
+        if is_broken:
+            raise ZeroDivisionError
+
+    is_on = True
+    shadow = Shadow(lambda: MODEL if is_on else None, tell, lambda: None)
+    shadow.observe(judged())
+    await asyncio.wait_for(looked.wait(), 30)
+    with pytest.raises(MpiError):
+        await shadow.check()
+    is_on = False
+    await shadow.check()
+    is_on, is_broken = True, False
+    looked.clear()
+    shadow.observe(judged())
+    await asyncio.wait_for(looked.wait(), 30)
+    await shadow.check()
+    await shadow.close()
