@@ -168,6 +168,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         batch_size=settings.batch_size,
         side_by_side=_SIDE_BY_SIDE[settings.store],
         conflict=partial(metrics.count, "mpi_conflicts_total"),
+        outbox=None if late is None else store,
     )
     return Container(
         settings=settings,

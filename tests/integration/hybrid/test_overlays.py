@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mpi.domain.errand import Errand, ErrandKind
 from mpi.domain.record import RecordKey
 from tests.support.api import Api, serving
 from tests.support.hybrid import MADE, PROBABLE, hybrid, reconcile
@@ -60,6 +61,25 @@ async def test_what_is_clear_is_told_as_the_feed_says(
         await reconcile(api)
         # It refuses to overlay what it knows; being told of it is what counts.
         assert verato.calls("postIdentity") == told
+
+
+async def test_where_verato_had_the_content_before_is_no_answer_about_this_one(
+    verato: Verato, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, **hybrid(verato, MPI_HYBRID_FEED="all")) as api:
+        await match(api, MADE[5], "2")
+        await reconcile(api)
+        overlay = await match(api, {**MADE[2], "recorded_at": ""}, "2")
+        await decided(api, overlay["task_id"], "accept")
+        verato.plan("503", "postIdentity", times=None)
+        key = RecordKey(SOURCE, "2")
+        await api.parts.store.queue([Errand(ErrandKind.FOLLOW, (key,))])
+        await reconcile(api)
+        verato.clear()
+        posted = verato.calls("postIdentity")
+        await api.parts.store.queue([Errand(ErrandKind.POST, (key,))])
+        await reconcile(api)
+        assert verato.calls("postIdentity") == posted + 1
 
 
 async def test_what_verato_has_answered_about_is_not_told_again(
