@@ -195,7 +195,7 @@ class HybridProvider:
         same = {verdict.record for verdict in told.verdicts if verdict.same}
         said = (p for p in found.persons if any(record.key in same for record in p.records))
         company = () if home is None else tuple(r for r in home.records if r.key != record.key)
-        sharing = around.persons
+        sharing: tuple[Candidate, ...] = around.persons
         if not company:
             # Read later: whoever has gone since is nobody to join, and the commit, guarded from the earlier of both
             # positions on, notices.
