@@ -27,6 +27,7 @@ from mpi.errors import ConfigurationError, InvalidInput
 from mpi.matching.model import default_document, load_default_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.ports import Monitored, Provider, Store
+from mpi.providers.hybrid import HybridProvider
 from mpi.providers.internal import InternalProvider
 from mpi.service.access import Access
 from mpi.service.health import Check
@@ -151,6 +152,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     if settings.provider != "internal":
         verato = open_verato(settings, store, metrics, budget_of(settings, store, metrics, _now))
     provider = _provider(settings, store, internal, verato, metrics)
+    late = provider if isinstance(provider, HybridProvider) else None
     untold = None if verato is None else verato.counterpart.untold
     tiers = tiers_of(settings, provider, key, metrics)
     recall = recall_of(settings, store, provider, tiers, key, metrics)
@@ -166,13 +168,16 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         batch_size=settings.batch_size,
         side_by_side=_SIDE_BY_SIDE[settings.store],
         conflict=partial(metrics.count, "mpi_conflicts_total"),
+        outbox=None if late is None else store,
     )
     return Container(
         settings=settings,
         index=index,
         recall=recall,
         tiers=tiers,
-        stewardship=Stewardship(store=store, model=follower.deciding, clock=_now, untold=untold),
+        stewardship=Stewardship(
+            store=store, model=follower.deciding, clock=_now, untold=untold, late=late
+        ),
         access=Access(store, key, monotonic),
         metrics=metrics,
         store=store,

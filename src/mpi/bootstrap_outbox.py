@@ -46,7 +46,7 @@ def courier(
     }
     if isinstance(provider, HybridProvider):
         conflict = partial(metrics.count, "mpi_conflicts_total")
-        late = Reconciliation(store, provider, clock, conflict)
+        late = Reconciliation(store, store, provider, clock, conflict)
         handlers |= {ErrandKind.POST: late.post, ErrandKind.FOLLOW: late.follow}
 
     def counted(waiting: Sequence[Waiting], now: datetime) -> None:

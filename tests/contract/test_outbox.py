@@ -56,6 +56,25 @@ class TestQueueing:
         waiting = {w.kind: w.count for w in await store.waiting()}
         assert waiting == {ErrandKind.POST: 2, ErrandKind.ALIGN: 2}
 
+    async def test_what_waits_tells_its_lane_until_it_is_done(
+        self, store: Store, other: Store
+    ) -> None:
+        assert await store.lane_of(post("1")) is None
+        await store.queue([post("1"), post("2", Lane.REAL_TIME)])
+        await store.queue([post("2")])
+        lanes = [await other.lane_of(post(source_id)) for source_id in ("1", "2", "3")]
+        assert lanes == [Lane.BATCH, Lane.REAL_TIME, None]
+        for leased in await store.due(HOUR, limit=2):
+            assert await other.lane_of(leased.errand) is not None
+            await store.done(leased)
+            assert await other.lane_of(leased.errand) is None
+
+    async def test_a_group_sees_what_it_has_queued(self, store: Store, other: Store) -> None:
+        async with store.group():
+            await store.commit(create("1", errands=(post("1"),)))
+            assert await store.lane_of(post("1")) is Lane.BATCH
+            assert await other.lane_of(post("1")) is None
+
     async def test_the_oldest_tells_since_when_it_waits(self, store: Store) -> None:
         before = now()
         await store.queue([post("1")])

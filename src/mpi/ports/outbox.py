@@ -49,6 +49,10 @@ class Outbox(Protocol):
         """
         ...
 
+    async def lane_of(self, errand: Errand) -> Lane | None:
+        """The lane in which an equal errand waits, also while somebody runs it; None when none does."""
+        ...
+
     async def waiting(self) -> tuple[Waiting, ...]:
         """What waits, by kind."""
         ...

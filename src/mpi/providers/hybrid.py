@@ -194,12 +194,18 @@ class HybridProvider:
         # What was said of others on this occasion is stored together with this record, not before.
         same = {verdict.record for verdict in told.verdicts if verdict.same}
         said = (p for p in found.persons if any(record.key in same for record in p.records))
+        company = () if home is None else tuple(r for r in home.records if r.key != record.key)
+        sharing: tuple[Candidate, ...] = around.persons
+        if not company:
+            # Read later: whoever has gone since is nobody to join, and the commit, guarded from the earlier of both
+            # positions on, notices.
+            under_link = {p.mpi_id for p in around.persons}
+            sharing = tuple(p for p in found.persons if p.mpi_id in under_link)
         linked = tuple(
             person
-            for person in {p.mpi_id: p for p in (*around.persons, *said)}.values()
+            for person in {p.mpi_id: p for p in (*sharing, *said)}.values()
             if home is None or person.mpi_id != home.mpi_id
         )
-        company = () if home is None else tuple(r for r in home.records if r.key != record.key)
         if home is not None and company:
             decision = kept(
                 found.decision, told, home.mpi_id, [r.key for r in company], linked, self._strategy

@@ -21,6 +21,9 @@ _MOST_RECORDS = 3
 """Records of one person in doubt that Verato is told of: more say little more, and cost a call each."""
 _MOST_PERSONS = 3
 
+_TOO_LATE = Told(NAME, CallOutcome.THROTTLED.value, answered=False)
+"""What is said of a record that somebody else is still telling Verato of when nobody can wait any longer."""
+
 
 class Links:
     """The link ids of our records, from the store's own history: nothing is asked for twice.
@@ -73,13 +76,22 @@ class Links:
     async def _posted_once(
         self, key: RecordKey, lane: Lane, deadline: float
     ) -> StoredRecord | None:
-        """Several who doubt one person at the same time share the call."""
+        """Several who doubt one person at the same time share the call, each until a deadline of their own."""
         posting = self._posting.get(key)
         if posting is None:
             posting = asyncio.create_task(self._posted(key, lane, deadline))
             self._posting[key] = posting
-            posting.add_done_callback(lambda _: self._posting.pop(key))
-        return await asyncio.shield(posting)
+            posting.add_done_callback(lambda done: self._posted_at_last(key, done))
+        await asyncio.wait([posting], timeout=deadline - monotonic())
+        if posting.done():
+            return posting.result()
+        record = await self._store.record(key)
+        return record and replace(record, told=_TOO_LATE)
+
+    def _posted_at_last(self, key: RecordKey, done: asyncio.Task[StoredRecord | None]) -> None:
+        del self._posting[key]
+        if not done.cancelled():
+            done.exception()  # seen: whether anybody still waits or not
 
     async def _posted(self, key: RecordKey, lane: Lane, deadline: float) -> StoredRecord | None:
         record = await self._store.record(key)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 from mpi.domain.errand import Lane
@@ -13,7 +14,8 @@ from mpi.domain.identity import StoredRecord
 from mpi.domain.record import RecordKey
 from mpi.providers.verato_client import Ask, VeratoClient
 from mpi.providers.verato_order import InOrder
-from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome
+from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Reason
+from mpi.providers.verato_pacing import NoTurn
 from mpi.providers.verato_payload import Content, PayloadForm, Reply
 from mpi.providers.verato_transport import Operation
 
@@ -56,7 +58,7 @@ class VeratoIndex:
         new: bool,
         within: float = math.inf,
     ) -> Reply:
-        """Register or update, ``within`` so many seconds.
+        """Register or update, ``within`` so many seconds, the wait for others about this record among them.
 
         ``new``: this record was never posted before, so that finding it proves its arrival.
         """
@@ -67,9 +69,14 @@ class VeratoIndex:
             # An update cannot be told from the version before it; posting it twice changes nothing.
             return _taken(found) if new or not _answered(found) else None
 
-        async with self._order.of(record.key):
-            content = self._formats() | {"identity": self._form.identity(record, posted=True)}
-            return await self.client.write(POST, content, check, lane, within=within)
+        until = monotonic() + within
+        try:
+            async with self._order.of(record.key, within=within):
+                content = self._formats() | {"identity": self._form.identity(record, posted=True)}
+                left = until - monotonic()
+                return await self.client.write(POST, content, check, lane, within=left)
+        except NoTurn:
+            return Reply(CallOutcome.THROTTLED, Reason.OWN_LIMIT, sent=False)
 
     async def query(self, record: StoredRecord, *, within: float = math.inf) -> Reply:
         """The one person above Verato's own threshold, if any; ``within`` so many seconds."""

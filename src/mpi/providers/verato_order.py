@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from mpi.domain.record import RecordKey
+from mpi.providers.verato_pacing import NoTurn
 
 
 class InOrder:
@@ -20,11 +22,18 @@ class InOrder:
         self._users: dict[RecordKey, int] = {}
 
     @asynccontextmanager
-    async def of(self, *keys: RecordKey) -> AsyncIterator[None]:
-        """Hold every key; taken in one order by everybody, so that nobody waits for ever."""
+    async def of(self, *keys: RecordKey, within: float = math.inf) -> AsyncIterator[None]:
+        """Hold every key; taken in one order by everybody, so that nobody waits for ever.
+
+        Raises ``NoTurn`` unless all are free ``within`` so many seconds.
+        """
         async with AsyncExitStack() as held:
-            for key in sorted(set(keys)):
-                await held.enter_async_context(self._held(key))
+            try:
+                async with asyncio.timeout(within if math.isfinite(within) else None):
+                    for key in sorted(set(keys)):
+                        await held.enter_async_context(self._held(key))
+            except TimeoutError:
+                raise NoTurn from None
             yield
 
     @asynccontextmanager

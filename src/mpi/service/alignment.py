@@ -18,9 +18,12 @@ from mpi.domain.identity import (
     TaskStatus,
 )
 from mpi.domain.record import RecordKey, RecordStatus
+from mpi.domain.told import told_in
 from mpi.errors import ConcurrentChange, ProviderRefusal
-from mpi.ports import IndexStore, Outbox
+from mpi.matching.blocking import blocking_keys
+from mpi.ports import AskedLater, IndexStore, Outbox
 from mpi.ports.elsewhere import Counterpart
+from mpi.service.consequences import errands_of
 
 REFUSES = "refused_elsewhere"
 """Why a task asks a steward: the index elsewhere does not do what was decided here."""
@@ -32,13 +35,17 @@ _PASSES = 5
 
 
 async def announced(
-    store: IndexStore, change: IdentityChange, untold: frozenset[str]
+    store: IndexStore,
+    change: IdentityChange,
+    untold: frozenset[str],
+    late: AskedLater | None = None,
 ) -> IdentityChange:
     """The change of a person's decision, with the errand to tell of it: to see that every record it is about is
     there with whom it is here.
 
     Beside the records that are decided about, these are one that stays where others leave and one that is there
-    already where they go. The first of them keeps its place if two have to be parted.
+    already where they go. The first of them keeps its place if two have to be parted. A version that becomes
+    current is told where a provider that is asked ``late`` would be told of it as a registration.
     """
     moves = [move for move in change.moves if move.target is not None]
     moved = [move.key for move in moves]
@@ -59,9 +66,29 @@ async def announced(
         errands.append(Errand(ErrandKind.ALIGN, told, Lane.REAL_TIME))
     content = change.record
     if content is not None and content.status is RecordStatus.ACTIVE:
-        # A version that a person chose does not know yet under which key the other index has the record.
-        errands.append(Errand(ErrandKind.FOLLOW, (content.key,), Lane.REAL_TIME))
+        # A version that a person chose does not know yet under which key the other index has the record; telling of
+        # it tells that as well.
+        owed = () if late is None else await _owed(store, change, content, late)
+        errands += owed or (Errand(ErrandKind.FOLLOW, (content.key,), Lane.REAL_TIME),)
     return replace(change, errands=tuple(errands))
+
+
+async def _owed(
+    store: IndexStore, change: IdentityChange, content: StoredRecord, late: AskedLater
+) -> tuple[Errand, ...]:
+    """The errand to tell of a version that becomes current, unless it is the one last answered about."""
+    for event in reversed(await store.record_events(content.key)):
+        told = told_in(event) if event.record == content.key else None
+        if told is not None and told.answered:
+            if event.record_version == content.version:
+                return ()
+            break
+    current = await store.record(content.key)
+    home = await store.person((current and current.mpi_id) or "")
+    if home is not None and any(move.key == content.key for move in change.moves):
+        home = replace(home, records=())  # it leaves them, so they are not its company
+    found = await late.resolve(content, blocking_keys(content.standard), home)
+    return errands_of(content.key, found)
 
 
 async def _one_of(

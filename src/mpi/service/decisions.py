@@ -24,7 +24,7 @@ from mpi.domain.identity import (
 from mpi.domain.mpi_id import parse_mpi_id
 from mpi.domain.record import RecordKey
 from mpi.errors import Conflict, Gone
-from mpi.ports import IndexStore, ModelInUse
+from mpi.ports import AskedLater, IndexStore, ModelInUse
 from mpi.service.alignment import announced
 from mpi.service.answers import ChangeAnswer
 from mpi.service.present import current_record, surviving_person
@@ -79,7 +79,8 @@ def at_once(
 class HumanDecisions:
     """Human decisions about identity. Every one is an event that can be undone.
 
-    An index elsewhere is told of them, but for records of the sources ``untold``; None: there is none.
+    An index elsewhere is told of them, but for records of the sources ``untold``; None: there is none. ``late`` is the
+    provider that is asked later, if it is one.
     """
 
     def __init__(
@@ -89,11 +90,13 @@ class HumanDecisions:
         model: ModelInUse,
         clock: Callable[[], datetime],
         untold: frozenset[str] | None = None,
+        late: AskedLater | None = None,
     ) -> None:
         self._store = store
         self._model = model
         self._clock = clock
         self._untold = untold
+        self._late = late
 
     @at_once
     async def merge(
@@ -293,7 +296,9 @@ class HumanDecisions:
     async def _apply(self, change: IdentityChange, *more: IdentityChange) -> ChangeAnswer:
         changes = (change, *more)
         if self._untold is not None:
-            changes = tuple([await announced(self._store, c, self._untold) for c in changes])
+            changes = tuple(
+                [await announced(self._store, c, self._untold, self._late) for c in changes]
+            )
         committed = await self._store.commit(*changes)
         event = committed.event
         return ChangeAnswer(

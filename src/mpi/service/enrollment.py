@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from mpi.domain.errand import Errand, ErrandKind, Lane
 from mpi.domain.identity import (
     ANY_VERSION,
     KEPT_AS,
@@ -21,14 +22,14 @@ from mpi.domain.identity import (
     TaskKind,
     TaskStatus,
 )
-from mpi.domain.record import RecordStatus
+from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail
 from mpi.errors import ConcurrentChange, PreconditionFailed
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.comparison import distinct_traits
 from mpi.matching.decision import Outcome
 from mpi.matching.record import StandardRecord
-from mpi.ports import IdentityHistory, IdentityStore, Provider, Resolution
+from mpi.ports import IdentityHistory, IdentityStore, Outbox, Provider, Resolution
 from mpi.service.consequences import (
     errands_of,
     introduced_along,
@@ -58,12 +59,16 @@ class Enrolled:
 
 @dataclass(frozen=True, slots=True)
 class Enrollment:
-    """Registers and updates records in a store. ``conflict`` is told of every commit that came too late."""
+    """Registers and updates records in a store. ``conflict`` is told of every commit that came too late.
+
+    The ``outbox`` holds what the provider is asked later; None: it is asked at once or never.
+    """
 
     store: IdentityStore
     history: IdentityHistory
     provider: Provider
     conflict: Callable[[], None]
+    outbox: Outbox | None = None
 
     async def register(
         self,
@@ -169,7 +174,14 @@ class Enrollment:
     async def _replay(self, current: StoredRecord, *, pending: bool) -> Enrolled:
         task = await self._open_task(current)
         status = "review" if pending or task is not None else "matched"
-        return Enrolled(current.mpi_id, status, None, None, task, provisional=pending)
+        provisional = pending or await self._is_in_question(current.key)
+        return Enrolled(current.mpi_id, status, None, None, task, provisional=provisional)
+
+    async def _is_in_question(self, key: RecordKey) -> bool:
+        """Whether the provider is still to be asked about the record; what it is only told of is in the other lane."""
+        if self.outbox is None:
+            return False
+        return await self.outbox.lane_of(Errand(ErrandKind.POST, (key,))) is Lane.REAL_TIME
 
     async def _open_task(self, record: StoredRecord) -> str | None:
         """The latest task about the record that waits for a decision."""

@@ -25,7 +25,7 @@ from mpi.errors import Gone, MpiError, NotFound, PreconditionFailed
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Explanation, Outcome, explain_person, self_weight
 from mpi.matching.placeholders import DEFAULT, Placeholders
-from mpi.ports import IndexStore, ModelInUse, Provider, Resolution
+from mpi.ports import IndexStore, ModelInUse, Outbox, Provider, Resolution
 from mpi.service.answers import (
     CandidateView,
     ChangeAnswer,
@@ -54,7 +54,8 @@ class MasterPatientIndex:
     """Says who a patient is, and registers patients.
 
     Who it is says the ``provider``, for every query without ``recall``; the ``model`` explains pairs and tells who is
-    recognisable. ``side_by_side`` enrollments are under way at a time; ``conflict`` is told of late commits.
+    recognisable. ``side_by_side`` enrollments are under way at a time; ``conflict`` is told of late commits. The
+    ``outbox`` holds what the provider is asked later, if it is.
     """
 
     def __init__(
@@ -71,13 +72,14 @@ class MasterPatientIndex:
         batch_size: int = 100,
         side_by_side: int = 1,
         conflict: Callable[[], None] = lambda: None,
+        outbox: Outbox | None = None,
     ) -> None:
         self._store = store
         self._provider = provider
         self._model = model
         self._recall = recall
         self._prepare = Preparation(hmac_key, placeholders, clock)
-        self._enrollment = Enrollment(store, store, provider, conflict)
+        self._enrollment = Enrollment(store, store, provider, conflict, outbox)
         self._reservation = Reservation(provider, self._prepare, self._enrollment)
         self._clock = clock
         self._policy = enroll

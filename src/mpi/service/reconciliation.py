@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mpi.domain.errand import LeasedErrand
+from mpi.domain.errand import Errand, ErrandKind, LeasedErrand
 from mpi.domain.identity import (
     Candidate,
     EventKind,
@@ -26,7 +26,7 @@ from mpi.domain.told import told_detail, told_in
 from mpi.errors import ConcurrentChange, PreconditionFailed, ProviderUnavailable
 from mpi.matching.blocking import blocking_keys
 from mpi.matching.decision import Outcome
-from mpi.ports import AskedLater, IndexStore, Resolution
+from mpi.ports import AskedLater, IndexStore, Outbox, Resolution
 from mpi.service.consequences import introduced_along, joining, tasks_of
 
 _TRIES = 50
@@ -39,6 +39,7 @@ class Reconciliation:
     """Runs the errands about records whose provider answers late. ``conflict`` is told of late commits."""
 
     store: IndexStore
+    outbox: Outbox
     provider: AskedLater
     clock: Callable[[], datetime]
     conflict: Callable[[], None]
@@ -58,7 +59,7 @@ class Reconciliation:
         """See where the provider has the records by now. Raises ``ProviderUnavailable``."""
         for key in leased.errand.records:
             record = await self._active(key)
-            if record is None:
+            if record is None or await self._is_yet_to_be_told(key):
                 continue
             home = await self.store.person(record.mpi_id or "")
             found = await self.provider.locate(record, home)
@@ -86,6 +87,11 @@ class Reconciliation:
             else:
                 return
         await self._reconcile(told, told.told)
+
+    async def _is_yet_to_be_told(self, key: RecordKey) -> bool:
+        """Whether what the provider has is older than the record; telling of it tells where it is as well."""
+        post = Errand(ErrandKind.POST, (key,))
+        return await self.outbox.lane_of(post) is not None and not await self._heard(key)
 
     async def _heard(self, key: RecordKey) -> bool:
         """Whether the provider has answered about the record as it stands."""

@@ -116,6 +116,12 @@ def _ours(errand: LeasedErrand) -> Document:
     return {"_id": name, "lease": errand.lease, "leased_until": {"$ne": NOBODY}}
 
 
+async def lane_of(database: Database, session: Session, errand: Errand) -> Lane | None:
+    """See :meth:`mpi.ports.Outbox.lane_of`."""
+    found = await database[ERRAND].find_one({"_id": name_of(errand)}, {"lane": 1}, session=session)
+    return None if found is None else Lane(found["lane"])
+
+
 async def count(database: Database, session: Session) -> tuple[Waiting, ...]:
     """See :meth:`mpi.ports.Outbox.waiting`."""
     group: Document = {"_id": "$kind", "count": {"$sum": 1}, "oldest": {"$min": "$created_at"}}

@@ -218,6 +218,12 @@ class MongoStore:
             )
         )
 
+    async def lane_of(self, errand: Errand) -> Lane | None:
+        """See :class:`mpi.ports.Outbox`."""
+        return await self._transactions.outside_history(
+            lambda database, session: mongo_outbox.lane_of(database, session, errand)
+        )
+
     async def waiting(self) -> tuple[Waiting, ...]:
         """See :class:`mpi.ports.Outbox`."""
         return await self._transactions.outside_history(mongo_outbox.count)

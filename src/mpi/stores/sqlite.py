@@ -31,6 +31,7 @@ from mpi.errors import Conflict, KeyMismatch, SchemaMismatch
 from mpi.ports import Activation, ApiKey, KeptModel, ModelRole
 from mpi.stores import sqlite_commit, sqlite_history, sqlite_models, sqlite_outbox, sqlite_reads
 from mpi.stores.codec import decode_time, encode_time
+from mpi.stores.errands import name_of
 from mpi.stores.rows import BLOCK_LIMIT
 from mpi.stores.sqlite_schema import SCHEMA_VERSION, get_meta, prepare, set_meta
 from mpi.stores.sqlite_transactions import Transactions
@@ -202,6 +203,11 @@ class SqliteStore:
         await self._transactions.write(
             lambda c: sqlite_outbox.later(c, leased, due_at, reason, mark)
         )
+
+    async def lane_of(self, errand: Errand) -> Lane | None:
+        """See :class:`mpi.ports.Outbox`."""
+        row = await self._transactions.look(sqlite_outbox.LANE, (name_of(errand),))
+        return None if row is None else Lane(row[0])
 
     async def waiting(self) -> tuple[Waiting, ...]:
         """See :class:`mpi.ports.Outbox`."""

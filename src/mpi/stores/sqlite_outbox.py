@@ -18,6 +18,7 @@ _QUEUE = """INSERT INTO errand VALUES (:name, :kind, :lane, :created_at, :due_at
     lane = min(lane, excluded.lane), due_at = min(due_at, excluded.due_at) RETURNING wanted"""
 ANY_DUE = """SELECT 1 FROM errand
     WHERE lane <= :lane AND due_at <= :now AND leased_until <= :now LIMIT 1"""
+LANE = "SELECT lane FROM errand WHERE name = ?"
 _LEASE = """UPDATE errand SET lease = lease + 1, leased_until = :until WHERE name IN
     (SELECT name FROM errand WHERE lane <= :lane AND due_at <= :now AND leased_until <= :now
     ORDER BY lane, due_at, name LIMIT :limit) RETURNING *"""

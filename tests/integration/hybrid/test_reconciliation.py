@@ -104,6 +104,27 @@ async def test_an_errand_without_an_answer_stays(verato: Verato, tmp_path: Path)
         assert waiting.count == 1
 
 
+@pytest.mark.parametrize("strategy", ["grey_zone", "verato_first"])
+async def test_a_replay_is_provisional_until_verato_has_answered(
+    verato: Verato, tmp_path: Path, strategy: str
+) -> None:
+    async with serving(tmp_path, **hybrid(verato, strategy)) as api:
+        _, second = await provisional(api, verato, PROBABLE)
+        again = await match(api, PROBABLE[1], "2")
+        assert (again["mpi_id"], again["event_id"], again["provisional"]) == (second, None, True)
+        await reconcile(api)
+        assert not (await match(api, PROBABLE[1], "2"))["provisional"]
+
+
+async def test_a_replay_of_what_is_only_fed_is_not_provisional(
+    verato: Verato, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, **hybrid(verato, MPI_HYBRID_FEED="all")) as api:
+        for _ in range(2):
+            assert not (await match(api, CLEAR[0], "1"))["provisional"]
+        assert len(await api.parts.store.waiting()) == 1
+
+
 async def test_rows_of_one_batch_that_are_grey_to_each_other_are_settled_later(
     verato: Verato, tmp_path: Path
 ) -> None:
