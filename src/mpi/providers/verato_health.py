@@ -16,9 +16,10 @@ _IN_TIME = timedelta(days=30)
 
 _REMEDIES: Mapping[Reason, str] = {
     Reason.WRONG_PASSWORD: "Verato refuses the user or the password: correct VERATO_USERNAME and "
-    "VERATO_PASSWORD_FILE (or VERATO_API_KEY), then start anew",
-    Reason.FORBIDDEN: "Verato forbids the access: have this machine's public address allowed there, check that "
-    "VERATO_CLIENT_CERT_FILE is the certificate issued for VERATO_USERNAME, then start anew",
+    "VERATO_PASSWORD_FILE (or VERATO_API_KEY), then start anew; what is corrected at Verato is found out within "
+    "ten minutes",
+    Reason.FORBIDDEN: "Verato forbids the access: have this machine's public address allowed there, which is found out "
+    "within ten minutes, or make VERATO_CLIENT_CERT_FILE the certificate issued for VERATO_USERNAME and start anew",
     Reason.NO_SUCH_PATH: "there is no such interface: correct VERATO_ENDPOINT, VERATO_PATH_PREFIX or "
     "VERATO_API_VERSION",
     Reason.UNKNOWN_HOST: "the host is not known: correct VERATO_ENDPOINT, or mend the name service",
