@@ -6,7 +6,12 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from mpi.errors import CertificateExpiring, ProviderRefusal, ProviderUnavailable
+from mpi.errors import (
+    CertificateExpiring,
+    ProviderLeftAlone,
+    ProviderRefusal,
+    ProviderUnavailable,
+)
 from mpi.providers.verato_client import VeratoClient
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Reason
 from mpi.providers.verato_payload import Reply
@@ -63,11 +68,13 @@ def trouble(client: VeratoClient, reply: Reply) -> str | None:
 
 
 def answered(client: VeratoClient, reply: Reply) -> Reply:
-    """The reply, if Verato says something by it. Raises ``ProviderRefusal`` or ``ProviderUnavailable``."""
+    """The reply, if Verato says something by it. Raises ``ProviderRefusal`` or ``ProviderUnavailable``, which is
+    ``ProviderLeftAlone`` when nobody was asked."""
     if reply.outcome is CallOutcome.REJECTED:
         raise ProviderRefusal("Verato refuses the request; see whether its source may be used")
     if not CONSEQUENCES[reply.outcome].is_answer:
-        raise ProviderUnavailable(
+        left_alone = reply.reason is Reason.BREAKER_OPEN
+        raise (ProviderLeftAlone if left_alone else ProviderUnavailable)(
             trouble(client, reply) or "Verato gives no answer",
             reason=str(reply.reason),
             retry_after=max(1, math.ceil(min(client.retry_after, _LONGEST_WAIT_S))),
