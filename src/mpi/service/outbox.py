@@ -24,7 +24,7 @@ _IDLE_S = 0.5
 _COUNT_EVERY_S = 15.0
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=2), timedelta(minutes=15)
 _REFUSED_WAIT = timedelta(hours=6)
-_LEFT_ALONE_WAIT = timedelta(minutes=1)
+_LONGEST_UNASKED_WAIT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Courier:
         except ProviderRefusal:
             await self._put_off(leased, REFUSED, _REFUSED_WAIT)
         except ProviderLeftAlone as error:
-            await self._put_off(leased, _reason(error), _spread(_LEFT_ALONE_WAIT), failed=False)
+            await self._put_off(leased, _reason(error), self._unasked(leased), failed=False)
         except MpiError as error:
             await self._put_off(leased, _reason(error), _backoff(leased))
         except Exception:
@@ -113,6 +113,11 @@ class Courier:
             else:
                 await self.outbox.later(leased, self.clock() + again.after, mark=again.mark)
             self.ran(kind.value, "done")
+
+    def _unasked(self, leased: LeasedErrand) -> timedelta:
+        """As long again as it has waited already: after a short outage it is not late, and in a long one no burden."""
+        age = self.clock() - leased.created_at
+        return _spread(min(_LONGEST_UNASKED_WAIT, max(_FIRST_WAIT, age)))
 
     async def _put_off(
         self, leased: LeasedErrand, reason: str, wait: timedelta, *, failed: bool = True
