@@ -10,6 +10,7 @@ import orjson
 
 from mpi.bootstrap_cache import redis_place
 from mpi.cache.redis_pace import RedisPace
+from mpi.errors import ConfigurationError
 from mpi.ports import IndexStore
 from mpi.providers.verato import VeratoProvider
 from mpi.providers.verato_access import Access, Credentials, check_sources, open_access
@@ -51,6 +52,7 @@ def open_verato(
         ConfigurationError: names the setting that is wrong or missing, and the remedy.
     """
     check_sources(settings.verato_sources)
+    _check_timeouts(settings)
     access = open_access(
         settings.verato_endpoint, settings.verato_path_prefix, _credentials(settings)
     )
@@ -104,6 +106,19 @@ def open_verato(
     )
     counterpart = VeratoCounterpart(index, unposted=ANONYMOUS)
     return Verato(index, provider, counterpart, access.certificate_ends)
+
+
+def _check_timeouts(settings: Settings) -> None:
+    totals = {
+        "VERATO_TIMEOUT_TOTAL": settings.verato_total_timeout,
+        "VERATO_BATCH_TIMEOUT_TOTAL": settings.verato_batch_total_timeout,
+    }
+    for name, total in totals.items():
+        if total < settings.verato_connect_timeout:
+            raise ConfigurationError(
+                f"{name} must be at least VERATO_TIMEOUT_CONNECT, which is a part of it; raise the one or lower the "
+                "other"
+            )
 
 
 def _version(access: Access, settings: Settings) -> str:

@@ -87,6 +87,10 @@ class ProviderUnavailable(MpiError):
     )
 
 
+class ProviderLeftAlone(ProviderUnavailable):
+    """It is not even asked, because it kept failing: this request has found out nothing new about it."""
+
+
 class CertificateExpiring(ProviderUnavailable):
     """Never reaches a client: the provider answers still, but not for long."""
 

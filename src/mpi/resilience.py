@@ -7,6 +7,9 @@ from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 
+FIRST_REST_S, LONGEST_REST_S = 60.0, 600.0
+"""How long a breaker leaves alone what has rejected us: the first time, doubled after each rejection up to the last."""
+
 
 class BreakerState(StrEnum):
     """As metrics name it."""
@@ -32,6 +35,9 @@ class CircuitBreaker:
     all succeed it closes, with the first failure it opens again. A probe whose outcome is not reported within
     ``patience`` seconds counts as never made, so that another may take its place.
 
+    Tripped by a rejection, it opens at once for ``rest`` seconds, and lets a single probe through after them: one that
+    is rejected too doubles the rest, up to ``longest_rest``, one that succeeds closes it.
+
     Times have to come from one clock that never goes back. Not for several threads.
     """
 
@@ -45,6 +51,8 @@ class CircuitBreaker:
         patience: float,
         probes: int = 1,
         latest: int | None = None,
+        rest: float = FIRST_REST_S,
+        longest_rest: float = LONGEST_REST_S,
     ) -> None:
         self._share = share
         self._calls = calls
@@ -54,6 +62,9 @@ class CircuitBreaker:
         self._probes = probes
         self._ended: deque[tuple[float, bool]] = deque()
         self._latest = latest
+        self._first_rest = rest
+        self._longest_rest = longest_rest
+        self._rest = 0.0  # unless it is tripped
         self._failures = 0
         self._period = 0
         self._until: float | None = None
@@ -67,8 +78,13 @@ class CircuitBreaker:
         return BreakerState.OPEN if now < self._until else BreakerState.HALF_OPEN
 
     def remaining(self, now: float) -> float:
-        """Seconds until it may let a probe through: 0 unless it is open, infinite when it was tripped."""
+        """Seconds until it may let a probe through: 0 unless it is open."""
         return max(0.0, (self._until or 0.0) - now)
+
+    @property
+    def is_tripped(self) -> bool:
+        """Whether nothing has succeeded since it was tripped."""
+        return self._rest > 0
 
     def admit(self, now: float) -> Permit | None:
         """Leave to make a call, or None when it must not be made."""
@@ -80,7 +96,7 @@ class CircuitBreaker:
             self._asked = {
                 probe: at for probe, at in self._asked.items() if now - at < self._patience
             }
-            if len(self._asked) + self._answered >= self._probes:
+            if len(self._asked) + self._answered >= self._allowed:
                 return None
             self._asked[permit] = now
         return permit
@@ -93,7 +109,7 @@ class CircuitBreaker:
             self._count(now, failed=False)
         elif self._asked.pop(permit, None) is not None:
             self._answered += 1
-            if self._answered >= self._probes:
+            if self._answered >= self._allowed:
                 self.reset()
 
     def failed(self, permit: Permit, now: float) -> None:
@@ -106,15 +122,24 @@ class CircuitBreaker:
             if known >= self._calls and self._failures >= self._share * known:
                 self._enter(now + self._pause)
         elif permit in self._asked:
-            self._enter(now + self._pause)
+            self._enter(now + (self._rest or self._pause))
 
-    def trip(self) -> None:
-        """Open until :meth:`reset`: what is wrong does not pass by itself, as rejected credentials do not."""
-        self._enter(math.inf)
+    def trip(self, permit: Permit, now: float) -> None:
+        """The call was rejected, as with wrong credentials: that seldom passes soon, and to insist does harm."""
+        if permit.period != self._period:
+            return
+        self._rest = min(2 * self._rest, self._longest_rest) or self._first_rest
+        self._enter(now + self._rest)
 
     def reset(self) -> None:
         """Close, and forget what has failed."""
+        self._rest = 0.0
         self._enter(None)
+
+    @property
+    def _allowed(self) -> int:
+        """How many probes it takes to close."""
+        return 1 if self.is_tripped else self._probes
 
     def _enter(self, until: float | None) -> None:
         self._period += 1

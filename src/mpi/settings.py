@@ -46,7 +46,7 @@ def data_directory() -> Path:
     return root / "mpi"
 
 
-_SECONDS = "a number of seconds, more than 0"
+_WITHIN_AN_HOUR = "a number of seconds, more than 0 and at most 3600"
 _WITHIN_A_DAY = "a number of seconds, more than 0 and at most 86400"
 
 
@@ -67,7 +67,12 @@ class VeratoSettings(BaseSettings):
     )
 
     verato_endpoint: str | None = _named("VERATO_ENDPOINT", None, "an https:// address")
-    verato_path_prefix: str = _named("VERATO_PATH_PREFIX", "/link-ws/svc", "a path")
+    verato_path_prefix: str = _named(
+        "VERATO_PATH_PREFIX",
+        "/link-ws/svc",
+        "a path of letters, digits and / . _ ~ -",
+        pattern=r"^[A-Za-z0-9/._~-]*$",
+    )
     verato_api_version: Literal["v1", "v2"] = _named("VERATO_API_VERSION", "v1", "v1 or v2")
     verato_auth_mode: Literal["basic", "bearer", "header"] | None = _named(
         "VERATO_AUTH_MODE", None, "basic, bearer or header"
@@ -87,7 +92,12 @@ class VeratoSettings(BaseSettings):
         validation_alias="VERATO_SOURCE_MAP",
         description='a JSON object of our source names and Verato\'s, {"clinic": "ACME.CLINIC"}',
     )
-    verato_formats: str = _named("VERATO_RESPONSE_FORMATS", "DEFAULT", "names with commas between")
+    verato_formats: str = _named(
+        "VERATO_RESPONSE_FORMATS",
+        "DEFAULT",
+        "names with commas between",
+        pattern=r"^\s*[^\s,]+\s*(,\s*[^\s,]+\s*)*$",
+    )
     verato_dates: Literal["iso", "digits"] = _named("VERATO_DATE_FORMAT", "iso", "iso or digits")
     verato_ssns: Literal["digits", "dashed"] = _named(
         "VERATO_SSN_FORMAT", "digits", "digits or dashed"
@@ -95,21 +105,29 @@ class VeratoSettings(BaseSettings):
     verato_overlay: str = _named(
         "VERATO_OVERLAY_PATTERN", r"(?i)overlay", "a regular expression for Verato's message"
     )
-    verato_connect_timeout: float = _named("VERATO_TIMEOUT_CONNECT", 2, _SECONDS, gt=0)
-    verato_read_timeout: float = _named("VERATO_TIMEOUT_READ", 5, _SECONDS, gt=0)
-    verato_total_timeout: float = _named("VERATO_TIMEOUT_TOTAL", 8, _SECONDS, gt=0)
-    verato_batch_read_timeout: float = _named("VERATO_BATCH_TIMEOUT_READ", 30, _SECONDS, gt=0)
-    verato_batch_total_timeout: float = _named("VERATO_BATCH_TIMEOUT_TOTAL", 60, _SECONDS, gt=0)
+    verato_connect_timeout: float = _named(
+        "VERATO_TIMEOUT_CONNECT", 2, _WITHIN_AN_HOUR, gt=0, le=3600
+    )
+    verato_read_timeout: float = _named("VERATO_TIMEOUT_READ", 5, _WITHIN_AN_HOUR, gt=0, le=3600)
+    verato_total_timeout: float = _named("VERATO_TIMEOUT_TOTAL", 8, _WITHIN_AN_HOUR, gt=0, le=3600)
+    verato_batch_read_timeout: float = _named(
+        "VERATO_BATCH_TIMEOUT_READ", 30, _WITHIN_AN_HOUR, gt=0, le=3600
+    )
+    verato_batch_total_timeout: float = _named(
+        "VERATO_BATCH_TIMEOUT_TOTAL", 60, _WITHIN_AN_HOUR, gt=0, le=3600
+    )
     verato_max_retries: int = _named("VERATO_MAX_RETRIES", 2, "a whole number from 0", ge=0)
-    verato_max_tps: float = _named("VERATO_MAX_TPS", 8, "a number above 0", gt=0)
+    verato_max_tps: float = _named("VERATO_MAX_TPS", 8, "a number, 0.01 or more", ge=0.01)
     verato_ramp: float = _named("VERATO_RAMP_PER_MIN", 2, "a number from 0", ge=0)
     verato_concurrency: int = _named("VERATO_MAX_CONCURRENCY", 8, "a whole number from 1", ge=1)
     verato_breaker_share: float = _named(
         "VERATO_BREAKER_SHARE", 0.5, "a share from above 0 to 1", gt=0, le=1
     )
     verato_breaker_calls: int = _named("VERATO_BREAKER_CALLS", 20, "a whole number from 1", ge=1)
-    verato_breaker_window: float = _named("VERATO_BREAKER_WINDOW", 30, _SECONDS, gt=0)
-    verato_breaker_pause: float = _named("VERATO_BREAKER_PAUSE", 30, _SECONDS, gt=0)
+    verato_breaker_window: float = _named(
+        "VERATO_BREAKER_WINDOW", 30, _WITHIN_A_DAY, gt=0, le=86_400
+    )
+    verato_breaker_pause: float = _named("VERATO_BREAKER_PAUSE", 30, _WITHIN_A_DAY, gt=0, le=86_400)
 
     verato_notify_interval: float = _named(
         "VERATO_NOTIFY_INTERVAL", 300, _WITHIN_A_DAY, gt=0, le=86_400

@@ -147,6 +147,15 @@ class TestLeasing:
         assert (again.attempts, again.reason) == (1, "no_connection")
         assert again.created_at == first.created_at
 
+    async def test_what_was_not_even_tried_has_not_failed(self, store: Store) -> None:
+        await store.queue([post("1")])
+        (leased,) = await store.due(HOUR)
+        await store.later(leased, now(), "no_connection")
+        (leased,) = await store.due(HOUR)
+        await store.later(leased, now(), "breaker_open", failed=False)
+        (again,) = await store.due(HOUR)
+        assert (again.attempts, again.reason) == (1, "breaker_open")
+
     async def test_what_is_queued_while_it_is_run_is_run_once_more(
         self, store: Store, other: Store
     ) -> None:

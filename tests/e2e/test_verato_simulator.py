@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
 import signal
+import socket
 import ssl
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
 
 from bench.daemons import free_port
+from tests.support.service import environment
 from tests.support.verato import envelope, operation
+
+STARTER = """
+from mpi.commands.beside import simulated_verato
+with simulated_verato(wanted=True) as settings:
+    print(settings["VERATO_ENDPOINT"], flush=True)
+    input()
+"""
 
 
 def told(process: subprocess.Popen[str]) -> dict[str, str]:
@@ -60,3 +72,56 @@ def test_a_client_gets_in_with_what_is_printed(tmp_path: Path) -> None:
         assert process.stdout is not None
         process.stdout.close()
     assert process.returncode == 0
+
+
+def wait_until(port: int, *, answers: bool) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        with socket.socket() as client:
+            if (client.connect_ex(("127.0.0.1", port)) == 0) is answers:
+                return
+        assert time.monotonic() < deadline, "nobody starts" if answers else "it goes on"
+        time.sleep(0.05)
+
+
+def test_one_beside_a_service_ends_with_it_even_if_that_is_killed(tmp_path: Path) -> None:
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(tmp_path),
+        start_new_session=True,
+    )
+    with starter:
+        try:
+            assert starter.stdout is not None
+            port = int(starter.stdout.readline().rpartition(":")[2])
+            wait_until(port, answers=True)
+            starter.kill()
+            starter.wait(20)
+            wait_until(port, answers=False)
+        finally:
+            with suppress(ProcessLookupError):  # whoever is left of the two
+                os.killpg(starter.pid, signal.SIGKILL)
+
+
+def test_one_beside_a_service_writes_into_no_pipe_that_nobody_reads(tmp_path: Path) -> None:
+    run = "import sys; from mpi.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", run, "verato-simulator", "--rows", "50", "--beside"]
+    command += ["--port", "0", "--control-port", "0"]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(tmp_path),
+    ) as process:
+        try:
+            assert told(process)["MPI_PROVIDER"] == "verato"
+            assert process.stdout is not None
+            assert select.select([process.stdout], [], [], 10)[0], "it holds the pipe still"
+            assert process.stdout.read() == ""
+            assert process.poll() is None
+        finally:
+            process.kill()

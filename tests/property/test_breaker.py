@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from mpi.resilience import BreakerState, CircuitBreaker, Permit
 
 WINDOW, PAUSE, PATIENCE = 30.0, 20.0, 5.0
+REST, LONGEST_REST = 25.0, 80.0
 # Halves of seconds are exact, so that limits are met to the point.
 seconds = st.integers(0, 100).map(lambda halves: halves / 2)
 shares = st.sampled_from((0.25, 0.5, 1.0))
@@ -36,26 +37,32 @@ class Calls(RuleBasedStateMachine):
             patience=PATIENCE,
             probes=probes,
             latest=latest,
+            rest=REST,
+            longest_rest=LONGEST_REST,
         )
         self.begun: list[Permit] = []
         self.closed()
 
     def closed(self) -> None:
-        self.opened: float | None = None
+        self.rest = 0.0
+        self.wait_anew(None)
+
+    def wait_anew(self, until: float | None) -> None:
+        self.until = until
         self.current: set[Permit] = set()
         self.ended: list[tuple[float, bool]] = []
         self.probing: dict[Permit, float] = {}
         self.good = 0
 
-    def open(self, at: float) -> None:
-        self.closed()
-        self.opened = at
-
     @property
     def state(self) -> BreakerState:
-        if self.opened is None:
+        if self.until is None:
             return BreakerState.CLOSED
-        return BreakerState.OPEN if self.now - self.opened < PAUSE else BreakerState.HALF_OPEN
+        return BreakerState.OPEN if self.now < self.until else BreakerState.HALF_OPEN
+
+    @property
+    def needed(self) -> int:
+        return 1 if self.rest else self.probes
 
     def waited_for(self) -> int:
         return sum(1 for at in self.probing.values() if self.now - at < PATIENCE)
@@ -73,7 +80,7 @@ class Calls(RuleBasedStateMachine):
         elif self.state is BreakerState.OPEN:
             assert permit is None
         else:
-            assert (permit is not None) == (waited_for + self.good < self.probes)
+            assert (permit is not None) == (waited_for + self.good < self.needed)
         if permit is not None:
             self.begun.append(permit)
             self.current.add(permit)
@@ -95,26 +102,30 @@ class Calls(RuleBasedStateMachine):
         (self.breaker.failed if failed else self.breaker.succeeded)(permit, self.now)
         if permit not in self.current:
             return
-        if self.opened is None:
+        if self.until is None:
             self.count(failed)
         elif self.probing.pop(permit, None) is not None:
             self.good += 1
             if failed:
-                self.open(self.now)
-            elif self.good == self.probes:
+                self.wait_anew(self.now + (self.rest or PAUSE))
+            elif self.good == self.needed:
                 self.closed()
+
+    @precondition(lambda self: self.begun)
+    @rule(which=st.integers(0))
+    def be_rejected(self, which: int) -> None:
+        permit = self.begun.pop(which % len(self.begun))
+        self.breaker.trip(permit, self.now)
+        if permit in self.current:
+            self.rest = min(2 * self.rest, LONGEST_REST) if self.rest else REST
+            self.wait_anew(self.now + self.rest)
 
     def count(self, failed: bool) -> None:
         self.ended.append((self.now, failed))
         known = [one for at, one in self.ended if self.now - at < WINDOW]
         known = known[-self.latest :] if self.latest else known
         if failed and len(known) >= self.calls and sum(known) / len(known) >= self.share:
-            self.open(self.now)
-
-    @rule()
-    def trip(self) -> None:
-        self.breaker.trip()
-        self.open(math.inf)
+            self.wait_anew(self.now + PAUSE)
 
     @rule()
     def reset(self) -> None:
@@ -124,12 +135,13 @@ class Calls(RuleBasedStateMachine):
     @invariant()
     def the_state_is_as_accounted(self) -> None:
         assert self.breaker.state(self.now) is self.state
+        assert self.breaker.is_tripped is (self.rest > 0)
 
     @invariant()
     def what_remains_ends_where_probes_begin(self) -> None:
         remaining = self.breaker.remaining(self.now)
         assert (remaining > 0) == (self.state is BreakerState.OPEN)
-        if 0 < remaining < math.inf:
+        if remaining > 0:
             assert self.breaker.state(self.now + remaining) is BreakerState.HALF_OPEN
 
 
@@ -179,13 +191,45 @@ def test_abandoned_probes_never_wedge_it(pauses: list[float]) -> None:
     assert breaker.state(now + PATIENCE) is BreakerState.CLOSED
 
 
-def test_rejected_credentials_keep_it_open_until_it_is_reset() -> None:
+def test_rejected_credentials_are_tried_once_a_minute_then_ever_less_often() -> None:
     breaker = three_in_a_row()
-    breaker.trip()
-    assert breaker.admit(1e12) is None
-    assert breaker.remaining(1e12) == math.inf
-    breaker.reset()
-    assert breaker.admit(1e12) is not None
+    now = 0.0
+    for rest in (60, 120, 240, 480, 600, 600):
+        permit = breaker.admit(now)
+        assert permit is not None
+        breaker.trip(permit, now)
+        assert breaker.remaining(now) == rest
+        now += rest
+        assert breaker.admit(now - 0.5) is None
+
+
+def test_credentials_that_are_accepted_again_close_it_with_one_call() -> None:
+    breaker = CircuitBreaker(
+        share=1, calls=3, window=WINDOW, pause=PAUSE, patience=PATIENCE, probes=3, rest=REST
+    )
+    for now in (
+        0.0,
+        REST,
+    ):  # what was rejected twice and then accepted begins again with the first rest
+        permit = breaker.admit(now)
+        assert permit is not None
+        breaker.trip(permit, now)
+    probe = breaker.admit(3 * REST)
+    assert probe is not None
+    breaker.succeeded(probe, 3 * REST)
+    permit = breaker.admit(3 * REST)
+    assert permit is not None
+    breaker.trip(permit, 3 * REST)
+    assert breaker.remaining(3 * REST) == REST
+
+
+def test_calls_that_were_rejected_together_count_once() -> None:
+    breaker = three_in_a_row()
+    together = [breaker.admit(0.0) for _ in range(8)]
+    for permit in together:
+        assert permit is not None
+        breaker.trip(permit, 0.0)
+    assert breaker.remaining(0.0) == 60
 
 
 def test_a_call_that_began_before_it_opened_says_nothing_about_now() -> None:

@@ -31,7 +31,10 @@ def simulated_verato(*, wanted: bool) -> Iterator[dict[str, str]]:
     run = "import sys; from mpi.cli import main; sys.exit(main())"
     pace = ("--tps", _LIMIT, "--latency-ms", _LATENCY_MS, "--port", "0", "--control-port", "0")
     process = subprocess.Popen(  # noqa: S603 - this program
-        [sys.executable, "-c", run, "verato-simulator", *pace], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", run, "verato-simulator", "--beside", *pace],
+        stdin=subprocess.PIPE,  # never written to: it ends with this process, even if that is killed
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         pace_here = {"VERATO_MAX_TPS": _LIMIT, "VERATO_RAMP_PER_MIN": "100000"}
@@ -43,8 +46,9 @@ def simulated_verato(*, wanted: bool) -> Iterator[dict[str, str]]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def _told(process: subprocess.Popen[str]) -> dict[str, str]:

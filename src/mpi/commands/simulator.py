@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -43,8 +46,11 @@ def verato_simulator(
     latency_ms: Annotated[float, typer.Option(help="Time that every answer takes.")] = 120,
     sensitivity: Annotated[float, typer.Option(help="Share of true pairs found.")] = SENSITIVITY,
     ppv: Annotated[float, typer.Option(help="Share of links that are right.")] = PPV,
+    beside: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Serve a simulated Verato that knows who is who in the demo population."""
+    if beside:
+        threading.Thread(target=_end_with_input, daemon=True).start()
     place = folder or data_directory() / "verato-simulator"
     try:
         files = certificates(place)
@@ -71,10 +77,25 @@ def verato_simulator(
             f"the ports cannot be opened ({error.strerror}); choose others with --port and --control-port"
         ) from None
     _introduce(server, files, options)
+    if beside:
+        _say_no_more()
     try:
         asyncio.run(server.serve())
     except KeyboardInterrupt:
         note("The simulator has stopped; what it knew is gone.")
+
+
+def _end_with_input() -> None:
+    """Who started it holds the other end of the pipe, and lets go of it by ending, in whatever way."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _say_no_more() -> None:
+    """Nobody reads on: a pipe that is full, or closed, must stop nothing."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _learn(people: People, population: Population) -> None:

@@ -98,7 +98,8 @@ class Told:
 
     ``outcome`` is our word for how the call ended, ``answered`` whether that is an answer; ``score`` the provider's
     own, from 0 to 1, where it gives one. ``overlaid``: it takes the record for another patient than the version
-    before. ``verdicts`` are about the records that were in question and are known there.
+    before. ``verdicts`` are about the records that were in question and are known there. ``asked``: whether it was
+    asked at all, or is left alone for a while; events do not keep that.
     """
 
     provider: str
@@ -109,6 +110,7 @@ class Told:
     audit_id: str | None = None
     overlaid: bool = False
     answered: bool = True
+    asked: bool = True
     verdicts: tuple[Verdict, ...] = ()
 
 

@@ -42,8 +42,12 @@ class Outbox(Protocol):
         due_at: datetime,
         reason: str | None = None,
         mark: str | None = None,
+        *,
+        failed: bool = True,
     ) -> None:
         """Put the errand off: it has failed for a ``reason``, or goes on from its ``mark``, which begins a new count.
+
+        With ``failed`` false it was not even tried, for that reason, which counts for nothing.
 
         One that was queued again meanwhile is due no later for it. Changes nothing when the lease is another's.
         """

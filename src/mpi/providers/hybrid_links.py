@@ -110,7 +110,7 @@ class Links:
 
 def unheard(told: Told) -> Told:
     """That there was no answer, and why: what is said of a record that was not even sent."""
-    return Told(told.provider, told.outcome, answered=False)
+    return Told(told.provider, told.outcome, answered=False, asked=told.asked)
 
 
 def kept_under_link(record: StoredRecord, current: StoredRecord) -> StoredRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 import ssl
 import tempfile
@@ -23,6 +24,9 @@ from mpi.errors import ConfigurationError
 
 _LONGEST_SOURCE = 255
 _UNWANTED = frozenset("\"|:'")
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"({_LABEL}\.)*{_LABEL}\.?|[0-9a-f:.]*:[0-9a-f:.]*")
+"""A name, or an address of IPv4 or IPv6."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +100,11 @@ def _address(endpoint: str | None, prefix: str) -> str:
     )
     try:
         parts = urlsplit(endpoint)
-        has_place = parts.scheme == "https" and parts.hostname and parts.port != 0
+        has_place = parts.scheme == "https" and parts.port != 0
     except ValueError:  # brackets, or a port that is none
         raise unusable from None
-    if not has_place or parts.username or parts.query:
+    is_host = _HOST.fullmatch(parts.hostname or "")
+    if not has_place or not is_host or "@" in parts.netloc or parts.query:
         raise unusable
     return f"https://{parts.netloc}/{prefix.strip('/')}"
 
@@ -111,22 +116,36 @@ def _authorization(given: Credentials) -> str:
             raise ConfigurationError(
                 "VERATO_PASSWORD_FILE is missing; name the file that holds the password of VERATO_USERNAME"
             )
-        password = _read(given.password_file, "VERATO_PASSWORD_FILE").decode().rstrip("\r\n")
-        return _basic(f"{given.username}:{password}")
+        if ":" in given.username or not given.username.strip():
+            raise ConfigurationError(
+                "VERATO_USERNAME must be a user's name without a colon; correct it"
+            )
+        return _basic(f"{given.username}:{_password(given.password_file)}")
     if given.api_key is None:
         raise ConfigurationError(
             "VERATO_USERNAME and VERATO_PASSWORD_FILE are missing; set them to what Verato issued "
             "(or VERATO_API_KEY to user:password)"
         )
-    if given.auth_mode == "bearer":
-        return f"Bearer {given.api_key}"
     if given.auth_mode == "basic" or (given.auth_mode is None and ":" in given.api_key):
         if ":" not in given.api_key:
             raise ConfigurationError(
                 "VERATO_API_KEY must be user:password for VERATO_AUTH_MODE=basic; correct it"
             )
         return _basic(given.api_key)
-    return ""
+    if not (given.api_key.isascii() and given.api_key.isprintable() and given.api_key.strip()):
+        raise ConfigurationError("VERATO_API_KEY must be one line of plain characters; correct it")
+    return f"Bearer {given.api_key}" if given.auth_mode == "bearer" else ""
+
+
+def _password(path: Path) -> str:
+    name = "VERATO_PASSWORD_FILE"
+    try:
+        password = _read(path, name).decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{name} must hold text in UTF-8; correct it") from None
+    if not password:
+        raise ConfigurationError(f"{name} is empty; write the password of VERATO_USERNAME into it")
+    return password
 
 
 def _basic(pair: str) -> str:
@@ -144,7 +163,7 @@ def _context(given: Credentials, *, needed: bool) -> tuple[ssl.SSLContext, datet
         return context, _load_pfx(context, given)
     if given.client_cert is not None:
         return context, _load_pem(context, given.client_cert, given.client_key)
-    if needed:
+    if needed or given.client_key is not None or given.pfx_password_file is not None:
         raise ConfigurationError(
             "VERATO_CLIENT_CERT_FILE and VERATO_CLIENT_PFX_FILE are missing; name the client certificate "
             "that Verato issued"

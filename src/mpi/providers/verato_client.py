@@ -19,7 +19,13 @@ from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Consequence,
 from mpi.providers.verato_pacing import NoTurn, OwnShare, Pacer, SharedLimit
 from mpi.providers.verato_payload import Content, Reply
 from mpi.providers.verato_transport import Operation, Timeouts, Transport
-from mpi.resilience import BreakerState, CircuitBreaker, TokenBucket
+from mpi.resilience import (
+    FIRST_REST_S,
+    LONGEST_REST_S,
+    BreakerState,
+    CircuitBreaker,
+    TokenBucket,
+)
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 2.0
 _THROTTLED_WAIT_S = 1.0
@@ -42,13 +48,19 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class BreakerRule:
-    """Opens for ``pause`` s when a ``share`` of at least ``calls`` calls within ``window`` s failed."""
+    """Opens for ``pause`` s when a ``share`` of at least ``calls`` calls within ``window`` s failed.
+
+    Rejected credentials open it for ``rest`` s, and for longer each time they are rejected again: insisting locks the
+    account.
+    """
 
     share: float = 0.5
     calls: int = 20
     window: float = 30.0
     pause: float = 30.0
     probes: int = 3
+    rest: float = FIRST_REST_S
+    longest_rest: float = LONGEST_REST_S
 
 
 REAL_TIME, BATCH = Timeouts(2, 5, 8), Timeouts(2, 30, 60)
@@ -108,6 +120,8 @@ class VeratoClient:
             pause=breaker.pause,
             probes=breaker.probes,
             patience=batch.total,
+            rest=breaker.rest,
+            longest_rest=breaker.longest_rest,
         )
         self._transport = Transport(
             access,
@@ -133,7 +147,7 @@ class VeratoClient:
 
     @property
     def retry_after(self) -> float:
-        """Seconds until another attempt makes sense; infinite until the configuration is mended."""
+        """Seconds until another attempt makes sense."""
         return self._breaker.remaining(monotonic())
 
     async def read(
@@ -223,12 +237,10 @@ class VeratoClient:
             self._breaker.succeeded(permit, monotonic())
         elif verdict is Verdict.FAILED:
             self._breaker.failed(permit, monotonic())
-            if math.isfinite(
-                self.retry_after
-            ):  # else a call that ended late would hide what has to be mended
+            if not self._breaker.is_tripped:  # else it would hide what has to be mended
                 self.trouble = reply.reason
         elif verdict is Verdict.TRIP:
-            self._breaker.trip()
+            self._breaker.trip(permit, monotonic())
             self.trouble = reply.reason
         if reply.outcome is CallOutcome.THROTTLED:
             await self.pacer.slow_down(reply.retry_after or _THROTTLED_WAIT_S)

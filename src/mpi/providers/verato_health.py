@@ -6,7 +6,12 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from mpi.errors import CertificateExpiring, ProviderRefusal, ProviderUnavailable
+from mpi.errors import (
+    CertificateExpiring,
+    ProviderLeftAlone,
+    ProviderRefusal,
+    ProviderUnavailable,
+)
 from mpi.providers.verato_client import VeratoClient
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Reason
 from mpi.providers.verato_payload import Reply
@@ -16,9 +21,10 @@ _IN_TIME = timedelta(days=30)
 
 _REMEDIES: Mapping[Reason, str] = {
     Reason.WRONG_PASSWORD: "Verato refuses the user or the password: correct VERATO_USERNAME and "
-    "VERATO_PASSWORD_FILE (or VERATO_API_KEY), then start anew",
-    Reason.FORBIDDEN: "Verato forbids the access: have this machine's public address allowed there, check that "
-    "VERATO_CLIENT_CERT_FILE is the certificate issued for VERATO_USERNAME, then start anew",
+    "VERATO_PASSWORD_FILE (or VERATO_API_KEY), then start anew; what is corrected at Verato is found out within "
+    "ten minutes",
+    Reason.FORBIDDEN: "Verato forbids the access: have this machine's public address allowed there, which is found out "
+    "within ten minutes, or make VERATO_CLIENT_CERT_FILE the certificate issued for VERATO_USERNAME and start anew",
     Reason.NO_SUCH_PATH: "there is no such interface: correct VERATO_ENDPOINT, VERATO_PATH_PREFIX or "
     "VERATO_API_VERSION",
     Reason.UNKNOWN_HOST: "the host is not known: correct VERATO_ENDPOINT, or mend the name service",
@@ -62,11 +68,13 @@ def trouble(client: VeratoClient, reply: Reply) -> str | None:
 
 
 def answered(client: VeratoClient, reply: Reply) -> Reply:
-    """The reply, if Verato says something by it. Raises ``ProviderRefusal`` or ``ProviderUnavailable``."""
+    """The reply, if Verato says something by it. Raises ``ProviderRefusal`` or ``ProviderUnavailable``, which is
+    ``ProviderLeftAlone`` when nobody was asked."""
     if reply.outcome is CallOutcome.REJECTED:
         raise ProviderRefusal("Verato refuses the request; see whether its source may be used")
     if not CONSEQUENCES[reply.outcome].is_answer:
-        raise ProviderUnavailable(
+        left_alone = reply.reason is Reason.BREAKER_OPEN
+        raise (ProviderLeftAlone if left_alone else ProviderUnavailable)(
             trouble(client, reply) or "Verato gives no answer",
             reason=str(reply.reason),
             retry_after=max(1, math.ceil(min(client.retry_after, _LONGEST_WAIT_S))),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mpi.domain.identity import StoredRecord, Told
 from mpi.matching.blocking import key_of, stored_keys
-from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome
+from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Reason
 from mpi.providers.verato_payload import Reply
 
 NAME = "verato"
@@ -28,6 +28,7 @@ def told_by(reply: Reply) -> Told:
         audit_id=reply.audit_id,
         overlaid=reply.outcome is CallOutcome.OVERLAY_REJECTED,
         answered=CONSEQUENCES[reply.outcome].is_answer,
+        asked=reply.reason is not Reason.BREAKER_OPEN,
     )
 
 

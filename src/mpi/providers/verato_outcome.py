@@ -57,7 +57,7 @@ CONSEQUENCES: Mapping[CallOutcome, Consequence] = {
     CallOutcome.REJECTED: Consequence(0, Verdict.NOTHING, Keep.NO, is_answer=True),
     CallOutcome.PROTOCOL_ERROR: Consequence(1, Verdict.FAILED, Keep.NO, is_answer=False),
     CallOutcome.CONFIG_ERROR: Consequence(0, Verdict.FAILED, Keep.NO, is_answer=False),
-    # Repeating a wrong password locks the account.
+    # Repeating a wrong password locks the account: it is tried again once in a long while.
     CallOutcome.AUTH_ERROR: Consequence(0, Verdict.TRIP, Keep.NO, is_answer=False),
     CallOutcome.THROTTLED: Consequence(2, Verdict.NOTHING, Keep.NO, is_answer=False),
     CallOutcome.UNAVAILABLE: Consequence(2, Verdict.FAILED, Keep.NO, is_answer=False),

@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from mpi.domain.errand import ErrandKind, Lane, LeasedErrand, Waiting
-from mpi.errors import MpiError, ProviderRefusal
+from mpi.errors import MpiError, ProviderLeftAlone, ProviderRefusal
 from mpi.ports import Outbox
 
 log = structlog.get_logger(__name__)
@@ -24,6 +24,7 @@ _IDLE_S = 0.5
 _COUNT_EVERY_S = 15.0
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=2), timedelta(minutes=15)
 _REFUSED_WAIT = timedelta(hours=6)
+_LONGEST_UNASKED_WAIT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Again:
 
 
 Handler = Callable[[LeasedErrand], Awaitable[Again | None]]
-"""Runs an errand; safe to repeat. What it raises puts the errand off: a ``ProviderRefusal`` for long."""
+"""Runs an errand; safe to repeat. What it raises puts the errand off: a ``ProviderRefusal`` for long,
+a ``ProviderLeftAlone`` without counting as a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,10 @@ class Courier:
             again = await self.handlers[kind](leased)
         except ProviderRefusal:
             await self._put_off(leased, REFUSED, _REFUSED_WAIT)
+        except ProviderLeftAlone as error:
+            await self._put_off(leased, _reason(error), self._unasked(leased), failed=False)
         except MpiError as error:
-            reason = str(error.extra.get("reason") or error.code)
-            await self._put_off(leased, reason, _backoff(leased))
+            await self._put_off(leased, _reason(error), _backoff(leased))
         except Exception:
             # A defect of ours must neither end the courier nor lose the errand.
             log.exception("errand_failed", attempts=leased.attempts)
@@ -111,12 +114,27 @@ class Courier:
                 await self.outbox.later(leased, self.clock() + again.after, mark=again.mark)
             self.ran(kind.value, "done")
 
-    async def _put_off(self, leased: LeasedErrand, reason: str, wait: timedelta) -> None:
-        await self.outbox.later(leased, self.clock() + wait, reason)
+    def _unasked(self, leased: LeasedErrand) -> timedelta:
+        """As long again as it has waited already: after a short outage it is not late, and in a long one no burden."""
+        age = self.clock() - leased.created_at
+        return _spread(min(_LONGEST_UNASKED_WAIT, max(_FIRST_WAIT, age)))
+
+    async def _put_off(
+        self, leased: LeasedErrand, reason: str, wait: timedelta, *, failed: bool = True
+    ) -> None:
+        await self.outbox.later(leased, self.clock() + wait, reason, failed=failed)
         self.ran(leased.errand.kind.value, reason)
 
 
 def _backoff(leased: LeasedErrand) -> timedelta:
-    """Twice as long after each failure, spread so that a crowd does not come back at once."""
-    longest = min(_LONGEST_WAIT, _FIRST_WAIT * (1 << min(leased.attempts, 20)))
+    """Twice as long after each failure."""
+    return _spread(min(_LONGEST_WAIT, _FIRST_WAIT * (1 << min(leased.attempts, 20))))
+
+
+def _reason(error: MpiError) -> str:
+    return str(error.extra.get("reason") or error.code)
+
+
+def _spread(longest: timedelta) -> timedelta:
+    """So that a crowd does not come back at once."""
     return longest * random.uniform(0.5, 1)  # noqa: S311 - spreads retries

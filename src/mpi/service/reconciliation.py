@@ -23,7 +23,7 @@ from mpi.domain.identity import (
 )
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail, told_in
-from mpi.errors import ConcurrentChange, PreconditionFailed, ProviderUnavailable
+from mpi.errors import ConcurrentChange, PreconditionFailed, ProviderLeftAlone, ProviderUnavailable
 from mpi.matching.blocking import blocking_keys
 from mpi.matching.decision import Outcome
 from mpi.ports import AskedLater, IndexStore, Outbox, Resolution
@@ -158,5 +158,7 @@ class Reconciliation:
 
 
 def _unavailable(told: StoredRecord) -> ProviderUnavailable:
-    outcome = None if told.told is None else told.told.outcome
-    return ProviderUnavailable("the provider gives no answer", reason=outcome)
+    if told.told is None:
+        return ProviderUnavailable("the provider gives no answer")
+    kind = ProviderUnavailable if told.told.asked else ProviderLeftAlone
+    return kind("the provider gives no answer", reason=told.told.outcome)

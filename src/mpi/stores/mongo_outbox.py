@@ -94,12 +94,14 @@ async def later(
     due_at: datetime,
     reason: str | None,
     mark: str | None,
+    *,
+    failed: bool,
 ) -> None:
     """See :meth:`mpi.ports.Outbox.later`."""
     told: Document = {"leased_until": NOBODY, "reason": reason}
     update: Document = {"$set": told}
     if mark is None:
-        update["$inc"] = {"attempts": 1}
+        update["$inc"] = {"attempts": int(failed)}
     else:
         told |= {"mark": mark, "attempts": 0}
     ours, due = _ours(errand), {"due_at": encode_time(due_at)}

@@ -210,11 +210,13 @@ class MongoStore:
         due_at: datetime,
         reason: str | None = None,
         mark: str | None = None,
+        *,
+        failed: bool = True,
     ) -> None:
         """See :class:`mpi.ports.Outbox`."""
         await self._transactions.outside_history(
             lambda database, session: mongo_outbox.later(
-                database, session, leased, due_at, reason, mark
+                database, session, leased, due_at, reason, mark, failed=failed
             )
         )
 

@@ -198,10 +198,12 @@ class SqliteStore:
         due_at: datetime,
         reason: str | None = None,
         mark: str | None = None,
+        *,
+        failed: bool = True,
     ) -> None:
         """See :class:`mpi.ports.Outbox`."""
         await self._transactions.write(
-            lambda c: sqlite_outbox.later(c, leased, due_at, reason, mark)
+            lambda c: sqlite_outbox.later(c, leased, due_at, reason, mark, failed=failed)
         )
 
     async def lane_of(self, errand: Errand) -> Lane | None:

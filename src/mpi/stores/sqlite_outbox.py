@@ -28,7 +28,7 @@ _ONCE_MORE = """UPDATE errand SET leased_until = 0, attempts = 0, reason = NULL,
     WHERE name = :name AND lease = :lease AND leased_until <> 0"""
 _PUT_OFF = """UPDATE errand SET leased_until = 0, reason = :reason,
     due_at = CASE WHEN wanted = :wanted THEN :due_at ELSE min(due_at, :due_at) END,
-    mark = coalesce(:mark, mark), attempts = CASE WHEN :mark IS NULL THEN attempts + 1 ELSE 0 END
+    mark = coalesce(:mark, mark), attempts = CASE WHEN :mark IS NULL THEN attempts + :failed ELSE 0 END
     WHERE name = :name AND lease = :lease AND leased_until <> 0"""
 
 
@@ -70,9 +70,11 @@ def later(
     due_at: datetime,
     reason: str | None,
     mark: str | None,
+    *,
+    failed: bool,
 ) -> None:
     """See :meth:`mpi.ports.Outbox.later`."""
-    values = {"due_at": encode_time(due_at), "reason": reason, "mark": mark}
+    values = {"due_at": encode_time(due_at), "reason": reason, "mark": mark, "failed": failed}
     connection.execute(_PUT_OFF, _ours(errand) | values)
 
 

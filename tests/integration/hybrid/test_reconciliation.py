@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from mpi.domain.errand import Errand
+from mpi.domain.record import RecordKey
 from tests.support.api import Api, serving
 from tests.support.hybrid import CLEAR, MADE, POSSIBLE, PROBABLE, TWINS, VETOED, hybrid, reconcile
 from tests.support.verato import Verato
@@ -123,6 +126,20 @@ async def test_a_replay_of_what_is_only_fed_is_not_provisional(
         for _ in range(2):
             assert not (await match(api, CLEAR[0], "1"))["provisional"]
         assert len(await api.parts.store.waiting()) == 1
+
+
+async def test_an_errand_that_could_not_be_asked_has_not_failed(
+    verato: Verato, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, **hybrid(verato, VERATO_BREAKER_CALLS="1")) as api:
+        await provisional(api, verato, PROBABLE)  # which opens the breaker
+        posted = verato.calls("postIdentity")
+        assert await reconcile(api) == 1
+        (waiting,) = await api.parts.store.waiting()
+        await api.parts.store.queue([Errand(waiting.kind, (RecordKey("HOSP-A", "2"),))])
+        (leased,) = await api.parts.store.due(timedelta(0))
+        assert (leased.attempts, leased.reason) == (0, "unavailable")
+        assert verato.calls("postIdentity") == posted
 
 
 async def test_rows_of_one_batch_that_are_grey_to_each_other_are_settled_later(

@@ -141,6 +141,25 @@ async def test_while_verato_is_away_a_decision_waits(verato: Verato, api: Api) -
     assert verato.applied("linkIdentities") == 1
 
 
+async def test_while_verato_is_left_alone_a_decision_waits_without_failing(
+    verato: Verato, tmp_path: Path
+) -> None:
+    again = Errand(ErrandKind.ALIGN, (RecordKey(*ONE), RecordKey(*OTHER)), Lane.REAL_TIME)
+    async with serving(tmp_path, **settings(verato, VERATO_BREAKER_CALLS="2")) as api:
+        await merged(api)
+        verato.plan("503", times=None)
+        await deliver(api)
+        asked = verato.calls("nativeIdQuery")
+        for _ in range(3):
+            await api.parts.store.queue([again])  # due at once
+            await deliver(api)
+        assert await api.parts.store.due(timedelta(0)) == ()
+        await api.parts.store.queue([again])
+        (leased,) = await api.parts.store.due(timedelta(0))
+        assert (leased.attempts, leased.reason) == (1, "breaker_open")
+        assert verato.calls("nativeIdQuery") == asked > 0
+
+
 @pytest.mark.parametrize(("outcome", "links"), [("same", 1), ("leave", 2)])
 async def test_what_verato_refuses_is_asked_a_steward(
     verato: Verato, api: Api, outcome: str, links: int

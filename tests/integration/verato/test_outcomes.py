@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import asyncio
 from typing import NamedTuple
 
 import pytest
 
 from mpi.providers.verato_client import BreakerRule, CallReport
-from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep
+from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep, Reason
 from mpi.resilience import BreakerState
 from tests.support.verato import Verato, registrations
 from tests.support.verato_client import connected, record
@@ -82,7 +82,7 @@ async def test_a_query_ends_as_the_table_says(verato: Verato, row: Row) -> None:
 
 def assert_breaker(state: BreakerState, retry_after: float, expected: str) -> None:
     assert state is (BreakerState.CLOSED if expected == "closed" else BreakerState.OPEN)
-    assert (retry_after == math.inf) is (expected == "tripped")
+    assert (retry_after > BreakerRule().pause) is (expected == "tripped")
 
 
 async def test_nobody_is_an_answer(verato: Verato) -> None:
@@ -156,9 +156,27 @@ async def test_one_poisoned_patient_opens_no_breaker(verato: Verato) -> None:
         assert (await index.query(ADA)).outcome is CallOutcome.NO_MATCH
 
 
-async def test_a_refused_password_is_tried_once_only(verato: Verato) -> None:
+async def test_a_refused_password_is_not_insisted_on(verato: Verato) -> None:
     verato.plan("401", times=None)
     async with connected(verato) as index:
         for _ in range(4):
             await index.query(ADA)
     assert verato.calls("demographicsQuery") == 1
+
+
+@pytest.mark.parametrize("fault", ["401", "403_html"])
+async def test_who_is_let_in_again_needs_no_new_start(verato: Verato, fault: str) -> None:
+    verato.plan(fault, times=None)
+    async with connected(verato, breaker=BreakerRule(rest=0.5)) as index:
+        rejected = await index.query(ADA)
+        await asyncio.sleep(index.client.retry_after)
+        assert (await index.query(ADA)).reason is rejected.reason  # the probe
+        assert index.client.retry_after > 0.5
+        verato.clear()
+        assert (await index.query(ADA)).reason is Reason.BREAKER_OPEN
+        assert index.client.trouble is rejected.reason
+        await asyncio.sleep(index.client.retry_after)
+        for _ in range(2):
+            assert (await index.query(ADA)).outcome is CallOutcome.NO_MATCH
+        assert index.client.breaker_state is BreakerState.CLOSED
+    assert verato.calls("demographicsQuery") == 4

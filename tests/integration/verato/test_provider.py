@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from mpi.demo.verato.certificates import Authority
+from mpi.errors import ConfigurationError
 from tests.support.api import serving
 from tests.support.sentinels import MARK, SSN, assert_clean
 from tests.support.verato import SOURCE, Verato, registrations
@@ -156,6 +157,15 @@ async def test_without_verato_nothing_is_stored_and_it_says_so(
         part = ready.json()["parts"]["verato"]
         assert (part["critical"], part["code"]) == (False, "provider_unavailable")
         assert "VERATO_" in part["detail"] or "ask Verato" in part["detail"]
+
+
+@pytest.mark.parametrize("name", ["VERATO_TIMEOUT_TOTAL", "VERATO_BATCH_TIMEOUT_TOTAL"])
+async def test_a_call_that_may_not_even_connect_stops_the_start(
+    verato: Verato, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} must be at least VERATO_TIMEOUT_CONNECT"):
+        async with serving(tmp_path, **settings(verato, **{name: "1.9"})):
+            pass
 
 
 async def test_another_patient_on_a_known_number_waits_for_a_steward(

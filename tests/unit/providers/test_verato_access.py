@@ -71,6 +71,14 @@ def test_the_address_may_end_anywhere(given: dict[str, Any], endpoint: str) -> N
     assert open_access(endpoint, PREFIX, Credentials(**given)).endpoint == f"{HOST}/link-ws/svc"
 
 
+@pytest.mark.parametrize(
+    "place", ["127.0.0.1:8443", "[::1]:8443", "localhost", "Verato_1.a-b.Example."]
+)
+def test_a_host_may_be_a_name_or_a_number(given: dict[str, Any], place: str) -> None:
+    found = open_access(f"https://{place}", PREFIX, Credentials(**given)).endpoint
+    assert found == f"https://{place}{PREFIX}"
+
+
 def test_a_pfx_file_serves_as_well_as_pem(given: dict[str, Any], files: Certificates) -> None:
     pem = open_access(HOST, PREFIX, Credentials(**given))
     del given["client_cert"], given["client_key"]
@@ -95,6 +103,10 @@ def broken(folder: Path, files: Certificates) -> dict[str, tuple[dict[str, Any],
     junk.write_text(SECRET)
     old = expired(folder)
     missing = folder / SECRET
+    blank, binary = folder / "blank", folder / "binary"
+    blank.write_text("\n")
+    binary.write_bytes(b"\xff")
+    by_key = {"username": None, "api_key": "abc"}
     pfx = {"client_cert": None, "client_pfx": files.client_pfx}
     return {
         "no user": ({"username": None}, "VERATO_USERNAME", "set them"),
@@ -116,12 +128,19 @@ def broken(folder: Path, files: Certificates) -> dict[str, tuple[dict[str, Any],
             "VERATO_API_KEY",
             "correct it",
         ),
+        "blank user": ({"username": " "}, "VERATO_USERNAME", "correct it"),
+        "two users": ({"username": f"ada:{SECRET}"}, "VERATO_USERNAME", "correct it"),
+        "blank password": ({"password_file": blank}, "VERATO_PASSWORD_FILE is empty", "write"),
+        "no text": ({"password_file": binary}, "VERATO_PASSWORD_FILE", "correct it"),
+        "two lines": (by_key | {"api_key": f"{SECRET}\nx"}, "VERATO_API_KEY", "correct it"),
+        "blank key": (by_key | {"api_key": " "}, "VERATO_API_KEY", "correct it"),
+        "key alone": (by_key | {"client_cert": None}, "VERATO_CLIENT_CERT_FILE", "name the client"),
     }
 
 
 CASES = (
     "no user,no password,no such file,no certificate,bad certificate,bad key,expired,bad authority,"
-    "pfx password,expired pfx,half a key"
+    "pfx password,expired pfx,half a key,blank user,two users,blank password,no text,two lines,blank key,key alone"
 ).split(",")
 
 
@@ -149,6 +168,11 @@ def test_what_is_wrong_is_named_with_its_remedy(
         f"https://a:{SECRET}@b",
         "https://[::1",
         "https://cust1234.example:99999",
+        f"https://:{SECRET}@cust1234.example",
+        "https://cust 1234.example",
+        "https://cust1234..example",
+        "https://.",
+        "https://" + "a" * 64 + ".example",
     ],
 )
 def test_an_address_that_is_none_is_refused(given: dict[str, Any], endpoint: str | None) -> None:
