@@ -18,8 +18,8 @@ from mpi.demo.population import Population
 from tests.support.service import command, environment, run_mpi
 from tests.support.workers import until
 
-ROWS = 500
-BROKEN = (3, 150, 420)
+ROWS = 900
+BROKEN = (3, 250, 620)
 SETTINGS = {"BATCH_SIZE": "50"}
 
 
@@ -58,7 +58,7 @@ def start(folder: Path, path: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def killed(folder: Path, path: Path, rows_done: int = 200) -> None:
+def killed(folder: Path, path: Path, rows_done: int = 300) -> None:
     """Start a load and kill it -9 once it has noted that many rows."""
     process = start(folder, path)
     try:
@@ -102,7 +102,7 @@ def test_a_killed_load_goes_on_and_ends_as_if_it_had_never_stopped(
     killed(broken, path)
     assert stat.S_IMODE(checkpoints(broken)[0].stat().st_mode) == 0o600
     report, said = load(broken, path)
-    assert report["resumed_after"] >= 200
+    assert report["resumed_after"] >= 300
     assert "Going on after row" in said
     assert (report["rows"], report["rejected"]) == (ROWS, len(BROKEN))
     # Rows committed after the checkpoint are met again and change nothing: one group at most.
