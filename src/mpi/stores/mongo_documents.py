@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from mpi.domain.identity import (
@@ -101,6 +103,20 @@ def _content(content: StoredRecord, version: int, seq: int) -> Document:
     if content.warnings:
         fields["warnings"] = encode_warnings(content.warnings)
     return fields
+
+
+def named(keys: Iterable[RecordKey]) -> Document:
+    """What finds the records of these keys, one at the least."""
+    by_source: dict[str, list[str]] = defaultdict(list)
+    for key in keys:
+        by_source[key.source].append(key.source_id)
+    return {"$or": [{"source": s, "source_id": {"$in": ids}} for s, ids in by_source.items()]}
+
+
+def versions_of(record: int) -> Document:
+    """What finds the versions of a record but the current one."""
+    first = record << VERSION_BITS
+    return {"_id": {"$gte": first, "$lt": first + (1 << VERSION_BITS)}}
 
 
 def number_of(document: Document) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -10,7 +9,15 @@ from mpi.domain.identity import Assertion, PersonState, StoredRecord
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey
 from mpi.stores.codec import person_state
-from mpi.stores.mongo_documents import assertion_from, current, keys_of, number_of, stored
+from mpi.stores.mongo_documents import (
+    assertion_from,
+    current,
+    keys_of,
+    named,
+    number_of,
+    stored,
+    versions_of,
+)
 from mpi.stores.mongo_schema import ASSERTION, PERSON, RECORD, VERSION, Document
 from mpi.stores.mongo_transactions import View
 from mpi.stores.mongo_unit import Unit
@@ -61,7 +68,7 @@ async def versions(view: View, key: RecordKey) -> tuple[StoredRecord, ...]:
     if document is None:
         return ()
     latest = current(document)
-    span = _versions_of(document["_id"])
+    span = versions_of(document["_id"])
     others = await view.database[VERSION].find(span, session=view.session).to_list()
     found = [latest, *(stored(other, key, latest.mpi_id) for other in others)]
     return tuple(sorted(found, key=lambda version: version.version))
@@ -78,11 +85,11 @@ async def ever_under(view: View, keys: Collection[RecordKey]) -> dict[RecordKey,
 
 async def _ever_under(view: View, keys: Collection[RecordKey]) -> dict[RecordKey, frozenset[int]]:
     own = {"source": 1, "source_id": 1, "keys": 1, "old_keys": 1}
-    records = await view.database[RECORD].find(_named(keys), own, session=view.session).to_list()
+    records = await view.database[RECORD].find(named(keys), own, session=view.session).to_list()
     if not records:
         return {}
     under = {document["_id"]: set(keys_of(document)) for document in records}
-    spans = {"$or": [_versions_of(number) for number in under]}
+    spans = {"$or": [versions_of(number) for number in under]}
     older = view.database[VERSION].find(spans, {"old_keys": 1}, session=view.session)
     for document in await older.to_list():
         under[document["_id"] >> VERSION_BITS].update(keys_of(document))
@@ -90,19 +97,6 @@ async def _ever_under(view: View, keys: Collection[RecordKey]) -> dict[RecordKey
         RecordKey(document["source"], document["source_id"]): frozenset(under[document["_id"]])
         for document in records
     }
-
-
-def _versions_of(record: int) -> dict[str, Any]:
-    """Finds what a record's versions but the current one are kept in."""
-    first = record << VERSION_BITS
-    return {"_id": {"$gte": first, "$lt": first + (1 << VERSION_BITS)}}
-
-
-def _named(keys: Collection[RecordKey]) -> dict[str, Any]:
-    by_source: dict[str, list[str]] = defaultdict(list)
-    for key in keys:
-        by_source[key.source].append(key.source_id)
-    return {"$or": [{"source": s, "source_id": {"$in": ids}} for s, ids in by_source.items()]}
 
 
 async def record_inside(unit: Unit, key: RecordKey) -> StoredRecord | None:
@@ -159,6 +153,6 @@ async def assertions_of(view: View, keys: Sequence[RecordKey]) -> tuple[Assertio
     """See :meth:`mpi.ports.IdentityStore.assertions`."""
     if not keys:
         return ()
-    cursor = view.database[RECORD].find(_named(keys), {"_id": 1}, session=view.session)
+    cursor = view.database[RECORD].find(named(keys), {"_id": 1}, session=view.session)
     numbers = [document["_id"] for document in await cursor.to_list()]
     return await assertions_about(view, numbers)

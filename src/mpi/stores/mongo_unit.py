@@ -19,7 +19,7 @@ from mpi.domain.identity import IdentityChange, TaskKind, TaskStatus
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.errors import ConcurrentChange
-from mpi.stores.mongo_documents import assertion_row
+from mpi.stores.mongo_documents import assertion_row, named, versions_of
 from mpi.stores.mongo_schema import (
     ASSERTION,
     ERRAND,
@@ -267,15 +267,10 @@ class Unit:
                 self._searched[want.collection, want.field].update(want.values)
             self._keep(want.collection, found)
 
-    async def _load_records(self, keys: Iterable[RecordKey]) -> None:
-        by_source: dict[str, list[str]] = defaultdict(list)
+    async def _load_records(self, keys: Collection[RecordKey]) -> None:
         for key in keys:
-            by_source[key.source].append(key.source_id)
             self._numbers.setdefault(key, None)
-        alternatives = [
-            {"source": source, "source_id": {"$in": ids}} for source, ids in by_source.items()
-        ]
-        self._keep(RECORD, await self._find(RECORD, {"$or": alternatives}))
+        self._keep(RECORD, await self._find(RECORD, named(keys)))
 
     async def _find(self, collection: str, wanted: Document) -> list[Document]:
         return await self._database[collection].find(wanted, session=self.session).to_list()
@@ -382,8 +377,7 @@ def _named_records(change: IdentityChange) -> set[RecordKey]:
 def _filter(want: Want) -> Document:
     if want.collection == VERSION:
         (record,) = want.values
-        first = record << VERSION_BITS
-        return {"_id": {"$gte": first, "$lt": first + (1 << VERSION_BITS)}}
+        return versions_of(record)
     return {want.field: {"$in": list(want.values)}}
 
 
