@@ -10,7 +10,6 @@ from itertools import islice
 from time import perf_counter
 
 from mpi.domain.identity import (
-    ANY_VERSION,
     Event,
     EventKind,
     IdentityChange,
@@ -21,7 +20,7 @@ from mpi.domain.identity import (
 from mpi.domain.mpi_id import parse_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus, Submission, TraitWarning
 from mpi.domain.survivorship import golden_record
-from mpi.errors import Gone, MpiError, NotFound, PreconditionFailed
+from mpi.errors import Gone, MpiError, NotFound
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Explanation, Outcome, explain_person, self_weight
 from mpi.matching.placeholders import DEFAULT, Placeholders
@@ -40,7 +39,7 @@ from mpi.service.enrollment import Enrolled, Enrollment
 from mpi.service.introduction import introduced
 from mpi.service.past import history_of, person_at
 from mpi.service.preparation import Preparation, Prepared
-from mpi.service.present import current_record, surviving_person
+from mpi.service.present import check_version, current_record, surviving_person
 from mpi.service.recall import Question, Recall
 from mpi.service.reservation import Reservation
 from mpi.service.rows import LONGEST_GROUP_S, BatchRow, RowAnswer, answer_rows
@@ -297,9 +296,7 @@ class MasterPatientIndex:
         async with self._enrolling, self._store.group():
             record = await current_record(self._store, key)
             person = await self._store.person(record.mpi_id or "")
-            seen = (None, ANY_VERSION, person.version if person else None)
-            if if_match not in seen:
-                raise PreconditionFailed("the person has another version than If-Match names")
+            check_version(if_match, person.version if person else None)
             gone = ((person.mpi_id, None),) if person and len(person.records) == 1 else ()
             holder = ((person.mpi_id, person.version),) if person else ()
             change = IdentityChange(

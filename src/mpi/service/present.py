@@ -1,10 +1,10 @@
-"""Who is there now: the record of a key, the person behind an id."""
+"""Who is there now: the record of a key, the person behind an id, and whether it is the version that is meant."""
 
 from __future__ import annotations
 
-from mpi.domain.identity import PersonState, StoredRecord
+from mpi.domain.identity import ANY_VERSION, PersonState, StoredRecord
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.errors import Gone, NotFound
+from mpi.errors import Gone, NotFound, PreconditionFailed
 from mpi.ports import IdentityStore
 
 
@@ -26,3 +26,9 @@ async def surviving_person(store: IdentityStore, mpi_id: str) -> PersonState:
     if person is None:
         raise NotFound("no person has this mpi_id")
     return person
+
+
+def check_version(if_match: int | None, version: int | None, whose: str = "person") -> None:
+    """Raises ``PreconditionFailed`` unless a caller who insists on a version means this one, or any."""
+    if if_match not in (None, ANY_VERSION, version):
+        raise PreconditionFailed(f"the {whose} has another version than If-Match names")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mpi.domain.errand import Errand, ErrandKind, Lane
-from mpi.domain.identity import ANY_VERSION, EventKind, IdentityChange, RecordMove
+from mpi.domain.identity import EventKind, IdentityChange, RecordMove
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.errors import Conflict, PreconditionFailed
+from mpi.errors import Conflict
 from mpi.service.answers import ChangeAnswer
 from mpi.service.decisions import at_once
-from mpi.service.present import current_record
+from mpi.service.present import check_version, current_record
 from mpi.service.settlements import withdrawn
 from mpi.service.undoing import Undoing
 
@@ -39,8 +39,7 @@ class Replacing(Undoing):
         if kept.key == gone.key:
             raise Conflict("a number cannot be replaced by itself")
         holder = await self._active(gone.mpi_id or "")
-        if if_match not in (None, ANY_VERSION, holder.version):
-            raise PreconditionFailed("the person has another version than If-Match names")
+        check_version(if_match, holder.version)
         home = kept.mpi_id or ""
         retired: tuple[str, ...] = ()
         if holder.mpi_id != home:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from mpi.domain.identity import (
-    ANY_VERSION,
     KEPT_AS,
     NEW_PERSON,
     EventKind,
@@ -22,12 +21,12 @@ from mpi.domain.identity import (
     TaskUpdate,
 )
 from mpi.domain.record import RecordStatus
-from mpi.errors import Conflict, Gone, InvalidInput, MpiError, NotFound, PreconditionFailed
+from mpi.errors import Conflict, Gone, InvalidInput, MpiError, NotFound
 from mpi.matching.blocking import stored_keys
 from mpi.service.alignment import LEFT
 from mpi.service.answers import ChangeAnswer
 from mpi.service.decisions import Retired, Settled, at_once, settled
-from mpi.service.present import current_record
+from mpi.service.present import check_version, current_record
 from mpi.service.replacing import Replacing
 
 _LONGEST_DEFERRAL = timedelta(days=3650)
@@ -163,8 +162,7 @@ class Stewardship(Replacing):
         ``mpi_id`` names the candidate that is meant; without it *not-same* is said of all of them.
         """
         task = await self._undecided(task_id)
-        if if_match not in (None, ANY_VERSION, task.version):
-            raise PreconditionFailed("the task has another version than If-Match names")
+        check_version(if_match, task.version, "task")
         done = settled(task_id, actor, outcome, if_match or None)
         if task.kind is TaskKind.PROVIDER and outcome == LEFT:
             return await self._commit(EventKind.TASK_DECIDED, actor, reason, done)

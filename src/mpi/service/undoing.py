@@ -17,10 +17,11 @@ from mpi.domain.identity import (
     RecordMove,
 )
 from mpi.domain.record import RecordKey
-from mpi.errors import Conflict, NotFound, PreconditionFailed
+from mpi.errors import Conflict, NotFound
 from mpi.service.aftermath import questions
 from mpi.service.answers import ChangeAnswer
 from mpi.service.decisions import APART, HumanDecisions, named, not_same, pair_of
+from mpi.service.present import check_version
 from mpi.service.settlements import content_before, tasks_before
 from mpi.service.way_back import WayBack, in_the_way
 
@@ -79,8 +80,8 @@ class Undoing(HumanDecisions):
         self, event_id: str, reason: str, actor: str, if_match: int | None, *, cascade: bool
     ) -> ChangeAnswer:
         event = await self._event(event_id)
-        if if_match not in (None, ANY_VERSION) and if_match != await self._version_of(event):
-            raise PreconditionFailed("the person has another version than If-Match names")
+        if if_match not in (None, ANY_VERSION):
+            check_version(if_match, await self._version_of(event))
         answers: list[ChangeAnswer] = []
         await self._undo(event, reason, actor, answers, cascade=cascade)
         moves = [move for answer in answers for move in answer.detail["moves"]]
