@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import subprocess
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,12 +29,7 @@ def started(folder: Path, uri: str, command: str = "serve", **settings: str) -> 
         "MONGODB_URI": uri,
     }
     port = ("--port", str(free_port())) if command == "serve" else ()
-    with warnings.catch_warnings():
-        # The driver leaves sockets that the server closed to the garbage collector.
-        warnings.simplefilter("ignore", ResourceWarning)
-        done = run_mpi(folder, command, *port, settings=given | settings)
-        gc.collect()
-    return done
+    return run_mpi(folder, command, *port, settings=given | settings)
 
 
 @contextmanager

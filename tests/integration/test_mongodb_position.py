@@ -147,9 +147,6 @@ async def test_a_stream_that_lags_behind_is_not_taken_for_the_truth(
         await changing
 
 
-@pytest.mark.filterwarnings(
-    "ignore:unclosed <socket:ResourceWarning"
-)  # the driver's, of a server that died
 async def test_what_is_known_lasts_no_longer_than_it_is_true(
     questions: Questions, opened: Opened, own_mongod: Mongod
 ) -> None:

@@ -118,7 +118,7 @@ class RecentChanges:
         for event in events:
             told = (event.seq, event.at, event.kind, event.actor, event.persons)
             tags: tuple[int, ...] = ()
-            if event.seq > start:
+            if event.seq in touched:
                 # A record that is registered, changed or deleted touches the keys of all its versions.
                 keys = frozenset().union(*(under.get(record, ()) for record in touched[event.seq]))
                 tags = self.tags(event.persons, keys)
