@@ -8,9 +8,12 @@ from tests.support.api import Api
 from tests.support.verato import SOURCE, Verato
 from tests.support.verato_client import credentials
 
+IMPATIENT = {"VERATO_TIMEOUT_READ": "1", "VERATO_TIMEOUT_TOTAL": "4"}
+"""For a Verato that gives no answer."""
+
 
 def settings(verato: Verato, **more: str) -> dict[str, str]:
-    """What the simulator's user sets, impatient."""
+    """What the simulator's user sets, with all the time that a busy machine may need."""
     given = credentials(verato)
     return {
         "MPI_PROVIDER": "verato",
@@ -21,8 +24,8 @@ def settings(verato: Verato, **more: str) -> dict[str, str]:
         "VERATO_CLIENT_KEY_FILE": str(given.client_key),
         "VERATO_CA_FILE": str(given.ca),
         "VERATO_SOURCE_MAP": '{"HOSP-A": "HOSP-A", "CLINIC": "HOSP-B"}',
-        "VERATO_TIMEOUT_READ": "0.4",
-        "VERATO_TIMEOUT_TOTAL": "3",
+        "VERATO_TIMEOUT_READ": "20",
+        "VERATO_TIMEOUT_TOTAL": "30",
         "VERATO_MAX_TPS": "5000",
         "VERATO_RAMP_PER_MIN": "1000000000",
         **more,

@@ -14,7 +14,7 @@ from mpi.domain.record import RecordKey
 from mpi.providers.verato_links import link_key
 from tests.support.api import Api, serving
 from tests.support.verato import SOURCE, Verato, registrations
-from tests.support.verato_service import match, settings
+from tests.support.verato_service import IMPATIENT, match, settings
 
 MADE = registrations(300)
 REASON = {"reason": "seen together"}
@@ -23,7 +23,7 @@ ONE, OTHER, THIRD = (SOURCE, "1"), (SOURCE, "2"), (SOURCE, "3")
 
 @pytest.fixture
 async def api(verato: Verato, tmp_path: Path) -> AsyncIterator[Api]:
-    async with serving(tmp_path, **settings(verato)) as api:
+    async with serving(tmp_path, **settings(verato, **IMPATIENT)) as api:
         yield api
 
 

@@ -17,7 +17,7 @@ from mpi.errors import ConfigurationError
 from tests.support.api import serving
 from tests.support.sentinels import MARK, SSN, assert_clean
 from tests.support.verato import SOURCE, Verato, registrations
-from tests.support.verato_service import body, match, settings
+from tests.support.verato_service import IMPATIENT, body, match, settings
 
 MADE = registrations(300)
 ROW = MADE[1][0]
@@ -137,7 +137,7 @@ FAULTS = {
 async def test_without_verato_nothing_is_stored_and_it_says_so(
     verato: Verato, tmp_path: Path, fault: str
 ) -> None:
-    async with serving(tmp_path, **settings(verato)) as api:
+    async with serving(tmp_path, **settings(verato, **IMPATIENT)) as api:
         known = await match(api, ROW, "1")
         await match(api, ROW)
         verato.plan(fault, times=None)
