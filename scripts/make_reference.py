@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from typer.cli import get_docs_for_click
 from typer.main import get_command
 
-from mpi.cli import app
+from mpi.cli import commands
 from mpi.settings import SECRETS, Settings
 from mpi.telemetry import Metrics
 
@@ -183,7 +183,7 @@ def _declared(registry: CollectorRegistry) -> list[Any]:
 
 def commands_page() -> str:
     """Every command, as its help describes it."""
-    command = get_command(app)
+    command = get_command(commands())
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="mpi")
     return _NOTE + text.replace("# `mpi`\n", "# The command `mpi`\n", 1).rstrip() + "\n"
 

@@ -1,4 +1,7 @@
-"""The composition root: settings become adapters, adapters become the service."""
+"""The composition root: settings become adapters, adapters become the service.
+
+Drivers of what the settings do not name are not imported: they are half of the time that a start takes.
+"""
 
 from __future__ import annotations
 
@@ -13,37 +16,35 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mpi.bootstrap_cache import recall_of, tiers_of
-from mpi.bootstrap_hybrid import budget_of, hybrid_provider
-from mpi.bootstrap_mongodb import mongo_address
-from mpi.bootstrap_outbox import courier
-from mpi.bootstrap_verato import Verato, open_verato
+from mpi.bootstrap_cache import recall_of
 from mpi.cache.tiered import TieredCache
 from mpi.errors import ConfigurationError, InvalidInput
 from mpi.matching.model import default_document, load_default_model
 from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.ports import Monitored, Provider, Store
-from mpi.providers.hybrid import HybridProvider
 from mpi.providers.internal import InternalProvider
 from mpi.service.access import Access
 from mpi.service.health import Check
 from mpi.service.index import MasterPatientIndex
 from mpi.service.model_follower import ModelFollower
 from mpi.service.models import Models
-from mpi.service.outbox import Courier
 from mpi.service.preparation import Preparation
 from mpi.service.recall import Recall
 from mpi.service.shadow import Shadow
 from mpi.service.stewardship import Stewardship
 from mpi.settings import Settings
-from mpi.stores.mongodb import MongoStore
 from mpi.stores.sqlite import open_store
 from mpi.stores.sqlite_backup import key_file
 from mpi.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from mpi.bootstrap_hybrid import Elsewhere
+    from mpi.bootstrap_verato import Verato
+    from mpi.service.outbox import Courier
 
 Step = Callable[[], Awaitable[None]]
 
@@ -148,13 +149,12 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         narrowed=partial(metrics.count, "mpi_blocks_narrowed_total"),
         judged=shadow.observe,
     )
-    verato = None
-    if settings.provider != "internal":
-        verato = open_verato(settings, store, metrics, budget_of(settings, store, metrics, _now))
-    provider = _provider(settings, store, internal, verato, metrics)
-    late = provider if isinstance(provider, HybridProvider) else None
+    remote = _elsewhere(settings, store, internal, metrics)
+    provider = internal if remote is None else remote.provider
+    verato = None if remote is None else remote.verato
+    late = None if remote is None else remote.late
     untold = None if verato is None else verato.counterpart.untold
-    tiers = tiers_of(settings, provider, key, metrics)
+    tiers = _tiers(settings, provider, key, metrics)
     recall = recall_of(settings, store, provider, tiers, key, metrics)
     index = MasterPatientIndex(
         store=store,
@@ -185,11 +185,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         follower=follower,
         shadow=shadow,
         verato=verato,
-        courier=(
-            None
-            if verato is None
-            else courier(settings, store, verato.counterpart, provider, metrics, _now)
-        ),
+        courier=None if remote is None else remote.courier,
         opening=opening,
         warming=warming,
         closing=closing,
@@ -197,19 +193,26 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     )
 
 
-def _provider(
-    settings: Settings,
-    store: Store,
-    internal: InternalProvider,
-    verato: Verato | None,
-    metrics: Metrics,
-) -> Provider:
-    """Who resolves identity."""
-    if verato is None:
-        return internal
-    if settings.provider == "verato":
-        return verato.provider
-    return hybrid_provider(settings, store, internal, verato, metrics)
+def _elsewhere(
+    settings: Settings, store: Store, internal: InternalProvider, metrics: Metrics
+) -> Elsewhere | None:
+    """The provider that asks somebody else too, unless our own matching is all that is wanted."""
+    if settings.provider == "internal":
+        return None
+    from mpi.bootstrap_hybrid import elsewhere
+
+    return elsewhere(settings, store, internal, metrics, _now)
+
+
+def _tiers(
+    settings: Settings, provider: Provider, key: bytes, metrics: Metrics
+) -> TieredCache | None:
+    """The tiers of the cache that other processes share, if there are any."""
+    if not settings.remote_tiers:
+        return None
+    from mpi.bootstrap_tiers import tiers_of
+
+    return tiers_of(settings, provider, key, metrics)
 
 
 def _checks(
@@ -243,6 +246,9 @@ def _store(
         """A file is open at once, and a server has its own memory."""
 
     if settings.store == "mongodb":
+        from mpi.bootstrap_mongodb import mongo_address
+        from mpi.stores.mongodb import MongoStore
+
         remote = MongoStore(mongo_address(settings))
         opening = partial(remote.open, hmac_fingerprint, create=create)
         return remote, opening, nothing, remote.close

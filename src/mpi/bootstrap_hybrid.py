@@ -1,23 +1,58 @@
-"""From settings to the provider over our own matching and Verato."""
+"""From settings to a provider that asks Verato: Verato alone, or together with our own matching."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
-from mpi.bootstrap_verato import Verato
-from mpi.ports import Store
+from mpi.bootstrap_outbox import courier
+from mpi.bootstrap_verato import Verato, open_verato
+from mpi.ports import Provider, Store
 from mpi.providers.hybrid import HybridProvider
 from mpi.providers.hybrid_links import Links
 from mpi.providers.hybrid_strategy import STRATEGIES
 from mpi.providers.internal import InternalProvider
 from mpi.providers.verato_budget import Budget
+from mpi.service.outbox import Courier
 from mpi.service.preparation import ANONYMOUS
 from mpi.settings import Settings
 from mpi.telemetry import Metrics
 
 
-def budget_of(
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A provider that asks Verato, and who tells Verato of what is decided here."""
+
+    provider: Provider
+    late: HybridProvider | None
+    """The provider as one that may still be waiting for a word on what it has answered."""
+    verato: Verato
+    courier: Courier
+
+
+def elsewhere(
+    settings: Settings,
+    store: Store,
+    internal: InternalProvider,
+    metrics: Metrics,
+    clock: Callable[[], datetime],
+) -> Elsewhere:
+    """What ``MPI_PROVIDER=verato`` and ``hybrid`` stand for. Raises ``ConfigurationError`` as ``open_verato`` does."""
+    verato = open_verato(settings, store, metrics, _budget(settings, store, metrics, clock))
+    late = None
+    if settings.provider == "hybrid":
+        late = _hybrid_provider(settings, store, internal, verato, metrics)
+    provider = late or verato.provider
+    return Elsewhere(
+        provider,
+        late,
+        verato,
+        courier(settings, store, verato.counterpart, provider, metrics, clock),
+    )
+
+
+def _budget(
     settings: Settings, store: Store, metrics: Metrics, clock: Callable[[], datetime]
 ) -> Budget | None:
     """The calls that a month may cost; None without a limit."""
@@ -27,7 +62,7 @@ def budget_of(
     return Budget(store, most, clock, left=metrics.provider_calls_left)
 
 
-def hybrid_provider(
+def _hybrid_provider(
     settings: Settings,
     store: Store,
     internal: InternalProvider,

@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 import orjson
 
-from mpi.bootstrap_cache import redis_place
+from mpi.bootstrap_tiers import redis_place
 from mpi.cache.redis_pace import RedisPace
 from mpi.errors import ConfigurationError
 from mpi.ports import IndexStore

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from types import TracebackType
 from typing import Annotated
 
@@ -12,42 +13,30 @@ import typer
 from typer.main import get_command
 
 from mpi import __version__
-from mpi.commands import asking, demo, keys, migration, models, population, trying, upkeep
-from mpi.commands.evaluation import evaluate
-from mpi.commands.posting import post
-from mpi.commands.serving import serve
-from mpi.commands.simulator import verato_simulator
-from mpi.commands.training import train_model
 from mpi.errors import ConfigurationError, MpiError
 from mpi.telemetry import place_of
 
-app = typer.Typer(
-    name="mpi",
-    help="A Master Patient Index: who is this patient, how sure are we, and why?",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command()(serve)
-app.command("load")(population.load_file)
-app.add_typer(population.exports, name="export")
-app.command()(asking.match)
-app.command()(asking.explain)
-app.command()(asking.person)
-app.command()(asking.stats)
-app.command()(upkeep.backup)
-app.command()(upkeep.restore)
-app.command()(upkeep.verify)
-app.command()(migration.migrate)
-app.command()(post)
-app.command()(evaluate)
-app.command("train")(train_model)
-models.app.command("try")(trying.try_model)
-models.app.command("thresholds")(trying.thresholds)
-app.add_typer(models.app, name="model")
-app.add_typer(keys.app, name="key")
-app.add_typer(demo.app, name="demo")
-app.command()(verato_simulator)
+COMMANDS = {
+    "serve": "serving:serve",
+    "load": "population:load_file",
+    "export": "population:exports",
+    "match": "asking:match",
+    "explain": "asking:explain",
+    "person": "asking:person",
+    "stats": "asking:stats",
+    "backup": "upkeep:backup",
+    "restore": "upkeep:restore",
+    "verify": "upkeep:verify",
+    "migrate": "migration:migrate",
+    "post": "posting:post",
+    "evaluate": "evaluation:evaluate",
+    "train": "training:train_model",
+    "model": "trying:app",
+    "key": "keys:app",
+    "demo": "demo:app",
+    "verato-simulator": "simulator:verato_simulator",
+}
+"""Each command and where it is, under ``mpi.commands``. Only the one that is run is imported: all take a second."""
 
 FAILED, MISUSED = 1, 2
 _OPTION = re.compile(r"--?[a-z][a-z-]*")
@@ -58,9 +47,10 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 when it failed, 2 when it cannot be run so."""
     sys.excepthook = _crashed
+    given = list(sys.argv[1:] if argv is None else argv)
     try:
-        result = get_command(app).main(
-            args=None if argv is None else list(argv), prog_name="mpi", standalone_mode=False
+        result = get_command(commands(given[:1])).main(
+            args=given, prog_name="mpi", standalone_mode=False
         )
     except MpiError as error:
         return _refuse(error.detail, MISUSED if isinstance(error, ConfigurationError) else FAILED)
@@ -71,7 +61,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
-@app.callback(invoke_without_command=True)
+def commands(asked: Sequence[str] = ()) -> typer.Typer:
+    """The command line: with what the words ``asked`` need where they are known, else with all commands."""
+    app = typer.Typer(
+        name="mpi",
+        help="A Master Patient Index: who is this patient, how sure are we, and why?",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback(invoke_without_command=True)(_version)
+    known = set(asked) & {"--version", *COMMANDS}
+    for name in COMMANDS.keys() & known if known else COMMANDS:
+        module, attribute = COMMANDS[name].split(":")
+        found = getattr(import_module(f"mpi.commands.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+    return app
+
+
 def _version(
     context: typer.Context,
     *,

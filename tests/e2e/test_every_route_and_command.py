@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from mpi.api.app import create_app
 from mpi.bootstrap import build
-from mpi.cli import app
+from mpi.cli import commands
 from mpi.matching.model import default_document
 from mpi.settings import EMBEDDED, Settings, read_settings
 from tests.support.document import Operation, example, operations
@@ -119,7 +119,7 @@ def leaves(
     command: Any = None, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every command with its words."""
-    command = command or get_command(app)
+    command = command or get_command(commands())
     inner = getattr(command, "commands", None)
     if inner is None:
         yield path, command

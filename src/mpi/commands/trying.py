@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mpi.commands.models import Model, document_of
+from mpi.commands.models import Model, app, document_of
 from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, settings
 from mpi.commands.terminal import note, show_json, show_table, steps
 from mpi.evaluation.own import decided
@@ -31,6 +31,7 @@ _SAID = {
 }
 
 
+@app.command("try")
 def try_model(
     model: Model,
     records: Annotated[
@@ -109,6 +110,7 @@ def _show(facts: dict[str, Any]) -> None:
                 show_table(("persons",), [(", ".join(each),) for each in group["examples"]])
 
 
+@app.command("thresholds")
 def thresholds(
     precision: Annotated[
         float,

@@ -8,12 +8,10 @@ from typing import Annotated
 import typer
 
 from mpi.bootstrap import fingerprint, hmac_key
-from mpi.bootstrap_mongodb import mongo_address
 from mpi.commands.session import AsJson, Demo, Embedded, run, settings
 from mpi.commands.terminal import note, progress_bar, show_json, show_table
 from mpi.errors import ConfigurationError
 from mpi.settings import Settings
-from mpi.stores.mongodb import MongoStore
 from mpi.stores.sqlite_backup import backup_store, restore_store
 from mpi.stores.sqlite_verify import verify_store
 from mpi.stores.verification import Progress, Violation
@@ -90,6 +88,10 @@ async def violations(
     """The broken invariants of the index that the settings name."""
     if chosen.store == "sqlite":
         return verify_store(chosen.sqlite_path, progress)
+    # Only here: a command about a file starts without the driver of a server.
+    from mpi.bootstrap_mongodb import mongo_address
+    from mpi.stores.mongodb import MongoStore
+
     store = MongoStore(mongo_address(chosen))
     try:
         await store.open(hmac_fingerprint, create=False)
