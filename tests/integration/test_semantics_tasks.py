@@ -392,3 +392,30 @@ async def test_what_was_asked_about_a_deleted_record_leaves_the_queue(index: Ind
         assert (settled.status, settled.outcome) == (TaskStatus.DECIDED, "deleted")
     assert (await index.mpi.statistics())["tasks_open"] == 0
     assert (await index.add(MARGA_IN_DOUBT, "2")).status == "created"
+
+
+async def test_a_question_that_registrations_answer_is_settled_until_that_is_undone(
+    index: Index,
+) -> None:
+    one, other = await index.add(MARGA_BY_NUMBER, "1"), await index.add(MARGA_BY_BIRTH, "2")
+    question = NewTask(TaskKind.REVIEW, key("2"), (one.mpi_id or "",), None, "alike")
+    (task,) = await index.stewards.ask([question], **BECAUSE)
+    await index.add(MARGA, "3")
+    assert len(set((await index.partition()).values())) == 1
+    found = await index.stewards.task(task)
+    assert (found.status, found.outcome) == (TaskStatus.DECIDED, "same")
+    (merge,) = [e for e in await index.store.events() if e.kind is EventKind.MERGED]
+    await index.stewards.undo(merge.event_id, **BECAUSE)
+    assert await index.owner("2") == other.mpi_id
+    assert (await index.stewards.task(task)).status is TaskStatus.OPEN
+
+
+async def test_a_question_in_the_hands_of_a_steward_stays_whatever_is_registered(
+    index: Index,
+) -> None:
+    *_, task = await doubtful(index)
+    await index.stewards.claim(task, actor="eve")
+    await index.add(MARGA, "2")
+    assert len(set((await index.partition()).values())) == 1
+    assert (await index.stewards.task(task)).status is TaskStatus.CLAIMED
+    await index.stewards.decide(task, "same", **BECAUSE)

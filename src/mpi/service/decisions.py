@@ -28,7 +28,7 @@ from mpi.ports import AskedLater, IndexStore, ModelInUse
 from mpi.service.alignment import announced
 from mpi.service.answers import ChangeAnswer
 from mpi.service.present import current_record, surviving_person
-from mpi.service.settlements import ALSO_SETTLED, answered
+from mpi.service.settlements import with_answered
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -283,15 +283,7 @@ class HumanDecisions:
         if task is not None:
             parts["expected_versions"] = (*parts.get("expected_versions", ()), *task.expected)
             parts = {"task_updates": (task.update,), "detail": task.detail} | parts
-        change = replace(change, **parts)
-        known = {update.task_id for update in change.task_updates}
-        also = await answered(self._store, change.retire, actor)
-        if also := tuple(update for update in also if update.task_id not in known):
-            detail = {"outcome": also[0].outcome, ALSO_SETTLED: [update.task_id for update in also]}
-            change = replace(
-                change, task_updates=(*change.task_updates, *also), detail=detail | change.detail
-            )
-        return await self._apply(change)
+        return await self._apply(await with_answered(self._store, replace(change, **parts)))
 
     async def _apply(self, change: IdentityChange, *more: IdentityChange) -> ChangeAnswer:
         changes = (change, *more)

@@ -29,7 +29,7 @@ from mpi.matching.blocking import BlockingKeys
 from mpi.matching.comparison import distinct_traits
 from mpi.matching.decision import Outcome
 from mpi.matching.record import StandardRecord
-from mpi.ports import IdentityHistory, IdentityStore, Outbox, Provider, Resolution
+from mpi.ports import IndexStore, Outbox, Provider, Resolution
 from mpi.service.consequences import (
     errands_of,
     introduced_along,
@@ -38,6 +38,7 @@ from mpi.service.consequences import (
     tasks_of,
     update_tasks,
 )
+from mpi.service.settlements import with_answered
 
 Expected = tuple[tuple[str, int], ...]
 
@@ -64,8 +65,7 @@ class Enrollment:
     The ``outbox`` holds what the provider is asked later; None: it is asked at once or never.
     """
 
-    store: IdentityStore
-    history: IdentityHistory
+    store: IndexStore
     provider: Provider
     conflict: Callable[[], None]
     outbox: Outbox | None = None
@@ -146,7 +146,8 @@ class Enrollment:
             errands=errands_of(record.key, found),
         )
         # The merges first: undone, they leave the record as one that came later.
-        changes = (*await introduced_along(self.store, record), *merges, change)
+        joined = [await with_answered(self.store, merge) for merge in merges]
+        changes = (*await introduced_along(self.store, record), *joined, change)
         first, *rest = [replace(each, position=found.position) for each in changes]
         committed = await self.store.commit(first, *rest)
         return _enrolled(found, committed)
@@ -187,7 +188,7 @@ class Enrollment:
         """The latest task about the record that waits for a decision."""
         found: str | None = None
         after: str | None = None
-        while page := await self.history.tasks(None, after, mpi_id=record.mpi_id):
+        while page := await self.store.tasks(None, after, mpi_id=record.mpi_id):
             after = page[-1].task_id
             for task in page:
                 if task.record == record.key and task.status is not TaskStatus.DECIDED:
@@ -248,7 +249,8 @@ class Enrollment:
             detail=told_detail(record.told),
             errands=errands_of(record.key, found),
         )
-        changes = (*await introduced_along(self.store, record), change, *merges)
+        joined = [await with_answered(self.store, merge) for merge in merges]
+        changes = (*await introduced_along(self.store, record), change, *joined)
         *before, last = [replace(each, position=found.position) for each in changes]
         committed = await self.store.commit(*before, replace(last, tasks=tasks))
         enrolled = _enrolled(found, committed)

@@ -78,7 +78,7 @@ class MasterPatientIndex:
         self._model = model
         self._recall = recall
         self._prepare = Preparation(hmac_key, placeholders, clock)
-        self._enrollment = Enrollment(store, store, provider, conflict, outbox)
+        self._enrollment = Enrollment(store, provider, conflict, outbox)
         self._reservation = Reservation(provider, self._prepare, self._enrollment)
         self._clock = clock
         self._policy = enroll

@@ -25,6 +25,7 @@ from mpi.domain.told import told_detail
 from mpi.matching.blocking import keys_beside
 from mpi.ports import IndexStore
 from mpi.service.past import history_of
+from mpi.service.settlements import with_answered
 
 PARTED, JOINED = "parted_elsewhere", "joined_elsewhere"
 """Why a task asks: there the records are two patients, or one, and here people decided otherwise."""
@@ -94,19 +95,18 @@ class Rearrangement:
                 continue
             survivor, gone = sorted((kept.mpi_id, other.mpi_id))
             moving = await self.store.person(gone)
-            await self.store.commit(
-                IdentityChange(
-                    kind=EventKind.MERGED,
-                    at=self.now,
-                    actor=self.actor,
-                    moves=tuple(
-                        RecordMove(record.key, gone, survivor)
-                        for record in (moving.records if moving else ())
-                    ),
-                    retire=((gone, survivor),),
-                    detail={AUTOMATIC: True},
-                )
+            merge = IdentityChange(
+                kind=EventKind.MERGED,
+                at=self.now,
+                actor=self.actor,
+                moves=tuple(
+                    RecordMove(record.key, gone, survivor)
+                    for record in (moving.records if moving else ())
+                ),
+                retire=((gone, survivor),),
+                detail={AUTOMATIC: True},
             )
+            await self.store.commit(await with_answered(self.store, merge))
             kept = await self.store.person(survivor) or kept
 
     async def _note(self, record: StoredRecord, tasks: tuple[NewTask, ...] = ()) -> None:

@@ -28,6 +28,7 @@ from mpi.matching.blocking import blocking_keys
 from mpi.matching.decision import Outcome
 from mpi.ports import AskedLater, IndexStore, Outbox, Resolution
 from mpi.service.consequences import introduced_along, joining, tasks_of
+from mpi.service.settlements import with_answered
 
 _TRIES = 50
 _LONGEST_WAIT_S = 0.02
@@ -125,7 +126,8 @@ class Reconciliation:
             task_updates=settled,
             detail=told_detail(answer),
         )
-        changes = (*await introduced_along(self.store, record), change, *merges)
+        joined = [await with_answered(self.store, merge, settled) for merge in merges]
+        changes = (*await introduced_along(self.store, record), change, *joined)
         *before, last = [replace(each, position=found.position) for each in changes]
         await self.store.commit(*before, replace(last, tasks=tasks))
 

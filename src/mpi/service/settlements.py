@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mpi.domain.identity import (
+    AUTOMATIC,
     KEPT_AS,
     Event,
     EventKind,
@@ -30,6 +31,7 @@ ALSO_SETTLED = "also_settled"
 """The detail of a merge: tasks beside the one decided, if any, that asked whether these two persons are one."""
 
 _ALL = 1_000_000
+_UNDECIDED = {TaskStatus.OPEN, TaskStatus.CLAIMED}
 
 _UNSETTLED = {
     RecordStatus.HISTORY: RecordStatus.PENDING,
@@ -92,17 +94,31 @@ async def tasks_before(
     return tuple(TaskUpdate(t.task_id, status, outcome=outcome) for t in changed), details
 
 
-async def answered(
-    store: IndexStore, retired: Iterable[tuple[str, str | None]], actor: str
-) -> tuple[TaskUpdate, ...]:
-    """The undecided tasks that only ask whether two persons are one, when one of them is ``retired`` into the other."""
-    found: dict[str, TaskUpdate] = {}
-    for gone, kept in retired:
-        for task in await store.tasks(None, mpi_id=gone, limit=_ALL) if kept else ():
-            is_open = task.status is not TaskStatus.DECIDED
-            if is_open and await _parties(store, task) == {gone, kept}:
-                found[task.task_id] = TaskUpdate(task.task_id, TaskStatus.DECIDED, actor, "same")
-    return tuple(found.values())
+async def with_answered(
+    store: IndexStore, change: IdentityChange, known: Iterable[TaskUpdate] = ()
+) -> IdentityChange:
+    """The change, which also settles the tasks that it answers, unless they are ``known`` to be settled beside it.
+
+    These are undecided tasks that only ask whether two persons are one, when the change retires one into the other.
+    What nobody decided settles no task that somebody works on.
+    """
+    settled = {update.task_id for update in (*change.task_updates, *known)}
+    undecided = {TaskStatus.OPEN} if AUTOMATIC in change.detail else _UNDECIDED
+    also = [
+        task.task_id
+        for gone, kept in change.retire
+        for task in (await store.tasks(None, mpi_id=gone, limit=_ALL) if kept else ())
+        if task.status in undecided and task.task_id not in settled
+        if await _parties(store, task) == {gone, kept}
+    ]
+    if not also:
+        return change
+    updates = (TaskUpdate(name, TaskStatus.DECIDED, change.actor, "same") for name in also)
+    return replace(
+        change,
+        task_updates=(*change.task_updates, *updates),
+        detail={"outcome": "same", ALSO_SETTLED: also} | change.detail,
+    )
 
 
 async def _parties(store: IndexStore, task: Task) -> set[str | None]:
