@@ -16,6 +16,9 @@ from mpi.stores.sqlite_backup import backup_store, restore_store
 from mpi.stores.sqlite_verify import verify_store
 from mpi.stores.verification import Progress, Violation
 
+BROKEN = 3
+"""The exit code of a check that has found something: no other failure ends so."""
+
 
 def backup(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="A new file for the backup.")],
@@ -62,7 +65,7 @@ def restore(
 
 
 def verify(*, embedded: Embedded = False, demo: Demo = False, as_json: AsJson = False) -> int:
-    """Check every invariant of the index, which may be in use. Exit code 1 when one is broken."""
+    """Check every invariant of the index, which may be in use. Exit code 3 when one is broken."""
     chosen = settings(embedded=embedded, demo=demo)
     # A file is checked as it is; a database is opened first, which takes the key.
     known = fingerprint(hmac_key(chosen, create=False)) if chosen.store == "mongodb" else b""
@@ -79,7 +82,7 @@ def verify(*, embedded: Embedded = False, demo: Demo = False, as_json: AsJson = 
         show_table(("invariant", "where"), [(v.code, v.detail) for v in found])
     else:
         note("Every invariant holds.")
-    return 1 if found else 0
+    return BROKEN if found else 0
 
 
 async def violations(
