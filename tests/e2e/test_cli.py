@@ -325,3 +325,20 @@ def test_service_and_commands_share_an_index(tmp_path: Path) -> None:
         assert client.get("/mpi/events").status_code == 401
         with service.client(**{"x-api-key": issued["secret"]}) as known:
             assert len(known.get("/mpi/events").json()["events"]) == 1
+
+
+def test_a_command_imports_no_driver_that_its_settings_do_not_name(tmp_path: Path) -> None:
+    mpi(tmp_path, "key", "add", "x", "--scope", "read")
+    unused = "fastapi", "httpx2", "pymongo", "redis"
+    prelude = (
+        f"import atexit, sys; atexit.register(lambda: print({{*{unused}}} & {{*sys.modules}}))"
+    )
+    done = subprocess.run(
+        command("stats", "--embedded", prelude=prelude),
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines()[-1] == "set()"
