@@ -102,8 +102,8 @@ def _judged(run: Run, name: str, file: LabelledFile, goals: Goals) -> list[Figur
 def _queue(name: str, trial: Trial, goal: float | None) -> list[Figure]:
     """What stewards are shown of the pairs that were not linked, were they compared alone."""
     pairs, limits = trial.pairs, trial.model.thresholds
-    asked = (pairs.weights >= limits.review) & (pairs.ranked < limits.link)
-    found = float((pairs.same & (pairs.weights >= limits.review)).sum() / pairs.scores.total)
+    asked = (pairs.questions >= limits.review) & (pairs.ranked < limits.link)
+    found = float((pairs.same & (pairs.questions >= limits.review)).sum() / pairs.scores.total)
     figures = [_share(f"{name}, linked or shown to a steward", found, goal)]
     if asked.any():
         figures.append(_share(f"{name}, tasks that are true", float(pairs.same[asked].mean()), 0.5))

@@ -61,6 +61,7 @@ class Fits:
     records: int  # looked at, N or more
     index_size: int
     weights: Numbers  # (N,)
+    questions: Numbers  # (N,): what decides whether a steward is asked, see ScoredPerson
     vetoed: NDArray[np.bool_]  # (N,)
 
 
@@ -79,15 +80,17 @@ class Consequence:
 
 async def best_fits(store: IndexStore, model: Model, most: int, seed: int, step: Step) -> Fits:
     """The best person for records of the index, without those that a human has ruled out or confirmed."""
-    weights, vetoed = [], []
+    weights, questions, vetoed = [], [], []
     records = size = 0
     async for scene in scenes(store, most, seed, step):
         records, size = records + 1, scene.index_size
         best = _best(scene, model)
         if best is not None:
             weights.append(best.weight)
+            questions.append(best.question)
             vetoed.append(bool(best.vetoes))
-    return Fits(records, size, np.array(weights), np.array(vetoed, dtype=bool))
+    forbidden = np.array(vetoed, dtype=bool)
+    return Fits(records, size, np.array(weights), np.array(questions), forbidden)
 
 
 def _best(scene: Scene, model: Model) -> ScoredPerson | None:
@@ -118,7 +121,7 @@ def calibrated(weights: Numbers, same: NDArray[np.bool_]) -> Calibrator:
 def consequence(fits: Fits, calibrator: Calibrator, link: float, review: float) -> Consequence:
     """What thresholds give."""
     linked = (fits.weights >= link) & ~fits.vetoed
-    asked = (fits.weights >= review) & ~linked
+    asked = (fits.questions >= review) & ~linked
     chances = calibrator.probabilities(fits.weights)
     return Consequence(
         link=link,

@@ -35,12 +35,14 @@ class JudgedPairs:
     """Pairs of records that were compared: their weights, who is one person, and what follows.
 
     ``ranked`` is ``weights``, but for pairs with a veto at most the review threshold: they are never linked
-    automatically. ``records`` are all that are judged; pairs name them by their places.
+    automatically. ``questions`` decide whether a steward is asked, see ``ScoredPerson``. ``records`` are all that are
+    judged; pairs name them by their places.
     """
 
     records: tuple[StoredRecord, ...]
     compared: ComparedPairs
     weights: NDArray[np.float64]
+    questions: NDArray[np.float64]
     ranked: NDArray[np.float64]
     same: NDArray[np.bool_]
     scores: PairScores
@@ -144,6 +146,7 @@ def judge_pairs(found: LabelledSet, model: Model, step: Step) -> JudgedPairs:
         records=tuple(records),
         compared=compared,
         weights=weights,
+        questions=compared.questions(model, len(records)),
         ranked=ranked,
         same=same,
         scores=PairScores(ranked, same, true_pairs(numbers)),

@@ -51,10 +51,15 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class ScoredPerson:
-    """How well one person fits: total weight (log2 odds), probability, grade, and what forbids a link."""
+    """How well one person fits: total weight (log2 odds), probability, grade, and what forbids a link.
+
+    ``question`` is the weight among the patients of the index alone. That somebody in the catchment may look the same
+    is a reason not to link unseen, but none not to look: a steward can find out where a patient lives.
+    """
 
     mpi_id: str
     weight: float
+    question: float
     confidence: float
     grade: Grade
     vetoes: tuple[str, ...] = ()
@@ -137,7 +142,8 @@ def _scored(
         vetoes = (*vetoes, NOT_SAME)
     confidence, grade = confidence_of(weight), grade_of(weight, model)
     same = AssertionKind.SAME in said
-    return ScoredPerson(person.mpi_id, weight, confidence, grade, vetoes, same)
+    question = weight - float(weighing.unplaced[number])
+    return ScoredPerson(person.mpi_id, weight, question, confidence, grade, vetoes, same)
 
 
 def _other_side(assertion: Assertion, key: RecordKey) -> RecordKey | None:
@@ -169,19 +175,18 @@ def decide(
         return Decision(Outcome.NEW, None, None, ())
     ranked = _ranked(record, key, list(people.values()), assertions, model, index_size)
     best = ranked[0]
-    shown = tuple(s for s in ranked if s.same_assertion or s.weight >= model.thresholds.possible)[
-        :_MOST_CANDIDATES
-    ]
+    shown = tuple(s for s in ranked if s.same_assertion or _is_possible(s, model))
+    shown = shown[:_MOST_CANDIDATES]
     linkable = [s for s in ranked if _may_link(s, model)]
     if linkable:
         return _link(record, linkable, ranked, shown, people, assertions, model, index_size)
-    doubtful = [s for s in ranked if s.weight >= model.thresholds.review and not _kept_apart(s)]
+    doubtful = [s for s in ranked if s.question >= model.thresholds.review and not _kept_apart(s)]
     if doubtful:
         vetoed = doubtful[0].weight >= model.thresholds.link
         named = tuple(s.mpi_id for s in doubtful)
         reason = "vetoed" if vetoed else "uncertain"
         return Decision(Outcome.REVIEW, None, doubtful[0], shown, (), named, reason)
-    answered = best.weight >= model.thresholds.review
+    answered = best.question >= model.thresholds.review
     little = "insufficient_weight" if shown else None
     return Decision(Outcome.NEW, None, best, shown, reason=NOT_SAME if answered else little)
 
@@ -198,13 +203,21 @@ def _ranked(
     weighing = weigh(record, persons, model, index_size)
     totals = weighing.totals()
     asserted = _asserted(key, assertions)
-    least = min(max(totals), model.thresholds.possible)
+    limits, unplaced = model.thresholds, weighing.unplaced.tolist()
+    least = min(max(totals), limits.possible)
     scored = [
         _scored(weighing, number, weight, asserted, model)
         for number, weight in enumerate(totals)
-        if weight >= least or (asserted and any(r.key in asserted for r in persons[number].records))
+        if weight >= least
+        or weight - unplaced[number] >= limits.review
+        or (asserted and any(r.key in asserted for r in persons[number].records))
     ]
     return sorted(scored, key=lambda s: (not s.same_assertion, -s.weight, s.mpi_id))
+
+
+def _is_possible(scored: ScoredPerson, model: Model) -> bool:
+    limits = model.thresholds
+    return scored.weight >= limits.possible or scored.question >= limits.review
 
 
 def _kept_apart(scored: ScoredPerson) -> bool:

@@ -71,6 +71,11 @@ class ComparedPairs:
         total: Weights = agreements + rarities + unplaced + penalties + model.prior(index_size)
         return total
 
+    def questions(self, model: Model, index_size: int) -> Weights:
+        """What decides whether a steward is asked: the weight among the patients of the index alone. Shape (N,)."""
+        rarities = self.rarities(model).sum(axis=1)
+        return self.weights(model, index_size) - model.unplaced(self.levels, rarities, index_size)
+
     def vetoed(self) -> NDArray[np.bool_]:
         """Which pairs may not be linked automatically. Shape (N,)."""
         kinds, kind_of = np.unique(self.levels, axis=0, return_inverse=True)

@@ -94,7 +94,7 @@ class InternalProvider:
         scored = fits(
             record.standard, record.key, others, around.assertions, model, around.index_size
         )
-        fitting = scored.weight >= model.thresholds.review and not scored.vetoes
+        fitting = scored.question >= model.thresholds.review and not scored.vetoes
         outcome = Outcome.LINK if fitting or scored.same_assertion else Outcome.REVIEW
         return Decision(outcome, scored.mpi_id, scored, ())
 

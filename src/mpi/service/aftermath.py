@@ -55,7 +55,7 @@ async def _question(
         if not person.records:
             return False
         scored = fits(record.standard, record.key, person, assertions, model, size)
-        enough = scored.weight >= model.thresholds.review and not scored.vetoes
+        enough = scored.question >= model.thresholds.review and not scored.vetoes
         return enough or scored.same_assertion
 
     here, there = suits(stay), any(suits(person) for person in returned)

@@ -27,7 +27,7 @@ def judged(slope: float, offset: float, count: int) -> tuple[np.ndarray, np.ndar
 
 
 def fits(vetoed: float = 0.0) -> Fits:
-    return Fits(40_000, 40_000, WEIGHTS, CHANCE.random(len(WEIGHTS)) < vetoed)
+    return Fits(40_000, 40_000, WEIGHTS, WEIGHTS, CHANCE.random(len(WEIGHTS)) < vetoed)
 
 
 @pytest.mark.parametrize("precision", [0.99, 0.999, 0.9999])

@@ -224,3 +224,21 @@ def test_confidence_is_the_probability_of_log_odds(weight: float, expected: floa
 def test_a_full_record_recognises_itself_and_a_name_does_not() -> None:
     assert self_weight(MARGA, MODEL, 0) >= LIMITS.link
     assert self_weight(StandardRecord(given=("ANNA",)), MODEL, 0) < LIMITS.link
+
+
+def test_who_might_be_anybody_of_a_catchment_is_asked_about_but_never_linked() -> None:
+    david = replace(OTTO, given=("DAVID",), family=("MILLER",))
+    known = person_of("A", replace(david, dob="1984-11-12"))
+    asked = _decide(david, known)
+    best = asked.best
+    assert best is not None
+    assert best.weight < LIMITS.review <= best.question
+    assert (asked.outcome, asked.review, asked.reason) == (Outcome.REVIEW, ("A",), "uncertain")
+    crowded = replace(MODEL, thresholds=replace(LIMITS, review=best.question + 1))
+    assert decide(david, record_key("me"), [known], (), crowded, SIZE).outcome is Outcome.NEW
+
+
+def test_where_something_else_agrees_there_is_no_catchment_to_reckon_with() -> None:
+    best = _decide(MARGA, person_of("A", MARGA)).best
+    assert best is not None
+    assert best.question == best.weight
