@@ -151,7 +151,7 @@ def _report(file: Path, output: Path) -> int:
     if not document:
         sys.stderr.write(f"bench: there are no results in {file} yet; run `make bench` first\n")
         return 2
-    order = [_kept_as(name, store) for name in TABLES for store in NAMED]
+    order = list(dict.fromkeys(_kept_as(name, store) for name in TABLES for store in NAMED))
     output.write_text(show.page(document, order), "utf-8")
     return 0
 
