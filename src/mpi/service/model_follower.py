@@ -35,13 +35,14 @@ class ModelFollower:
     async def open(self) -> None:
         """Take up what is active and follow from now on. Raises as :meth:`look` does."""
         await self.look()
-        self._following = asyncio.create_task(self._follow())
+        self._begin()
 
     async def close(self) -> None:
         """Follow no longer."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait((self._following,))
+        following, self._following = self._following, None
+        if following is not None:
+            following.cancel()
+            await asyncio.wait((following,))
 
     def deciding(self) -> Model:
         """The model that decides now."""
@@ -77,20 +78,28 @@ class ModelFollower:
         document = None if version is None else await self._store.model(version)
         return None if document is None else read_model(document)
 
+    def _begin(self) -> None:
+        self._following = asyncio.create_task(self._follow())
+        self._following.add_done_callback(self._begin_again)
+
+    def _begin_again(self, ended: asyncio.Task[None]) -> None:
+        """After a model that cannot be read, or a defect of ours: it must be seen, and must not end the following."""
+        if ended is not self._following or ended.cancelled():
+            return
+        error = ended.exception()
+        if not self._is_stuck:
+            log.error("model_unreadable", exc_info=error)
+        self._is_stuck = True
+        self._begin()
+
     async def _follow(self) -> None:
-        """Look again and again, for ever. An unavailable store is asked later; readiness tells of all else."""
+        """Look again and again. An unavailable store is asked later; anything else ends the task."""
         while True:
             await asyncio.sleep(PAUSE)
             before = self._deciding.version
             try:
                 await self.look()
             except StoreUnavailable:
-                continue
-            except Exception:
-                # A model that cannot be read, or a defect of ours: it must be seen, and must not end the following.
-                if not self._is_stuck:
-                    log.exception("model_unreadable")
-                self._is_stuck = True
                 continue
             self._is_stuck = False
             if self._deciding.version != before:
