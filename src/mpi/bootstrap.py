@@ -246,10 +246,9 @@ def _store(
         """A file is open at once, and a server has its own memory."""
 
     if settings.store == "mongodb":
-        from mpi.bootstrap_mongodb import mongo_address
-        from mpi.stores.mongodb import MongoStore
+        from mpi.bootstrap_mongodb import mongo_store
 
-        remote = MongoStore(mongo_address(settings))
+        remote = mongo_store(settings)
         opening = partial(remote.open, hmac_fingerprint, create=create)
         return remote, opening, nothing, remote.close
     local = open_store(settings.sqlite_path, hmac_fingerprint, create=create)

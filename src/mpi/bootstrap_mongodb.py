@@ -9,6 +9,7 @@ from pymongo import AsyncMongoClient
 
 from mpi.settings import Settings
 from mpi.stores.mongo_opening import Address, client_for
+from mpi.stores.mongodb import MongoStore
 
 _CACHE_PATIENCE = 1.0
 """Seconds after which a connection of the cache counts as dead; a caller goes on much sooner."""
@@ -22,6 +23,11 @@ def mongo_address(settings: Settings) -> Address:
         settings.mongo_pool_size,
         settings.mongo_timeout,
     )
+
+
+def mongo_store(settings: Settings) -> MongoStore:
+    """The index in MongoDB; it is to be opened."""
+    return MongoStore(mongo_address(settings))
 
 
 def cache_client(settings: Settings) -> AsyncMongoClient[dict[str, Any]]:

@@ -92,10 +92,9 @@ async def violations(
     if chosen.store == "sqlite":
         return verify_store(chosen.sqlite_path, progress)
     # Only here: a command about a file starts without the driver of a server.
-    from mpi.bootstrap_mongodb import mongo_address
-    from mpi.stores.mongodb import MongoStore
+    from mpi.bootstrap_mongodb import mongo_store
 
-    store = MongoStore(mongo_address(chosen))
+    store = mongo_store(chosen)
     try:
         await store.open(hmac_fingerprint, create=False)
         return await store.verify(progress)

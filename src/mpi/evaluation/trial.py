@@ -146,7 +146,7 @@ def judge_pairs(found: LabelledSet, model: Model, step: Step) -> JudgedPairs:
         records=tuple(records),
         compared=compared,
         weights=weights,
-        questions=compared.questions(model, len(records)),
+        questions=weights - compared.unplaced(model, len(records)),
         ranked=ranked,
         same=same,
         scores=PairScores(ranked, same, true_pairs(numbers)),

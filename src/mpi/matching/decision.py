@@ -175,7 +175,9 @@ def decide(
         return Decision(Outcome.NEW, None, None, ())
     ranked = _ranked(record, key, list(people.values()), assertions, model, index_size)
     best = ranked[0]
-    shown = tuple(s for s in ranked if s.same_assertion or _is_possible(s, model))
+    shown = tuple(
+        s for s in ranked if s.same_assertion or _is_possible(s.weight, s.question, model)
+    )
     shown = shown[:_MOST_CANDIDATES]
     linkable = [s for s in ranked if _may_link(s, model)]
     if linkable:
@@ -203,21 +205,19 @@ def _ranked(
     weighing = weigh(record, persons, model, index_size)
     totals = weighing.totals()
     asserted = _asserted(key, assertions)
-    limits, unplaced = model.thresholds, weighing.unplaced.tolist()
-    least = min(max(totals), limits.possible)
+    most, unplaced = max(totals), weighing.unplaced.tolist()
     scored = [
         _scored(weighing, number, weight, asserted, model)
         for number, weight in enumerate(totals)
-        if weight >= least
-        or weight - unplaced[number] >= limits.review
+        if weight == most
+        or _is_possible(weight, weight - unplaced[number], model)
         or (asserted and any(r.key in asserted for r in persons[number].records))
     ]
     return sorted(scored, key=lambda s: (not s.same_assertion, -s.weight, s.mpi_id))
 
 
-def _is_possible(scored: ScoredPerson, model: Model) -> bool:
-    limits = model.thresholds
-    return scored.weight >= limits.possible or scored.question >= limits.review
+def _is_possible(weight: float, question: float, model: Model) -> bool:
+    return weight >= model.thresholds.possible or question >= model.thresholds.review
 
 
 def _kept_apart(scored: ScoredPerson) -> bool:

@@ -71,10 +71,9 @@ class ComparedPairs:
         total: Weights = agreements + rarities + unplaced + penalties + model.prior(index_size)
         return total
 
-    def questions(self, model: Model, index_size: int) -> Weights:
-        """What decides whether a steward is asked: the weight among the patients of the index alone. Shape (N,)."""
-        rarities = self.rarities(model).sum(axis=1)
-        return self.weights(model, index_size) - model.unplaced(self.levels, rarities, index_size)
+    def unplaced(self, model: Model, index_size: int) -> Weights:
+        """The part of each weight that is of pairs of unknown place, as the model has it. Shape (N,)."""
+        return model.unplaced(self.levels, self.rarities(model).sum(axis=1), index_size)
 
     def vetoed(self) -> NDArray[np.bool_]:
         """Which pairs may not be linked automatically. Shape (N,)."""
