@@ -21,6 +21,8 @@ from tests.support.workers import until
 ROWS = 900
 BROKEN = (3, 250, 620)
 SETTINGS = {"BATCH_SIZE": "50"}
+INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+"""What a shell starts in its background ignores interrupts, and so does whatever is started from there."""
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +182,7 @@ def test_an_interrupt_stops_both_processes_and_the_load_goes_on_later(
     tmp_path: Path, path: Path
 ) -> None:
     process = subprocess.Popen(
-        command("load", str(path), "--embedded", "--json"),
+        command("load", str(path), "--embedded", "--json", prelude=INTERRUPTIBLE),
         env=environment(tmp_path, SETTINGS),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
