@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 
 from mpi.domain.errand import Lane
@@ -25,6 +26,18 @@ _TOO_LATE = Told(NAME, CallOutcome.THROTTLED.value, answered=False)
 """What is said of a record that somebody else is still telling Verato of when nobody can wait any longer."""
 
 
+_STORED_WITHIN_S = 10.0
+"""How long an answer is remembered here: until then its commit has come through, and the store's history tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Posting:
+    """What Verato says, or will say, of a registration with such contents."""
+
+    digest: bytes
+    told: asyncio.Task[Told]
+
+
 class Links:
     """The link ids of our records, from the store's own history: nothing is asked for twice.
 
@@ -35,7 +48,7 @@ class Links:
         self._index = index
         self._store = store
         self._unposted = unposted
-        self._posting: dict[RecordKey, asyncio.Task[StoredRecord | None]] = {}
+        self._posting: dict[RecordKey, _Posting] = {}
 
     def may_be_told(self, key: RecordKey) -> bool:
         """Whether Verato may be told of the record at all: who is only reserved here came from there."""
@@ -69,31 +82,11 @@ class Links:
         ]
         known = await self.of(keys)
         posted = await asyncio.gather(
-            *(self._posted_once(key, lane, deadline) for key in keys if key not in known)
+            *(self._posted_of(key, lane, deadline) for key in keys if key not in known)
         )
         return tuple(record for record in posted if record is not None)
 
-    async def _posted_once(
-        self, key: RecordKey, lane: Lane, deadline: float
-    ) -> StoredRecord | None:
-        """Several who doubt one person at the same time share the call, each until a deadline of their own."""
-        posting = self._posting.get(key)
-        if posting is None:
-            posting = asyncio.create_task(self._posted(key, lane, deadline))
-            self._posting[key] = posting
-            posting.add_done_callback(lambda done: self._posted_at_last(key, done))
-        await asyncio.wait([posting], timeout=deadline - monotonic())
-        if posting.done():
-            return posting.result()
-        record = await self._store.record(key)
-        return record and replace(record, told=_TOO_LATE)
-
-    def _posted_at_last(self, key: RecordKey, done: asyncio.Task[StoredRecord | None]) -> None:
-        del self._posting[key]
-        if not done.cancelled():
-            done.exception()  # seen: whether anybody still waits or not
-
-    async def _posted(self, key: RecordKey, lane: Lane, deadline: float) -> StoredRecord | None:
+    async def _posted_of(self, key: RecordKey, lane: Lane, deadline: float) -> StoredRecord | None:
         record = await self._store.record(key)
         if record is None or record.status is not RecordStatus.ACTIVE:
             return None
@@ -102,10 +95,36 @@ class Links:
     async def post(
         self, record: StoredRecord, lane: Lane, deadline: float, *, new: bool
     ) -> StoredRecord:
-        """Tell Verato of a record, until ``deadline``; it comes back with what was said, under its link."""
+        """Tell Verato of a record, until ``deadline``; it comes back with what was said, under its link.
+
+        Whoever tells of the same registration meanwhile, or before the store knows what was said, shares the call, each
+        until a deadline of their own.
+        """
+        posting = self._posting.get(record.key)
+        if posting is None or posting.digest != record.digest:
+            told = asyncio.create_task(self._asked(record, lane, deadline, new=new))
+            posting = self._posting[record.key] = _Posting(record.digest, told)
+            told.add_done_callback(partial(self._answered, record.key, posting))
+            await asyncio.wait([told])
+        else:
+            await asyncio.wait([posting.told], timeout=deadline - monotonic())
+        answer = posting.told.result() if posting.told.done() else _TOO_LATE
+        return known_as(record, answer) if answer.answered else replace(record, told=answer)
+
+    async def _asked(self, record: StoredRecord, lane: Lane, deadline: float, *, new: bool) -> Told:
         within = deadline - monotonic()
-        told = told_by(await self._index.post(record, lane, new=new, within=within))
-        return known_as(record, told) if told.answered else replace(record, told=told)
+        return told_by(await self._index.post(record, lane, new=new, within=within))
+
+    def _answered(self, key: RecordKey, posting: _Posting, told: asyncio.Task[Told]) -> None:
+        # Asking for the exception counts as having seen it, whether anybody still waits or not.
+        if told.cancelled() or told.exception() or told.result().link_id is None:
+            self._forget(key, posting)
+        else:
+            told.get_loop().call_later(_STORED_WITHIN_S, self._forget, key, posting)
+
+    def _forget(self, key: RecordKey, posting: _Posting) -> None:
+        if self._posting.get(key) is posting:
+            del self._posting[key]
 
 
 def unheard(told: Told) -> Told:

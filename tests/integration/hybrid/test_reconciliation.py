@@ -142,6 +142,18 @@ async def test_an_errand_that_could_not_be_asked_has_not_failed(
         assert verato.calls("postIdentity") == posted
 
 
+async def test_errands_that_doubt_each_other_tell_of_each_registration_once(
+    verato: Verato, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, **hybrid(verato)) as api:
+        await provisional(api, verato, PROBABLE)
+        (waiting,) = await api.parts.store.waiting()
+        await api.parts.store.queue([Errand(waiting.kind, (RecordKey("HOSP-A", "1"),))])
+        assert await reconcile(api) == 2
+        assert await api.parts.store.waiting() == ()
+        assert verato.applied("postIdentity") == 2
+
+
 async def test_rows_of_one_batch_that_are_grey_to_each_other_are_settled_later(
     verato: Verato, tmp_path: Path
 ) -> None:
