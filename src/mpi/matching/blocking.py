@@ -13,7 +13,7 @@ R    birth date, street                          the same, with a misspelt ZIP
 YM   year and month, sounds of both names        a mistyped day (MD: year, YD: month)
 Y    year, sounds of both names                  a mistyped month and day
 Z C  ZIP or city, sounds of both names           a wrong or missing birth date
-N    both names                                  a move and a wrong or missing birth date
+N    both names, a nickname by its formal name   a move and a wrong or missing birth date
 S    social security number or national id       everything else changed
 F    first five of the SSN, initials             a mistyped SSN
 L    last four of the SSN; year or both sounds   half an SSN
@@ -37,6 +37,7 @@ from itertools import chain
 
 from mpi.domain.identity import StoredRecord
 from mpi.matching.dates import FIRST_YEAR, LAST_YEAR
+from mpi.matching.names import formal_name
 from mpi.matching.phonetics import soundex
 from mpi.matching.record import StandardAddress, StandardRecord
 
@@ -105,7 +106,7 @@ class _Traits:
     initial_pairs: tuple[str, ...]
     sound_pairs: tuple[str, ...]
     coarse_pairs: tuple[str, ...]
-    exact: tuple[str, ...]
+    formal: tuple[str, ...]
     year: str
     month: str
     day: str
@@ -133,7 +134,7 @@ def _traits(record: StandardRecord) -> _Traits:
         coarse_pairs=_distinct(
             _unordered(one[:_COARSE], other[:_COARSE]) for one, other in sounding
         ),
-        exact=_distinct(_unordered(one, other) for one, other in pairs),
+        formal=_distinct(_unordered(formal_name(one), other) for one, other in pairs),
         year=year,
         month=record.dob[5:7],
         day=record.dob[8:10],
@@ -203,7 +204,7 @@ def _by_name(traits: _Traits) -> Iterator[_Named]:
     for city in _distinct(address.city for address in traits.addresses if address.city):
         for pair in traits.sound_pairs:
             yield f"C|{pair}|{city}", zips or by_year
-    for pair in traits.exact:
+    for pair in traits.formal:
         yield f"N|{pair}", (*by_year, *zips)
 
 

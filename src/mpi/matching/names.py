@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mpi.matching.folding import words
 from mpi.matching.remembering import remembered
-from mpi.matching.tables import read_rows, read_words
+from mpi.matching.tables import census_frequencies, read_rows, read_words
 
 _WORDS = read_words("name_words")
 _TITLES = frozenset(_WORDS["title"])
@@ -151,12 +152,21 @@ def _nickname_classes() -> dict[str, frozenset[int]]:
 
 _CLASSES = _nickname_classes()
 _FORMAL = {row["name"]: number for number, row in enumerate(read_rows("nicknames"))}
+_FORMAL_NAMES = tuple(_FORMAL)
 _NO_CLASS: frozenset[int] = frozenset()
 
 
 def nickname_class(name: str) -> frozenset[int]:
     """The classes (a formal name and its nicknames) that a given name belongs to; empty when none."""
     return _CLASSES.get(name, _NO_CLASS)
+
+
+@lru_cache(maxsize=4096)
+def formal_name(name: str) -> str:
+    """The commonest formal name that a given name is short for: ROBERT for BOB; itself when it is in no class."""
+    common = census_frequencies()["given"]
+    formal = [_FORMAL_NAMES[number] for number in sorted(nickname_class(name))]
+    return max(formal, key=lambda each: common.get(each, 0.0), default=name)
 
 
 def are_nicknames(left: str, right: str) -> bool:

@@ -84,6 +84,12 @@ def test_swapped_and_double_names_meet(given: str, family: str) -> None:
     assert meet(only(*NAMES), standard(first_name=given, last_name=family))
 
 
+def test_a_nickname_meets_its_formal_name_without_anything_else() -> None:
+    bob = standard(first_name="Bob", last_name="Kowalski")
+    assert meet(bob, standard(first_name="Robert", last_name="Kowalski"))
+    assert not meet(bob, standard(first_name="William", last_name="Kowalski"))
+
+
 def test_a_mothers_maiden_name_and_a_middle_name_may_be_the_one_in_use() -> None:
     newborn = standard(first_name="Baby Girl", mothers_maiden_name="Kowalski", dob="1990-01-01")
     assert meet(newborn, standard(last_name="Kowalski", dob="1990-01-01"))

@@ -5,6 +5,7 @@ import pytest
 from mpi.matching.names import (
     MAX_TOKENS,
     are_nicknames,
+    formal_name,
     read_family,
     read_given,
     read_middle,
@@ -124,3 +125,18 @@ def test_nicknames_call_one_person_through_a_formal_name() -> None:
     assert not are_nicknames("BOB", "BOB")
     assert not are_nicknames("BOB", "ALICE")
     assert not are_nicknames("QQQ", "ZZZ")
+    assert not are_nicknames("BILL", "ROBERT")
+
+
+@pytest.mark.parametrize(
+    ("name", "formal"),
+    [
+        ("BOB", "ROBERT"),
+        ("BILL", "WILLIAM"),
+        ("PEGGY", "MARGARET"),
+        ("MARY", "MARY"),
+        ("QQQ", "QQQ"),
+    ],
+)
+def test_a_nickname_stands_for_its_commonest_formal_name(name: str, formal: str) -> None:
+    assert formal_name(name) == formal
