@@ -214,7 +214,8 @@ class Enrollment:
             expected_versions=expected,
             detail={KEPT_AS: status.value} | told_detail(record.told),
         )
-        committed = await self.store.commit(change)
+        first, *rest = (*await introduced_along(self.store, record), change)
+        committed = await self.store.commit(first, *rest)
         task = committed.task_ids[0] if tasks else await self._open_task(current)
         status_word = "review" if tasks else "matched"
         return Enrolled(current.mpi_id, status_word, None, committed, task, provisional=bool(tasks))
