@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,8 @@ _ROWS = 20_000
 _RANDOM_PAIRS = 200_000
 _SECONDS = 60
 _PRECISION = 0.999
+
+_HARDEST = ("twin", "jr", "namesake")
 
 Goals = dict[str, float]
 _SETS: dict[str, Goals] = {
@@ -92,7 +93,7 @@ def _judged(run: Run, name: str, file: LabelledFile, goals: Goals) -> list[Figur
         _share(f"{name}, pair completeness", pairs.scores.completeness, goals.get("complete")),
         Figure(f"{name}, candidates", "per record", Spread.of([pairs.mean_candidates]),
                goal=Goal("≤ 8", pairs.mean_candidates <= 8)),
-        *_wrong(name, trial.merges.relations),
+        *_wrong(name, trial),
     ]  # fmt: skip
     if alone is not None:
         figures.append(_share(f"{name}, at .999 learned alone", alone, goals["alone"]))
@@ -123,11 +124,20 @@ def _calibration(name: str, pairs: JudgedPairs) -> list[Figure]:
     return figures
 
 
-def _wrong(name: str, relations: Counter[str]) -> list[Figure]:
-    return [
+def _wrong(name: str, trial: Trial) -> list[Figure]:
+    """Who was merged wrongly, and of the people who are hardest to tell apart, which share of their record pairs."""
+    figures = [
         Figure(f"{name}, merged though {relation}", "pairs of people", Spread.of([count]))
-        for relation, count in relations.most_common()
+        for relation, count in trial.merges.relations.most_common()
     ]
+    hardest = [each for each in trial.related if each.relation in _HARDEST]
+    if hardest:
+        share = sum(each.linked for each in hardest) / sum(each.pairs for each in hardest)
+        what = f"{name}, pairs of {', '.join(_HARDEST)} linked"
+        figures.append(
+            Figure(what, "share", Spread.of([share]), goal=Goal("≤ 0.015", share <= 0.015))
+        )
+    return figures
 
 
 def _alone(pairs: JudgedPairs) -> float:

@@ -71,10 +71,13 @@ def _show(facts: dict[str, Any]) -> None:
     about = ("model_version", "records", "rejected", "true_pairs")
     show_pairs("Set", {name: facts[name] for name in about})
     service = dict(facts["service"])
-    relations = service.pop("false_merges_by_relation")
+    relations, related = service.pop("false_merges_by_relation"), service.pop("related_pairs")
     show_pairs("As the service linked it", service)
     if relations:
         show_table(("wrongly merged with", "pairs of people"), relations.items())
+    if related:
+        heads = ("relation", "pairs of records", "wrongly linked", "share")
+        show_table(heads, [list(line.values()) for line in related])
     show_pairs("Pairs, at any threshold", facts["pairs"])
     calibration = facts["calibration"]
     sure = {name: calibration[name] for name in ("error", "sure_pairs", "sure_observed")}

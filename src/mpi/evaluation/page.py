@@ -88,9 +88,12 @@ def _share(value: float | None) -> str:
 
 def _relations(trial: Trial) -> str:
     found = trial.merges.relations.most_common()
-    if not found:
-        return "<p>No two people were merged.</p>"
-    return _rows(("wrongly merged with", "pairs of people"), found)
+    merged = _rows(("wrongly merged with", "pairs of people"), found)
+    heads = ("relation", "pairs of records", "wrongly linked", "share")
+    related = [(r.relation, r.pairs, r.linked, f"{r.share:.2%}") for r in trial.related]
+    return (merged if found else "<p>No two people were merged.</p>") + (
+        _rows(heads, related) if related else ""
+    )
 
 
 def _rows(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

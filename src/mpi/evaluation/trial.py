@@ -17,7 +17,14 @@ from mpi.domain.identity import StoredRecord
 from mpi.errors import InvalidInput
 from mpi.evaluation.labelled import LabelledFile, LabelledSet, record_name
 from mpi.matching.decision import confidence_of
-from mpi.matching.evaluation import Score, WrongMerges, score, wrong_merges
+from mpi.matching.evaluation import (
+    RelatedPairs,
+    Score,
+    WrongMerges,
+    related_pairs,
+    score,
+    wrong_merges,
+)
 from mpi.matching.model import Model
 from mpi.matching.pair_scores import Calibration, PairScores, calibration
 from mpi.matching.pairing import ComparedPairs, compare_all
@@ -61,6 +68,7 @@ class Trial:
     model: Model
     score: Score
     merges: WrongMerges
+    related: tuple[RelatedPairs, ...]
     answers: Counter[str]
     rejected: int
     pairs: JudgedPairs
@@ -93,6 +101,7 @@ async def judge(file: LabelledFile, step: Step, document: bytes | None = None) -
         model=model,
         score=score(found.people, persons),
         merges=wrong_merges(found.people, persons, found.related),
+        related=related_pairs(found.people, persons, found.related),
         answers=report.statuses,
         rejected=found.rejected + report.rejected,
         pairs=judge_pairs(found, model, step),

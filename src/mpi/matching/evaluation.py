@@ -95,6 +95,39 @@ def wrong_merges(
     return WrongMerges(len(members), len(merged), _relations(pairs, related))
 
 
+@dataclass(frozen=True, slots=True)
+class RelatedPairs:
+    """Pairs of records of people who are so related: how many there are, and how many are wrongly in one person."""
+
+    relation: str
+    pairs: int
+    linked: int
+
+    @property
+    def share(self) -> float:
+        """The share that is wrongly in one person."""
+        return self.linked / self.pairs
+
+
+def related_pairs(
+    truth: Partition, found: Partition, related: Iterable[tuple[str, str, str]]
+) -> tuple[RelatedPairs, ...]:
+    """How often records of related people were put in one person, by relation, the most frequent relation first."""
+    persons: dict[Hashable, Counter[Hashable]] = defaultdict(Counter)
+    for record, person in _answer(truth, found).items():
+        persons[truth[record]][person] += 1
+    pairs, linked = Counter[str](), Counter[str]()
+    for one, other, relation in related:
+        mine, theirs = persons[one], persons[other]
+        pairs[relation] += mine.total() * theirs.total()
+        linked[relation] += sum(count * theirs[person] for person, count in mine.items())
+    return tuple(
+        RelatedPairs(relation, count, linked[relation])
+        for relation, count in pairs.most_common()
+        if count
+    )
+
+
 def _relations(
     pairs: set[frozenset[Hashable]], related: Iterable[tuple[str, str, str]]
 ) -> Counter[str]:

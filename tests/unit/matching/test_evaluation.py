@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from mpi.matching.evaluation import STRANGER, score, wrong_merges
+from mpi.matching.evaluation import STRANGER, RelatedPairs, related_pairs, score, wrong_merges
 
 TRUTH = {"a1": "A", "a2": "A", "a3": "A", "b1": "B", "b2": "B", "c1": "C"}
 
@@ -76,3 +76,11 @@ def test_a_merge_seen_in_two_persons_counts_its_people_once() -> None:
     )
     assert merges.wrong == 2
     assert merges.relations == Counter({"twin": 1})
+
+
+def test_pairs_of_related_people_count_by_record() -> None:
+    related = [("A", "B", "twin"), ("B", "C", "twin"), ("A", "C", "jr"), ("A", "X", "spouse")]
+    found = related_pairs(TRUTH, TRUTH | {"a1": "B", "c1": "B"}, related)
+    # Of the three records of A, one is with both of B, who are with the one of C.
+    assert found == (RelatedPairs("twin", 8, 4), RelatedPairs("jr", 3, 1))
+    assert found[0].share == 0.5
