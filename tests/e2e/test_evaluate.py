@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import stat
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -65,6 +66,18 @@ def test_a_threshold_that_links_more_finds_more(facts: dict[str, Any]) -> None:
     assert recalls == sorted(recalls, reverse=True)
     assert 0.2 < recalls[-1] < recalls[0] <= facts["pairs"]["completeness"] < 1
     assert facts["pairs"]["recall_at_0.9999"] <= facts["pairs"]["recall_at_0.999"]
+
+
+def test_what_is_hard_and_who_is_related_is_told_apart(demo: Path, facts: dict[str, Any]) -> None:
+    with (demo / "truth.csv").open() as rows:
+        tags = Counter(tag for row in csv.DictReader(rows) for tag in row["tags"].split("|") if tag)
+    cases = {case["tag"]: case for case in facts["service"]["hard_cases"]}
+    assert {tag: case["records"] for tag, case in cases.items()} == tags
+    assert all(0 <= case["found"] <= case["pairs"] for case in cases.values())
+    assert cases["moved"]["recall"] > 0.5
+    related = {each["relation"]: each for each in facts["service"]["related_pairs"]}
+    assert related["spouse"]["pairs"] > 0
+    assert all(each["share"] < 0.05 for each in related.values())
 
 
 def test_the_truth_may_stand_in_the_file_itself(demo: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def evaluate(
     truth: Annotated[
         Path | None,
         typer.Option(
-            help="Who is who, if not in FILE: CSV of rec_id (source|source_id), entity_id."
+            help="Who is who, if not in FILE: CSV of rec_id (source|source_id), entity_id and, if told, tags (a|b)."
         ),
     ] = None,
     related: Annotated[
@@ -72,12 +72,16 @@ def _show(facts: dict[str, Any]) -> None:
     show_pairs("Set", {name: facts[name] for name in about})
     service = dict(facts["service"])
     relations, related = service.pop("false_merges_by_relation"), service.pop("related_pairs")
+    cases = service.pop("hard_cases")
     show_pairs("As the service linked it", service)
     if relations:
         show_table(("wrongly merged with", "pairs of people"), relations.items())
     if related:
         heads = ("relation", "pairs of records", "wrongly linked", "share")
         show_table(heads, [list(line.values()) for line in related])
+    if cases:
+        columns = ("hard case", "records", "pairs", "found", "false", "recall")
+        show_table(columns, [list(line.values()) for line in cases])
     show_pairs("Pairs, at any threshold", facts["pairs"])
     calibration = facts["calibration"]
     sure = {name: calibration[name] for name in ("error", "sure_pairs", "sure_observed")}

@@ -41,6 +41,7 @@ def _service(trial: Trial) -> dict[str, Any]:
         "wrongly_merged_per_100k": merges.per_100k,
         "false_merges_by_relation": dict(merges.relations.most_common()),
         "related_pairs": [asdict(each) | {"share": each.share} for each in trial.related],
+        "hard_cases": [asdict(each) | {"recall": each.recall} for each in trial.cases],
     }
 
 

@@ -16,6 +16,9 @@ from mpi.service.preparation import Preparation, Prepared
 ENTITY = "entity_id"
 RELATED = ("entity_a", "entity_b", "relation")
 
+Truth = dict[str, tuple[str, str]]
+"""Record to its person and tags."""
+
 Relations = tuple[tuple[str, str, str], ...]
 """Pairs of people who must stay apart, and how they are related."""
 
@@ -30,12 +33,13 @@ class LabelledSet(Guarded):
     """Rows that can be registered, in the order of the file, and what is known of them.
 
     Records are named ``source|source_id``. ``people`` tells the person behind a record; one of which none is told is
-    registered, but not judged.
+    registered, but not judged. ``tags`` say what makes a record hard, where that is told.
     """
 
     rows: list[ReadRow] = field(default_factory=list)
     records: dict[str, StoredRecord] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
     related: Relations = ()
     rejected: int = 0
 
@@ -48,7 +52,8 @@ class LabelledSet(Guarded):
 @dataclass(frozen=True, slots=True)
 class LabelledFile:
     """Where a labelled set lies. Without ``truth`` the column ``entity`` of the file itself tells the persons;
-    ``truth`` has the columns ``rec_id`` (``source|source_id``, or the source id alone) and ``entity``.
+    ``truth`` has the columns ``rec_id`` (``source|source_id``, or the source id alone) and ``entity``; ``tags``, set
+    apart by bars, may say what makes a record hard.
     """
 
     path: Path
@@ -67,7 +72,7 @@ class LabelledFile:
             InvalidInput: nobody is known to be behind any of the rows.
             ConfigurationError: a file cannot be read.
         """
-        truth = self._people(self.truth) if self.truth is not None else None
+        truth = self._told(self.truth) if self.truth is not None else None
         found = LabelledSet(related=tuple(self._related()))
         with open_rows(self.path, self.rename) as file:
             for row in file.rows():
@@ -82,16 +87,17 @@ class LabelledFile:
         return found
 
     def _add(
-        self, row: Row, truth: dict[str, str] | None, preparation: Preparation, found: LabelledSet
+        self, row: Row, truth: Truth | None, preparation: Preparation, found: LabelledSet
     ) -> None:
-        person = self._taken_out(row)
+        person, tags = self._taken_out(row), ""
         (read,) = read_rows([row], self.source)
         if not isinstance(read.content, Submission) or read.content.key is None:
             found.rejected += 1
             return
         name = record_name(read.content.key)
         if truth is not None:
-            person = truth.get(name, truth.get(read.content.key.source_id))
+            told = truth.get(name) or truth.get(read.content.key.source_id) or (None, "")
+            person, tags = told
         try:
             record, keys = preparation.record(read.content)
         except MpiError:
@@ -101,6 +107,8 @@ class LabelledFile:
         found.records[name] = record
         if person:
             found.people[name] = str(person)
+        if tags:
+            found.tags[name] = tuple(tags.split("|"))
 
     def _taken_out(self, row: Row) -> object:
         """The person that the row tells, which is nothing to register. Headings of CSV are in lower case."""
@@ -109,9 +117,12 @@ class LabelledFile:
                 return row.content.pop(column)
         return None
 
-    def _people(self, path: Path) -> dict[str, str]:
+    def _told(self, path: Path) -> Truth:
         columns = ("rec_id", self.entity.lower())  # headings of CSV are read in lower case
-        return {row[columns[0]]: row[columns[1]] for row in _rows(path, columns)}
+        return {
+            row[columns[0]]: (row[columns[1]], row.get("tags") or "")
+            for row in _rows(path, columns)
+        }
 
     def _related(self) -> Iterator[tuple[str, str, str]]:
         if self.related is not None:

@@ -29,6 +29,9 @@ def page_of(trial: Trial, title: str, *, with_records: bool) -> str:
         _section("What the service did", _cards(trial) + _relations(trial),
                  "Every row was registered in the order of the file, as by <code>mpi load</code>; pairs of records "
                  "within one person are compared with the truth."),
+        *([_section("Hard cases", _cases(trial),
+                    "Pairs with at least one record of the kind: those of one person, how many of them are in one, and "
+                    "how many pairs of different people are as well.")] if trial.cases else []),
         _section("Threshold explorer", _explorer(trial) + _curves(trial),
                  "What linking every pair of at least some weight would give. Pairs with a veto are never linked; "
                  "closure over persons is not part of it."),
@@ -94,6 +97,12 @@ def _relations(trial: Trial) -> str:
     return (merged if found else "<p>No two people were merged.</p>") + (
         _rows(heads, related) if related else ""
     )
+
+
+def _cases(trial: Trial) -> str:
+    heads = ("what makes it hard", "records", "pairs", "found", "recall", "false")
+    rows = [(c.tag, c.records, c.pairs, c.found, f"{c.recall:.2%}", c.false) for c in trial.cases]
+    return _rows(heads, rows)
 
 
 def _rows(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

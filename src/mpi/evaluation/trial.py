@@ -18,9 +18,11 @@ from mpi.errors import InvalidInput
 from mpi.evaluation.labelled import LabelledFile, LabelledSet, record_name
 from mpi.matching.decision import confidence_of
 from mpi.matching.evaluation import (
+    HardCase,
     RelatedPairs,
     Score,
     WrongMerges,
+    hard_cases,
     related_pairs,
     score,
     wrong_merges,
@@ -69,6 +71,7 @@ class Trial:
     score: Score
     merges: WrongMerges
     related: tuple[RelatedPairs, ...]
+    cases: tuple[HardCase, ...]
     answers: Counter[str]
     rejected: int
     pairs: JudgedPairs
@@ -102,6 +105,7 @@ async def judge(file: LabelledFile, step: Step, document: bytes | None = None) -
         score=score(found.people, persons),
         merges=wrong_merges(found.people, persons, found.related),
         related=related_pairs(found.people, persons, found.related),
+        cases=hard_cases(found.people, persons, found.tags),
         answers=report.statuses,
         rejected=found.rejected + report.rejected,
         pairs=judge_pairs(found, model, step),

@@ -7,9 +7,10 @@ the person of each is, so that one large wrong merge does not outweigh everythin
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 STRANGER = "stranger"
 """The relation of two people of whom none is recorded."""
@@ -65,7 +66,7 @@ def _answer(truth: Partition, found: Partition) -> dict[str, Hashable]:
     return {record: found.get(record, ("lost", record)) for record in truth}
 
 
-def _pairs(groups: Counter[tuple[Hashable, Hashable]] | Counter[Hashable]) -> int:
+def _pairs(groups: Mapping[Any, int]) -> int:
     return sum(n * (n - 1) // 2 for n in groups.values())
 
 
@@ -126,6 +127,46 @@ def related_pairs(
         for relation, count in pairs.most_common()
         if count
     )
+
+
+@dataclass(frozen=True, slots=True)
+class HardCase:
+    """Records that one thing makes hard, and the pairs that at least one of them is in.
+
+    Of ``pairs`` of one person ``found`` are in one; ``false`` pairs of different people are as well.
+    """
+
+    tag: str
+    records: int
+    pairs: int
+    found: int
+    false: int
+
+    @property
+    def recall(self) -> float:
+        """The share of the pairs that is in one person; 1 where there are none."""
+        return self.found / self.pairs if self.pairs else 1.0
+
+
+def hard_cases(
+    truth: Partition, found: Partition, tags: Mapping[str, Collection[str]]
+) -> tuple[HardCase, ...]:
+    """How it went with the records of each tag, in the order of the tags."""
+    answer = _answer(truth, found)
+    both = {record: (answer[record], person) for record, person in truth.items()}
+    groupings = [(people, Counter(people.values())) for people in (truth, both, answer)]
+    tagged: dict[str, list[str]] = defaultdict(list)
+    for record in truth:
+        for tag in tags.get(record, ()):
+            tagged[tag].append(record)
+    cases = []
+    for tag, records in sorted(tagged.items()):
+        true, right, linked = (
+            _pairs(sizes) - _pairs(sizes - Counter(people[record] for record in records))
+            for people, sizes in groupings
+        )
+        cases.append(HardCase(tag, len(records), true, right, linked - right))
+    return tuple(cases)
 
 
 def _relations(

@@ -2,7 +2,15 @@ from collections import Counter
 
 import pytest
 
-from mpi.matching.evaluation import STRANGER, RelatedPairs, related_pairs, score, wrong_merges
+from mpi.matching.evaluation import (
+    STRANGER,
+    HardCase,
+    RelatedPairs,
+    hard_cases,
+    related_pairs,
+    score,
+    wrong_merges,
+)
 
 TRUTH = {"a1": "A", "a2": "A", "a3": "A", "b1": "B", "b2": "B", "c1": "C"}
 
@@ -84,3 +92,12 @@ def test_pairs_of_related_people_count_by_record() -> None:
     # Of the three records of A, one is with both of B, who are with the one of C.
     assert found == (RelatedPairs("twin", 8, 4), RelatedPairs("jr", 3, 1))
     assert found[0].share == 0.5
+
+
+def test_a_hard_case_counts_the_pairs_that_its_records_are_in() -> None:
+    tags = {"a1": ("twin", "moved"), "b1": ("moved",), "x": ("twin",)}
+    found = hard_cases(TRUTH, TRUTH | {"a1": "B", "c1": "B"}, tags)
+    # a1 has lost a2 and a3 and sits with b1, b2 and c1; b1 has b2, and c1 beside a1.
+    assert found == (HardCase("moved", 2, 3, 1, 4), HardCase("twin", 1, 2, 0, 3))
+    assert [case.recall for case in found] == [1 / 3, 0]
+    assert HardCase("alone", 1, 0, 0, 0).recall == 1
