@@ -32,6 +32,7 @@ from bench.tables import (
     pairs,
     population,
     profile,
+    reviewed,
     saving,
     single,
     tiers,
@@ -43,6 +44,7 @@ TABLES: dict[str, Callable[[Run], Table]] = {
     "population": population.table,
     "accuracy": accuracy.table,
     "matching": matching.table,
+    "reviewed": reviewed.table,
     "order": order.table,
     "candidates": candidates.table,
     "profile": profile.table,
@@ -56,7 +58,7 @@ TABLES: dict[str, Callable[[Run], Table]] = {
     "saving": saving.table,
     "mixed": mixed.table,
 }
-LONG = ("matching", "hits", "hybrid", "saving", "mixed")
+LONG = ("matching", "reviewed", "hits", "hybrid", "saving", "mixed")
 """Tables that take minutes each, and are measured only when they are named."""
 _ON_MONGODB = {"single", "latency"}
 """Tables that ``--store mongodb`` has measured there, and keeps beside those of SQLite."""
@@ -217,6 +219,7 @@ def _seconds(names: list[str], sizes: Sizes) -> float:
         "population": 2 + sizes.records / 100_000,
         "accuracy": 40,
         "matching": 60 if sizes.quick else 360,
+        "reviewed": 400,
         "order": 6 * (1 if sizes.quick else 5),
         "candidates": 5,
         "profile": 3 * sizes.rounds,

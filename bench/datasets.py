@@ -1,4 +1,4 @@
-"""Labelled sets that others made, read from the folder that ``MPI_BENCH_DATA`` or ``--data`` names."""
+"""Labelled sets: those of others, in the folder that ``MPI_BENCH_DATA`` or ``--data`` names, and noise profiles."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from mpi.demo import files
+from mpi.demo.population import Population
+from mpi.evaluation.labelled import LabelledFile
 
 RENAME = "rec_id=source_id,given=first_name,middle=middle_name,family=last_name,street=address,unit=address2"
 """Their columns as ours, for ``mpi load --rename``."""
@@ -44,6 +48,15 @@ def find(folder: Path | None, name: str) -> Dataset | None:
     """The set of that name; None when there is no folder or no such file in it."""
     path = folder / f"{name}.csv.gz" if folder is not None else None
     return Dataset(name, path) if path is not None and path.exists() else None
+
+
+def profile_set(folder: Path, profile: str, seed: int, rows: int) -> LabelledFile:
+    """Registrations of the demo population with that noise, written into ``folder`` with their truth."""
+    made, truth, related = (
+        folder / f"{profile}-{seed}.{kind}.csv" for kind in ("rows", "truth", "related")
+    )
+    files.write(Population(rows, seed, profile), made, truth, related)
+    return LabelledFile(made, truth=truth, related=related)
 
 
 def truth_of(rows: Iterable[dict[str, str]]) -> dict[str, str]:

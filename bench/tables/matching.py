@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import numpy as np
 
 from bench.context import Run
-from bench.datasets import RENAME, find
+from bench.datasets import RENAME, find, profile_set
 from bench.results import Figure, Goal, Table
 from bench.statistics import Spread
-from mpi.demo.files import write
-from mpi.demo.population import Population
 from mpi.evaluation.labelled import LabelledFile
 from mpi.evaluation.trial import JudgedPairs, Trial, judge
 from mpi.matching.comparison import informative
@@ -55,7 +52,7 @@ def table(run: Run) -> Table:
             figures += _judged(run, name, LabelledFile(dataset.path, rename=rename), goals)
     for profile, (seed, goals) in _PROFILES.items():
         rows = _ROWS // 10 if run.sizes.quick else _ROWS
-        figures += _judged(run, profile, _made(run.folder, profile, seed, rows), goals)
+        figures += _judged(run, profile, profile_set(run.folder, profile, seed, rows), goals)
     notes = [
         "As the service links: every row registered in order, precision and recall of pairs within one person. "
         "*At precision .999* is what some threshold finds; *learned alone* the same of a model learned "
@@ -67,14 +64,6 @@ def table(run: Run) -> Table:
         )
     title = "What the matching is held to"
     return Table("matching", title, tuple(figures), {"rows": _ROWS}, tuple(notes))
-
-
-def _made(folder: Path, profile: str, seed: int, rows: int) -> LabelledFile:
-    made, truth, related = (
-        folder / f"{profile}.{kind}.csv" for kind in ("rows", "truth", "related")
-    )
-    write(Population(rows, seed, profile), made, truth, related)
-    return LabelledFile(made, truth=truth, related=related)
 
 
 def _judged(run: Run, name: str, file: LabelledFile, goals: Goals) -> list[Figure]:
