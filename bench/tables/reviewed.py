@@ -96,7 +96,7 @@ async def _tried(run: Run, before: bytes, taught: LabelledFile, judged: Labelled
 
 
 def _document(model: Model) -> bytes:
-    return document_of(replace(model, version="on trial"), "made by the bench")
+    return document_of(replace(model, version="on-trial"), "made by the bench")
 
 
 async def _reviewed(
