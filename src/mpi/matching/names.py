@@ -174,8 +174,8 @@ def are_nicknames(left: str, right: str) -> bool:
 
     MARY and MARIE may both be short for ROSEMARY, yet they are names of their own: one must call the other.
     """
-    shared = nickname_class(left) & nickname_class(right)
-    if left == right or not shared:
+    mine, theirs = _CLASSES.get(left), _CLASSES.get(right)
+    if mine is None or theirs is None or left == right or mine.isdisjoint(theirs):
         return False
     formal = _FORMAL.get(left), _FORMAL.get(right)
-    return None in formal or not shared.isdisjoint(formal)
+    return None in formal or not (mine & theirs).isdisjoint(formal)
