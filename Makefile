@@ -26,11 +26,7 @@ run: install ## Serve on http://127.0.0.1:8000, with a demo population on first 
 	@$(BIN)/mpi serve --embedded --demo $(ARGS)
 
 .PHONY: test
-test: install ## Lint and run every test, both at once; the heart must be covered to 92 %
-	@$(MAKE) --no-print-directory -j 2 lint tests
-
-.PHONY: tests
-tests: install
+test: lint ## Lint, then run every test; the heart must be covered to 92 %
 	@$(BIN)/python -m pytest $(TESTS) -n $(JOBS) --dist worksteal --cov --cov-report=term $(ARGS)
 
 .PHONY: proof

@@ -144,16 +144,14 @@ async def _answer(container: Container, task: Task | None, people: dict[str, str
 
 def _figure(what: str, measure: Callable[[Trial], float], trials: _Trials) -> Figure:
     before, after, most = map(measure, (trials.before, trials.reviewed, trials.taught))
-    closed = (after - before) / (most - before) if most > before else 1.0
-    return Figure(
-        what,
-        "share",
-        Spread.of([after]),
-        "trained on all of them",
-        Spread.of([most]),
-        f"{before:.4f} before: {closed:.0%} of the gap",
-        Goal("≥ ⅓ of the gap", closed >= _CLOSED),
-    )
+    told = f"{before:.4f} before"
+    if most > before:
+        closed = (after - before) / (most - before)
+        told, goal = f"{told}: {closed:.0%} of the gap", Goal("≥ ⅓ of the gap", closed >= _CLOSED)
+    else:
+        goal = Goal("no gap: no worse", after >= before)
+    ours, theirs = Spread.of([after]), Spread.of([most])
+    return Figure(what, "share", ours, "trained on all of them", theirs, told, goal)
 
 
 def _precision(trial: Trial) -> Figure:

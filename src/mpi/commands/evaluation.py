@@ -76,18 +76,25 @@ def _show(facts: dict[str, Any]) -> None:
     show_pairs("As the service linked it", service)
     if relations:
         show_table(("wrongly merged with", "pairs of people"), relations.items())
-    if related:
-        heads = ("relation", "pairs of records", "wrongly linked", "share")
-        show_table(heads, [list(line.values()) for line in related])
-    if cases:
-        columns = ("hard case", "records", "pairs", "found", "false", "recall")
-        show_table(columns, [list(line.values()) for line in cases])
+    _show_lines(
+        related, "relation pairs linked share", pairs="pairs of records", linked="wrongly linked"
+    )
+    _show_lines(cases, "tag records pairs found false recall", tag="hard case")
     show_pairs("Pairs, at any threshold", facts["pairs"])
     calibration = facts["calibration"]
     sure = {name: calibration[name] for name in ("error", "sure_pairs", "sure_observed")}
     show_pairs("Calibration", sure)
-    columns = ("threshold", "linked", "false", "precision", "recall", "f1")
-    show_table(columns, [[line[name] for name in columns] for line in facts["by_threshold"]])
+    _show_lines(facts["by_threshold"], "threshold linked false precision recall f1")
+
+
+def _show_lines(lines: list[dict[str, Any]], columns: str, **heads: str) -> None:
+    """A table of some columns, under their own names unless ``heads`` has better ones."""
+    names = columns.split()
+    if lines:
+        show_table(
+            [heads.get(name, name) for name in names],
+            [[line[name] for name in names] for line in lines],
+        )
 
 
 def _rounded(value: Any) -> Any:

@@ -16,7 +16,9 @@ from mpi.service.preparation import Preparation, Prepared
 ENTITY = "entity_id"
 RELATED = ("entity_a", "entity_b", "relation")
 
-Truth = dict[str, tuple[str, str]]
+Tags = tuple[str, ...]
+
+Truth = dict[str, tuple[str, Tags]]
 """Record to its person and tags."""
 
 Relations = tuple[tuple[str, str, str], ...]
@@ -39,7 +41,7 @@ class LabelledSet(Guarded):
     rows: list[ReadRow] = field(default_factory=list)
     records: dict[str, StoredRecord] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    tags: dict[str, Tags] = field(default_factory=dict)
     related: Relations = ()
     rejected: int = 0
 
@@ -89,15 +91,15 @@ class LabelledFile:
     def _add(
         self, row: Row, truth: Truth | None, preparation: Preparation, found: LabelledSet
     ) -> None:
-        person, tags = self._taken_out(row), ""
+        person, tags = self._taken_out(row), Tags()
         (read,) = read_rows([row], self.source)
         if not isinstance(read.content, Submission) or read.content.key is None:
             found.rejected += 1
             return
         name = record_name(read.content.key)
         if truth is not None:
-            told = truth.get(name) or truth.get(read.content.key.source_id) or (None, "")
-            person, tags = told
+            unknown = (None, Tags())
+            person, tags = truth.get(name) or truth.get(read.content.key.source_id) or unknown
         try:
             record, keys = preparation.record(read.content)
         except MpiError:
@@ -108,7 +110,7 @@ class LabelledFile:
         if person:
             found.people[name] = str(person)
         if tags:
-            found.tags[name] = tuple(tags.split("|"))
+            found.tags[name] = tags
 
     def _taken_out(self, row: Row) -> object:
         """The person that the row tells, which is nothing to register. Headings of CSV are in lower case."""
@@ -120,7 +122,7 @@ class LabelledFile:
     def _told(self, path: Path) -> Truth:
         columns = ("rec_id", self.entity.lower())  # headings of CSV are read in lower case
         return {
-            row[columns[0]]: (row[columns[1]], row.get("tags") or "")
+            row[columns[0]]: (row[columns[1]], _tags(row.get("tags") or ""))
             for row in _rows(path, columns)
         }
 
@@ -137,3 +139,11 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
             if not isinstance(row.content, dict) or not row.content.keys() >= set(columns):
                 raise InvalidInput(f"a row of a table of people lacks one of {', '.join(columns)}")
             yield row.content
+
+
+def _tags(text: object) -> Tags:
+    """Each tag once, in the order in which they are told."""
+    if not isinstance(text, str):
+        raise InvalidInput("tags are one text, set apart by bars: moved|renamed")
+    tags = (tag.strip() for tag in text.split("|"))
+    return tuple(dict.fromkeys(tag for tag in tags if tag))

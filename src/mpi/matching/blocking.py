@@ -134,7 +134,7 @@ def _traits(record: StandardRecord) -> _Traits:
         coarse_pairs=_distinct(
             _unordered(one[:_COARSE], other[:_COARSE]) for one, other in sounding
         ),
-        formal=_distinct(_unordered(formal_name(one), other) for one, other in pairs),
+        formal=_distinct(_unordered(formal_name(one), formal_name(other)) for one, other in pairs),
         year=year,
         month=record.dob[5:7],
         day=record.dob[8:10],

@@ -118,7 +118,9 @@ def related_pairs(
     for record, person in _answer(truth, found).items():
         persons[truth[record]][person] += 1
     pairs, linked = Counter[str](), Counter[str]()
-    for one, other, relation in related:
+    # However often a couple is told of, and in which order.
+    couples = {(min(one, other), max(one, other), relation) for one, other, relation in related}
+    for one, other, relation in couples:
         mine, theirs = persons[one], persons[other]
         pairs[relation] += mine.total() * theirs.total()
         linked[relation] += sum(count * theirs[person] for person, count in mine.items())
@@ -143,9 +145,9 @@ class HardCase:
     false: int
 
     @property
-    def recall(self) -> float:
-        """The share of the pairs that is in one person; 1 where there are none."""
-        return self.found / self.pairs if self.pairs else 1.0
+    def recall(self) -> float | None:
+        """The share of the pairs that is in one person; None where there are none."""
+        return self.found / self.pairs if self.pairs else None
 
 
 def hard_cases(

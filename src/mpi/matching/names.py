@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from mpi.matching.folding import words
 from mpi.matching.remembering import remembered
@@ -161,12 +160,28 @@ def nickname_class(name: str) -> frozenset[int]:
     return _CLASSES.get(name, _NO_CLASS)
 
 
-@lru_cache(maxsize=4096)
-def formal_name(name: str) -> str:
-    """The commonest formal name that a given name is short for: ROBERT for BOB; itself when it is in no class."""
+def _formal_names() -> dict[str, str]:
+    """Each name of the table with the commonest formal name that it leads to, over several steps if need be."""
     common = census_frequencies()["given"]
-    formal = [_FORMAL_NAMES[number] for number in sorted(nickname_class(name))]
-    return max(formal, key=lambda each: common.get(each, 0.0), default=name)
+    commonest = {
+        name: max((common.get(_FORMAL_NAMES[n], 0.0), _FORMAL_NAMES[n]) for n in numbers)[1]
+        for name, numbers in _CLASSES.items()
+    }
+
+    def end(name: str) -> str:
+        # A formal name is in its own class, so that each further step leads to a commoner one.
+        formal = commonest[name]
+        return formal if formal == name else end(formal)
+
+    return {name: end(name) for name in commonest}
+
+
+_FORMAL_OF = _formal_names()
+
+
+def formal_name(name: str) -> str:
+    """One name for all that may be short for it or stand beside it: ROBERT for BOB; itself when it is in no table."""
+    return _FORMAL_OF.get(name, name)
 
 
 def are_nicknames(left: str, right: str) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from time import monotonic
 
 from mpi.domain.errand import Lane
@@ -14,6 +13,7 @@ from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_in
 from mpi.matching.blocking import keys_beside
 from mpi.ports import IndexStore
+from mpi.providers.hybrid_sharing import SharedCalls
 from mpi.providers.verato_links import NAME, known_as, told_by
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_outcome import CallOutcome
@@ -26,18 +26,6 @@ _TOO_LATE = Told(NAME, CallOutcome.THROTTLED.value, answered=False)
 """What is said of a record that somebody else is still telling Verato of when nobody can wait any longer."""
 
 
-_STORED_WITHIN_S = 10.0
-"""How long an answer is remembered here: until then its commit has come through, and the store's history tells."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Posting:
-    """What Verato says, or will say, of a registration with such contents."""
-
-    digest: bytes
-    told: asyncio.Task[Told]
-
-
 class Links:
     """The link ids of our records, from the store's own history: nothing is asked for twice.
 
@@ -48,7 +36,7 @@ class Links:
         self._index = index
         self._store = store
         self._unposted = unposted
-        self._posting: dict[RecordKey, _Posting] = {}
+        self._calls = SharedCalls()
 
     def may_be_told(self, key: RecordKey) -> bool:
         """Whether Verato may be told of the record at all: who is only reserved here came from there."""
@@ -97,34 +85,15 @@ class Links:
     ) -> StoredRecord:
         """Tell Verato of a record, until ``deadline``; it comes back with what was said, under its link.
 
-        Whoever tells of the same registration meanwhile, or before the store knows what was said, shares the call, each
-        until a deadline of their own.
+        Whoever tells of the same contents at the same time shares the call.
         """
-        posting = self._posting.get(record.key)
-        if posting is None or posting.digest != record.digest:
-            told = asyncio.create_task(self._asked(record, lane, deadline, new=new))
-            posting = self._posting[record.key] = _Posting(record.digest, told)
-            told.add_done_callback(partial(self._answered, record.key, posting))
-            await asyncio.wait([told])
-        else:
-            await asyncio.wait([posting.told], timeout=deadline - monotonic())
-        answer = posting.told.result() if posting.told.done() else _TOO_LATE
-        return known_as(record, answer) if answer.answered else replace(record, told=answer)
 
-    async def _asked(self, record: StoredRecord, lane: Lane, deadline: float, *, new: bool) -> Told:
-        within = deadline - monotonic()
-        return told_by(await self._index.post(record, lane, new=new, within=within))
+        async def ask() -> Told:
+            within = deadline - monotonic()
+            return told_by(await self._index.post(record, lane, new=new, within=within))
 
-    def _answered(self, key: RecordKey, posting: _Posting, told: asyncio.Task[Told]) -> None:
-        # Asking for the exception counts as having seen it, whether anybody still waits or not.
-        if told.cancelled() or told.exception() or told.result().link_id is None:
-            self._forget(key, posting)
-        else:
-            told.get_loop().call_later(_STORED_WITHIN_S, self._forget, key, posting)
-
-    def _forget(self, key: RecordKey, posting: _Posting) -> None:
-        if self._posting.get(key) is posting:
-            del self._posting[key]
+        told = await self._calls.told(record.key, record.digest, deadline, ask) or _TOO_LATE
+        return known_as(record, told) if told.answered else replace(record, told=told)
 
 
 def unheard(told: Told) -> Told:

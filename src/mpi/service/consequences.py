@@ -21,7 +21,7 @@ from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail
 from mpi.matching.blocking import keys_beside, stored_keys
 from mpi.matching.decision import Decision, Outcome
-from mpi.ports import IdentityStore, Resolution
+from mpi.ports import IndexStore, Resolution
 
 
 def placement(
@@ -90,11 +90,13 @@ def errands_of(key: RecordKey, found: Resolution) -> tuple[Errand, ...]:
     return (Errand(ErrandKind.POST, (key,), lane),) if found.owed else ()
 
 
-async def introduced_along(
-    store: IdentityStore, record: StoredRecord
-) -> tuple[IdentityChange, ...]:
-    """What an outside provider said, on this occasion, of records that are stored already."""
+async def introduced_along(store: IndexStore, record: StoredRecord) -> tuple[IdentityChange, ...]:
+    """What an outside provider said, on this occasion, of records that are stored already.
+
+    Guarded from before they were read: they are written back as they stand, so a change meanwhile is a conflict.
+    """
     changes = []
+    position = await store.position() if record.along else 0
     for other in record.along:
         current = await store.record(other.key)
         if current is None or current.status is not RecordStatus.ACTIVE or other.told is None:
@@ -107,6 +109,7 @@ async def introduced_along(
                 actor=other.told.provider,
                 record=replace(current, blocking_keys=keys),
                 guard_keys=current.blocking_keys,
+                position=position,
                 detail=told_detail(other.told),
             )
         )

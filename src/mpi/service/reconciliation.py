@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from mpi.domain.errand import Errand, ErrandKind, LeasedErrand
 from mpi.domain.identity import (
@@ -75,19 +76,22 @@ class Reconciliation:
 
     async def _settle(self, told: StoredRecord) -> None:
         if told.told is None or not told.told.answered:
-            await self._keep_others(told)
+            await self._patiently(partial(self._keep_others, told))
             raise _unavailable(told)
+        await self._patiently(partial(self._reconcile, told, told.told))
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
         for _ in range(_TRIES):
             try:
-                await self._reconcile(told, told.told)
+                await attempt()
             except (ConcurrentChange, PreconditionFailed):
-                # The person changed meanwhile; asking the provider anew would cost another call.
+                # Somebody changed meanwhile; asking the provider anew would cost another call.
                 self.conflict()
                 wait_s = random.uniform(0, _LONGEST_WAIT_S)  # noqa: S311 - spreads retries
                 await asyncio.sleep(wait_s)
             else:
                 return
-        await self._reconcile(told, told.told)
+        await attempt()
 
     async def _is_yet_to_be_told(self, key: RecordKey) -> bool:
         """Whether what the provider has is older than the record; telling of it tells where it is as well."""

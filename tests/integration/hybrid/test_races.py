@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mpi.domain.identity import EventKind, IdentityChange, StoredRecord
 from mpi.domain.record import RecordKey
 from tests.support.api import Api, serving
 from tests.support.hybrid import MADE, PROBABLE, hybrid, reconcile
@@ -57,3 +59,37 @@ async def test_who_is_merged_while_being_joined_is_joined_as_whom_they_became(
         assert {await owner(api, number) for number in "123"} == {first["mpi_id"]}
         text = (await api.client.get("/metrics")).text
         assert "mpi_conflicts_total 0.0" not in text
+
+
+async def test_what_changes_while_it_is_told_along_is_not_written_back(
+    verato: Verato, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path, **hybrid(verato)) as api:
+        await match(api, PROBABLE[0], "1")
+        await match(api, MADE[5], "2")
+        store, key = api.parts.store, RecordKey(SOURCE, "1")
+        commit, moved = store.commit, list[StoredRecord]()
+
+        async def committing(*changes: IdentityChange) -> Any:
+            if len(changes) > 1 and not moved:
+                before = await store.record(key)
+                assert before is not None
+                phones = ("+13025550199",)
+                moved.append(
+                    replace(before, demographics=replace(before.demographics, phones=phones))
+                )
+                await commit(
+                    IdentityChange(
+                        EventKind.UPDATED, before.received_at, "somebody else", record=moved[0],
+                        guard_keys=before.blocking_keys,
+                    )
+                )  # fmt: skip
+            return await commit(*changes)
+
+        monkeypatch.setattr(store, "commit", committing)
+        overlay = await match(api, PROBABLE[1], "2")
+        assert overlay["task_id"]
+        after = await store.record(key)
+        assert after is not None
+        assert [record.demographics for record in moved] == [after.demographics]
+        assert "told" in (await store.record_events(key))[-1].detail

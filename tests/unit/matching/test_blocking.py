@@ -84,6 +84,12 @@ def test_swapped_and_double_names_meet(given: str, family: str) -> None:
     assert meet(only(*NAMES), standard(first_name=given, last_name=family))
 
 
+@pytest.mark.parametrize("name", ["Bob", "Robert", "Lisa", "Peter"])
+def test_names_that_are_swapped_meet_whatever_they_are_short_for(name: str) -> None:
+    swapped = standard(first_name="Kowalski", last_name=name)
+    assert meet(standard(first_name=name, last_name="Kowalski"), swapped)
+
+
 def test_a_nickname_meets_its_formal_name_without_anything_else() -> None:
     bob = standard(first_name="Bob", last_name="Kowalski")
     assert meet(bob, standard(first_name="Robert", last_name="Kowalski"))

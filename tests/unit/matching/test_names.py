@@ -129,14 +129,20 @@ def test_nicknames_call_one_person_through_a_formal_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "formal"),
+    ("names", "formal"),
     [
-        ("BOB", "ROBERT"),
-        ("BILL", "WILLIAM"),
-        ("PEGGY", "MARGARET"),
+        ("BOB BOBBY ROB ROBERT", "ROBERT"),
+        ("BILL BILLY WILL WILLIE WILLIAM", "WILLIAM"),
+        ("PEGGY MEG MARGARET", "MARGARET"),
         ("MARY", "MARY"),
         ("QQQ", "QQQ"),
     ],
 )
-def test_a_nickname_stands_for_its_commonest_formal_name(name: str, formal: str) -> None:
-    assert formal_name(name) == formal
+def test_names_for_one_another_have_one_formal_name(names: str, formal: str) -> None:
+    assert {formal_name(name) for name in names.split()} == {formal}
+
+
+@pytest.mark.parametrize("pair", ["KATE KATHERINE", "PETE PETER", "ROSIE ROSE"])
+def test_a_nickname_and_its_name_have_the_same_formal_name(pair: str) -> None:
+    one, other = pair.split()
+    assert formal_name(one) == formal_name(other) == formal_name(formal_name(one))
