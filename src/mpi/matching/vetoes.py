@@ -26,6 +26,7 @@ _CONFLICTING_SUFFIX = _numbers("suffix", "conflict")
 _ANOTHER_CHILD = _numbers("birth_order", "conflict")
 _ONE_OF_SEVERAL = _numbers("birth_order", "one_of_several")
 _OTHER_SSN = _numbers("ssn", "different", "last_four_differ")
+_OTHER_WHOLE_SSN = _numbers("ssn", "different")
 _OTHER_NATIONAL_ID = _numbers("national_id", "different")
 _OTHER_DEATH = _numbers("deceased", "different")
 _OTHER_SEX = _numbers("sex", "different")
@@ -51,6 +52,7 @@ _NOT_QUITE = _numbers(
 _HALF_TOLD = _numbers("given", "initial", "misspelt")
 _OTHER_FAMILY = _numbers("family", "different", "loose")
 _BORN_TOGETHER = _numbers("dob", "exact", "january_first")
+_ONE_BIRTHDAY = _numbers("dob", "exact")
 _OTHER_BIRTH = _numbers("dob", "different", "generation", "two_edits", "year_only")
 _BORN_A_DIGIT_APART = _numbers("dob", "one_edit")
 _OTHER_DECADE = _numbers("dob", "decade")
@@ -101,7 +103,11 @@ def _only(seen: _Levels, wanted: tuple[str, frozenset[int]]) -> bool:
 
 
 def _another_ssn(seen: _Levels) -> bool:
-    return _only(seen, _OTHER_SSN) and not _any(seen, _OWN_IDENTIFIER)
+    """Four digits are mistyped sooner than two people of one home are called alike and were born on one day."""
+    if not _only(seen, _OTHER_SSN) or _any(seen, _OWN_IDENTIFIER):
+        return False
+    alike = _any(seen, _SAME_GIVEN) and _any(seen, _ONE_BIRTHDAY) and _any(seen, *_AT_HOME)
+    return not alike or _any(seen, _OTHER_WHOLE_SSN)
 
 
 def _another_national_id(seen: _Levels) -> bool:

@@ -12,6 +12,7 @@ MARY = StandardRecord(given=("MARY",), family=("OTT",), dob="1961-03-17", sex="F
 TOWN = StandardRecord(
     dob="1961-03-17", sex="F", addresses=(StandardAddress(city="SPRINGFIELD", zip="62701"),)
 )
+PHONE = ("+12175448812",)
 
 
 def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> StandardRecord:
@@ -36,6 +37,22 @@ def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> Sta
             (),
         ),
         (_with(ssn_last4="7813"), _with(ssn_last4="4490"), ("ssn_conflict",)),
+        (_with(ssn_last4="7813", phones=PHONE), _with(ssn_last4="7873", phones=PHONE), ()),
+        (
+            _with(ssn_last4="7813", phones=PHONE, dob="1961-01-01"),
+            _with(ssn_last4="4490", phones=PHONE, dob="1961-01-01"),
+            ("ssn_conflict",),
+        ),
+        (
+            _with("MARILYN", ssn_last4="7813", phones=PHONE),
+            _with("MADLYN", ssn_last4="7814", phones=PHONE),
+            ("ssn_conflict", "twin_pattern"),
+        ),
+        (
+            _with(ssn="412557813", ssn_last4="7813", phones=PHONE),
+            _with(ssn="537214490", ssn_last4="4490", phones=PHONE),
+            ("ssn_conflict",),
+        ),
         (_with("MARILYN"), _with("MADLYN"), ("twin_pattern",)),
         (_with("MARILYN", middle=("ANN",)), _with("MADLYN", middle=("ANN",)), ()),
         (_with(), _with(dob="1971-03-17"), ("nothing_personal_agrees",)),
