@@ -85,27 +85,25 @@ def _cards(trial: Trial) -> str:
     return f'<div class="cards">{cells}</div>'
 
 
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+def _share(value: float | None, form: str = ".4f") -> str:
+    return "–" if value is None else format(value, form)
 
 
 def _relations(trial: Trial) -> str:
     found = trial.merges.relations.most_common()
     merged = _rows(("wrongly merged with", "pairs of people"), found)
     heads = ("relation", "pairs of records", "wrongly linked", "share")
-    related = [(r.relation, r.pairs, r.linked, _percent(r.share)) for r in trial.related]
+    related = [(r.relation, r.pairs, r.linked, _share(r.share, ".2%")) for r in trial.related]
     return (merged if found else "<p>No two people were merged.</p>") + (
         _rows(heads, related) if related else ""
     )
 
 
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.2%}"
-
-
 def _cases(trial: Trial) -> str:
     heads = ("what makes it hard", "records", "pairs", "found", "recall", "false")
-    rows = [(c.tag, c.records, c.pairs, c.found, _percent(c.recall), c.false) for c in trial.cases]
+    rows = [
+        (c.tag, c.records, c.pairs, c.found, _share(c.recall, ".2%"), c.false) for c in trial.cases
+    ]
     return _rows(heads, rows)
 
 

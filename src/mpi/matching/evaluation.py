@@ -119,7 +119,9 @@ def related_pairs(
         persons[truth[record]][person] += 1
     pairs, linked = Counter[str](), Counter[str]()
     # However often a couple is told of, and in which order.
-    couples = {(min(one, other), max(one, other), relation) for one, other, relation in related}
+    couples = dict.fromkeys(
+        (min(one, other), max(one, other), what) for one, other, what in related
+    )
     for one, other, relation in couples:
         mine, theirs = persons[one], persons[other]
         pairs[relation] += mine.total() * theirs.total()
