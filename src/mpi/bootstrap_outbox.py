@@ -14,6 +14,7 @@ from mpi.service.alignment import Alignment
 from mpi.service.following import Following
 from mpi.service.outbox import Courier, Handler
 from mpi.service.reconciliation import Reconciliation
+from mpi.service.retrying import Retrying
 from mpi.settings import Settings
 from mpi.telemetry import Metrics
 
@@ -45,8 +46,8 @@ def courier(
         ErrandKind.LISTEN: follow.listen,
     }
     if isinstance(provider, HybridProvider):
-        conflict = partial(metrics.count, "mpi_conflicts_total")
-        late = Reconciliation(store, store, provider, clock, conflict)
+        retrying = Retrying(partial(metrics.count, "mpi_conflicts_total"))
+        late = Reconciliation(store, store, provider, clock, retrying)
         handlers |= {ErrandKind.POST: late.post, ErrandKind.FOLLOW: late.follow}
 
     def counted(waiting: Sequence[Waiting], now: datetime) -> None:

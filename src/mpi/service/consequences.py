@@ -90,13 +90,14 @@ def errands_of(key: RecordKey, found: Resolution) -> tuple[Errand, ...]:
     return (Errand(ErrandKind.POST, (key,), lane),) if found.owed else ()
 
 
-async def introduced_along(store: IndexStore, record: StoredRecord) -> tuple[IdentityChange, ...]:
+async def introduced_along(
+    store: IndexStore, record: StoredRecord, position: int
+) -> tuple[IdentityChange, ...]:
     """What an outside provider said, on this occasion, of records that are stored already.
 
-    Guarded from before they were read: they are written back as they stand, so a change meanwhile is a conflict.
+    They are written back as they stand, so a change since the ``position`` of the index is a conflict.
     """
     changes = []
-    position = await store.position() if record.along else 0
     for other in record.along:
         current = await store.record(other.key)
         if current is None or current.status is not RecordStatus.ACTIVE or other.told is None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mpi.domain.errand import Errand, ErrandKind, Lane
 from mpi.domain.identity import (
@@ -38,12 +36,10 @@ from mpi.service.consequences import (
     tasks_of,
     update_tasks,
 )
+from mpi.service.retrying import Retrying
 from mpi.service.settlements import with_answered
 
 Expected = tuple[tuple[str, int], ...]
-
-_TRIES = 50
-_LONGEST_WAIT_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +56,14 @@ class Enrolled:
 
 @dataclass(frozen=True, slots=True)
 class Enrollment:
-    """Registers and updates records in a store. ``conflict`` is told of every commit that came too late.
+    """Registers and updates records in a store.
 
     The ``outbox`` holds what the provider is asked later; None: it is asked at once or never.
     """
 
     store: IndexStore
     provider: Provider
-    conflict: Callable[[], None]
+    retrying: Retrying
     outbox: Outbox | None = None
 
     async def register(
@@ -84,14 +80,9 @@ class Enrollment:
         Raises ``PreconditionFailed`` when the person that holds the record is not at version ``if_match``, or
         somebody holds it and ``create_only`` is asked; ``ConcurrentChange`` when others kept being faster.
         """
-        for _ in range(_TRIES):
-            try:
-                return await self._attempt(record, keys, actor, if_match, create_only=create_only)
-            except ConcurrentChange:
-                self.conflict()
-                wait_s = random.uniform(0, _LONGEST_WAIT_S)  # noqa: S311 - spreads retries
-                await asyncio.sleep(wait_s)
-        return await self._attempt(record, keys, actor, if_match, create_only=create_only)
+        return await self.retrying.run(
+            partial(self._attempt, record, keys, actor, if_match, create_only=create_only)
+        )
 
     async def _attempt(
         self,
@@ -147,7 +138,8 @@ class Enrollment:
         )
         # The merges first: undone, they leave the record as one that came later.
         joined = [await with_answered(self.store, merge) for merge in merges]
-        changes = (*await introduced_along(self.store, record), *joined, change)
+        along = await introduced_along(self.store, record, found.position)
+        changes = (*along, *joined, change)
         first, *rest = [replace(each, position=found.position) for each in changes]
         committed = await self.store.commit(first, *rest)
         return _enrolled(found, committed)
@@ -214,7 +206,8 @@ class Enrollment:
             expected_versions=expected,
             detail={KEPT_AS: status.value} | told_detail(record.told),
         )
-        first, *rest = (*await introduced_along(self.store, record), change)
+        along = await introduced_along(self.store, record, await self.store.position())
+        first, *rest = (*along, change)
         committed = await self.store.commit(first, *rest)
         task = committed.task_ids[0] if tasks else await self._open_task(current)
         status_word = "review" if tasks else "matched"
@@ -251,7 +244,8 @@ class Enrollment:
             errands=errands_of(record.key, found),
         )
         joined = [await with_answered(self.store, merge) for merge in merges]
-        changes = (*await introduced_along(self.store, record), change, *joined)
+        along = await introduced_along(self.store, record, found.position)
+        changes = (*along, change, *joined)
         *before, last = [replace(each, position=found.position) for each in changes]
         committed = await self.store.commit(*before, replace(last, tasks=tasks))
         enrolled = _enrolled(found, committed)

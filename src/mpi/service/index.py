@@ -42,6 +42,7 @@ from mpi.service.preparation import Preparation, Prepared
 from mpi.service.present import check_version, current_record, surviving_person
 from mpi.service.recall import Question, Recall
 from mpi.service.reservation import Reservation
+from mpi.service.retrying import Retrying
 from mpi.service.rows import LONGEST_GROUP_S, BatchRow, RowAnswer, answer_rows
 from mpi.service.settlements import withdrawn
 
@@ -78,7 +79,7 @@ class MasterPatientIndex:
         self._model = model
         self._recall = recall
         self._prepare = Preparation(hmac_key, placeholders, clock)
-        self._enrollment = Enrollment(store, provider, conflict, outbox)
+        self._enrollment = Enrollment(store, provider, Retrying(conflict), outbox)
         self._reservation = Reservation(provider, self._prepare, self._enrollment)
         self._clock = clock
         self._policy = enroll

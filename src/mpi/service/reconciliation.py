@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -29,22 +27,23 @@ from mpi.matching.blocking import blocking_keys
 from mpi.matching.decision import Outcome
 from mpi.ports import AskedLater, IndexStore, Outbox, Resolution
 from mpi.service.consequences import introduced_along, joining, tasks_of
+from mpi.service.retrying import Retrying
 from mpi.service.settlements import with_answered
 
-_TRIES = 50
-_LONGEST_WAIT_S = 0.02
+# Tried again at once: an errand that fails would cost another call of the provider.
+_LATE = (ConcurrentChange, PreconditionFailed)
 _ALL = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """Runs the errands about records whose provider answers late. ``conflict`` is told of late commits."""
+    """Runs the errands about records whose provider answers late."""
 
     store: IndexStore
     outbox: Outbox
     provider: AskedLater
     clock: Callable[[], datetime]
-    conflict: Callable[[], None]
+    retrying: Retrying
 
     async def post(self, leased: LeasedErrand) -> None:
         """Tell the provider of a record as it stands, unless it has answered about it. Safe to repeat.
@@ -76,22 +75,9 @@ class Reconciliation:
 
     async def _settle(self, told: StoredRecord) -> None:
         if told.told is None or not told.told.answered:
-            await self._patiently(partial(self._keep_others, told))
+            await self.retrying.run(partial(self._keep_others, told), _LATE)
             raise _unavailable(told)
-        await self._patiently(partial(self._reconcile, told, told.told))
-
-    async def _patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
-        for _ in range(_TRIES):
-            try:
-                await attempt()
-            except (ConcurrentChange, PreconditionFailed):
-                # Somebody changed meanwhile; asking the provider anew would cost another call.
-                self.conflict()
-                wait_s = random.uniform(0, _LONGEST_WAIT_S)  # noqa: S311 - spreads retries
-                await asyncio.sleep(wait_s)
-            else:
-                return
-        await attempt()
+        await self.retrying.run(partial(self._reconcile, told, told.told), _LATE)
 
     async def _is_yet_to_be_told(self, key: RecordKey) -> bool:
         """Whether what the provider has is older than the record; telling of it tells where it is as well."""
@@ -106,7 +92,9 @@ class Reconciliation:
 
     async def _keep_others(self, told: StoredRecord) -> None:
         """What was said of others on this occasion counts, though nothing was said of the record."""
-        others = await introduced_along(self.store, replace(told, received_at=self.clock()))
+        position = await self.store.position()
+        heard = replace(told, received_at=self.clock())
+        others = await introduced_along(self.store, heard, position)
         if others:
             await self.store.commit(*others)
 
@@ -131,7 +119,8 @@ class Reconciliation:
             detail=told_detail(answer),
         )
         joined = [await with_answered(self.store, merge, settled) for merge in merges]
-        changes = (*await introduced_along(self.store, record), change, *joined)
+        along = await introduced_along(self.store, record, found.position)
+        changes = (*along, change, *joined)
         *before, last = [replace(each, position=found.position) for each in changes]
         await self.store.commit(*before, replace(last, tasks=tasks))
 
