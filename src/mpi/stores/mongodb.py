@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
-from pymongo.errors import DuplicateKeyError
-
 from mpi.domain.errand import Errand, Lane, LeasedErrand, Waiting
 from mpi.domain.identity import (
     Assertion,
@@ -27,16 +25,15 @@ from mpi.domain.identity import (
 )
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey
-from mpi.errors import Conflict, KeyMismatch, SchemaMismatch
+from mpi.errors import KeyMismatch, SchemaMismatch
 from mpi.ports import Activation, ApiKey, KeptModel, ModelRole
-from mpi.stores import mongo_history, mongo_models, mongo_outbox, mongo_reads
-from mpi.stores.codec import decode_time, encode_time
+from mpi.stores import mongo_history, mongo_keys, mongo_models, mongo_outbox, mongo_reads
 from mpi.stores.mongo_candidates import candidates, candidates_inside
 from mpi.stores.mongo_errors import translated
 from mpi.stores.mongo_long_read import long_read
 from mpi.stores.mongo_opening import Address, client_for, database_of, prepare_database
 from mpi.stores.mongo_position import KnownPosition
-from mpi.stores.mongo_schema import API_KEY, HEAD, META, RECORD, SCHEMA_VERSION, Document
+from mpi.stores.mongo_schema import HEAD, META, RECORD, SCHEMA_VERSION
 from mpi.stores.mongo_transactions import Transactions
 from mpi.stores.mongo_verify import verify
 from mpi.stores.rows import BLOCK_LIMIT
@@ -240,40 +237,19 @@ class MongoStore:
 
     async def add_key(self, key_id: str, name: str, digest: bytes, scopes: frozenset[str]) -> None:
         """See :class:`mpi.ports.KeyStore`."""
-        document = {
-            "_id": key_id,
-            "name": name,
-            "digest": digest,
-            "scopes": sorted(scopes),
-            "created_at": encode_time(self._clock()),
-            "revoked_at": None,
-        }
-        with translated():
-            try:
-                await self._database[API_KEY].insert_one(document)
-            except DuplicateKeyError:
-                raise Conflict("this API key exists already") from None
+        await mongo_keys.add(self._database, key_id, name, digest, scopes, self._clock())
 
     async def find_key(self, digest: bytes) -> ApiKey | None:
         """See :class:`mpi.ports.KeyStore`."""
-        with translated():
-            document = await self._database[API_KEY].find_one({"digest": digest})
-        return None if document is None else _api_key(document)
+        return await mongo_keys.find(self._database, digest)
 
     async def list_keys(self) -> tuple[ApiKey, ...]:
         """See :class:`mpi.ports.KeyStore`."""
-        order = [("created_at", 1), ("_id", 1)]
-        with translated():
-            documents = await self._database[API_KEY].find().sort(order).to_list()
-        return tuple(map(_api_key, documents))
+        return await mongo_keys.keys(self._database)
 
     async def revoke_key(self, key_id: str) -> bool:
         """See :class:`mpi.ports.KeyStore`."""
-        wanted = {"_id": key_id, "revoked_at": None}
-        update = {"$set": {"revoked_at": encode_time(self._clock())}}
-        with translated():
-            done = await self._database[API_KEY].update_one(wanted, update)
-        return done.modified_count == 1
+        return await mongo_keys.revoke(self._database, key_id, self._clock())
 
     async def add_model(self, version: str, document: bytes, actor: str) -> None:
         """See :class:`mpi.ports.ModelStore`."""
@@ -333,14 +309,3 @@ class MongoStore:
         """Mark the database, for ever, as one of made-up patients."""
         with translated():
             await self._database[META].update_one({"_id": HEAD}, {"$set": {"demo": True}})
-
-
-def _api_key(document: Document) -> ApiKey:
-    revoked_at = document["revoked_at"]
-    return ApiKey(
-        key_id=document["_id"],
-        name=document["name"],
-        scopes=frozenset(document["scopes"]),
-        created_at=decode_time(document["created_at"]),
-        revoked_at=None if revoked_at is None else decode_time(revoked_at),
-    )

@@ -7,12 +7,10 @@ Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from mpi.domain.errand import Errand, Lane, LeasedErrand, Waiting
 from mpi.domain.identity import (
@@ -27,10 +25,16 @@ from mpi.domain.identity import (
     TaskStatus,
 )
 from mpi.domain.record import RecordKey
-from mpi.errors import Conflict, KeyMismatch, SchemaMismatch
+from mpi.errors import KeyMismatch, SchemaMismatch
 from mpi.ports import Activation, ApiKey, KeptModel, ModelRole
-from mpi.stores import sqlite_commit, sqlite_history, sqlite_models, sqlite_outbox, sqlite_reads
-from mpi.stores.codec import decode_time, encode_time
+from mpi.stores import (
+    sqlite_commit,
+    sqlite_history,
+    sqlite_keys,
+    sqlite_models,
+    sqlite_outbox,
+    sqlite_reads,
+)
 from mpi.stores.errands import name_of
 from mpi.stores.rows import BLOCK_LIMIT
 from mpi.stores.sqlite_schema import SCHEMA_VERSION, get_meta, prepare, set_meta
@@ -40,8 +44,6 @@ from mpi.stores.sqlite_warming import look_through
 _CROSSWALK_ROWS = 1_000
 _CROSSWALK = """SELECT r.source, r.source_id, p.mpi_id FROM record r
     CROSS JOIN person p ON p.id = r.person ORDER BY r.source, r.source_id"""
-
-_KEYS = "SELECT key_id, name, scopes, created_at, revoked_at FROM api_key"
 
 
 def open_store(
@@ -223,34 +225,24 @@ class SqliteStore:
 
     async def add_key(self, key_id: str, name: str, digest: bytes, scopes: frozenset[str]) -> None:
         """See :class:`mpi.ports.KeyStore`."""
-        row = (key_id, name, digest, " ".join(sorted(scopes)), encode_time(self._clock()))
-
-        def insert(connection: sqlite3.Connection) -> None:
-            try:
-                connection.execute("INSERT INTO api_key VALUES (?, ?, ?, ?, ?, NULL)", row)
-            except sqlite3.IntegrityError as error:
-                raise Conflict("this API key exists already") from error
-
-        await self._transactions.write(insert)
+        await self._transactions.write(
+            lambda c: sqlite_keys.add(c, key_id, name, digest, scopes, self._clock())
+        )
 
     async def find_key(self, digest: bytes) -> ApiKey | None:
         """See :class:`mpi.ports.KeyStore`."""
-        row = await self._transactions.look(f"{_KEYS} WHERE digest = ?", (digest,))
-        return None if row is None else _api_key(row)
+        row = await self._transactions.look(sqlite_keys.BY_DIGEST, (digest,))
+        return None if row is None else sqlite_keys.api_key(row)
 
     async def list_keys(self) -> tuple[ApiKey, ...]:
         """See :class:`mpi.ports.KeyStore`."""
-        rows = await self._transactions.read(
-            lambda c: c.execute(f"{_KEYS} ORDER BY created_at, key_id").fetchall()
-        )
-        return tuple(map(_api_key, rows))
+        return await self._transactions.read(sqlite_keys.keys)
 
     async def revoke_key(self, key_id: str) -> bool:
         """See :class:`mpi.ports.KeyStore`."""
-        statement = "UPDATE api_key SET revoked_at = ? WHERE key_id = ? AND revoked_at IS NULL"
-        values = (encode_time(self._clock()), key_id)
-        changed = await self._transactions.write(lambda c: c.execute(statement, values).rowcount)
-        return changed == 1
+        return await self._transactions.write(
+            lambda c: sqlite_keys.revoke(c, key_id, self._clock())
+        )
 
     async def add_model(self, version: str, document: bytes, actor: str) -> None:
         """See :class:`mpi.ports.ModelStore`."""
@@ -306,13 +298,3 @@ class SqliteStore:
     async def mark_demo(self) -> None:
         """Mark the database, for ever, as one of made-up patients."""
         await self._transactions.write(lambda c: set_meta(c, "demo", b"1"))
-
-
-def _api_key(row: Sequence[Any]) -> ApiKey:
-    return ApiKey(
-        key_id=row[0],
-        name=row[1],
-        scopes=frozenset(row[2].split()),
-        created_at=decode_time(row[3]),
-        revoked_at=None if row[4] is None else decode_time(row[4]),
-    )
