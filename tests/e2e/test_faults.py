@@ -7,13 +7,16 @@ import os
 import resource
 import signal
 import time
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
 from tests.conftest import Effort
-from tests.support.service import Service, run_mpi, running
+from tests.support.service import Profile, Service, environment, run_mpi, running
 from tests.support.traffic import Traffic, traffic
 from tests.support.workers import until, workers
 
@@ -96,3 +99,38 @@ def fill_up(service: Service, database: Path, seen: Traffic) -> None:
     refused = seen.statuses[503]
     flowing(seen, 200)
     assert seen.statuses[503] == refused, "it does not recover"
+
+
+def events_of(service: Service) -> list[dict[str, Any]]:
+    """The whole feed."""
+    found: list[dict[str, Any]] = []
+    with service.client() as http:
+        while page := http.get(f"/mpi/events?after={len(found)}&limit=10000").json()["events"]:
+            found += page
+    return found
+
+
+def test_a_clock_that_is_set_ahead_and_back_disturbs_nobody(
+    tmp_path: Path, effort: Effort, profile: Profile
+) -> None:
+    """Events keep their order, whatever time they were told to be."""
+    clock = tmp_path / "clock"
+    clock.write_text("0")
+    path = (Path(__file__).parents[1] / "support/other_time", environment(tmp_path)["PYTHONPATH"])
+    settings = {"CLOCK_FILE": str(clock), "PYTHONPATH": os.pathsep.join(map(str, path))}
+    jumps = [timedelta(days=400), timedelta(days=-30), timedelta(hours=1), timedelta(0)]
+    with running(tmp_path, "--workers", "2", profile=profile, settings=settings) as service:
+        with traffic(service.url, clients=CLIENTS) as seen:
+            for jump in jumps * effort(1, 5):
+                flowing(seen, 100)
+                clock.write_text(str(jump.total_seconds()))
+            flowing(seen, 200)
+        assert seen.broken == []
+        assert set(seen.statuses) == {200}
+        assert_kept(service, seen)
+        events = events_of(service)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    times = [datetime.fromisoformat(event["at"]) for event in events]
+    assert sum(later < earlier for earlier, later in pairwise(times)) >= 2, "it was not set back"
+    assert max(times) - min(times) > timedelta(days=400)
+    assert profile.violations(tmp_path) == []
