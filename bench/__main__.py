@@ -22,6 +22,7 @@ from bench.tables import (
     accuracy,
     cached,
     candidates,
+    hanging,
     hits,
     hybrid,
     latency,
@@ -55,10 +56,11 @@ TABLES: dict[str, Callable[[Run], Table]] = {
     "tiers": tiers.table,
     "hits": hits.table,
     "hybrid": hybrid.table,
+    "hanging": hanging.table,
     "saving": saving.table,
     "mixed": mixed.table,
 }
-LONG = ("matching", "reviewed", "hits", "hybrid", "saving", "mixed")
+LONG = ("matching", "reviewed", "hits", "hybrid", "hanging", "saving", "mixed")
 """Tables that take minutes each, and are measured only when they are named."""
 _ON_MONGODB = {"single", "latency"}
 """Tables that ``--store mongodb`` has measured there, and keeps beside those of SQLite."""
@@ -230,6 +232,7 @@ def _seconds(names: list[str], sizes: Sizes) -> float:
         "tiers": 5 * sizes.seconds * (sizes.rounds + 1),
         "hits": 20 * sizes.rounds,
         "hybrid": 30 * sizes.seconds + sizes.records / 5_000,
+        "hanging": 30 * sizes.seconds + sizes.records / 2_500,
         "saving": sizes.registrations / 50,
         "mixed": 1.2 * (60 * sizes.minutes + sizes.seconds * sizes.rounds),
     }

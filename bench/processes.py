@@ -107,6 +107,18 @@ class Server:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii").split()
         return sum(_resident(pid) for pid in (str(self.pid), *children))
 
+    def threads(self) -> int:
+        """The threads of its own process, without those of workers."""
+        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
+
+    def sockets(self) -> int:
+        """The sockets that its own process holds, those of clients included."""
+        held = 0
+        for handle in Path(f"/proc/{self.pid}/fd").iterdir():
+            with suppress(OSError):  # it may be closed by now
+                held += str(handle.readlink()).startswith("socket:")
+        return held
+
 
 def _resident(pid: str) -> int:
     _, pages, *_ = Path(f"/proc/{pid}/statm").read_text("ascii").split()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -28,6 +28,8 @@ _TPS, _LATENCY_MS = 10, 400
 _ABOVE_ECHO_MS = 20.0
 _WARM_UP_S = 2.0
 _SAMPLE_S = 0.05
+SOURCES = tuple({SOURCE, *(facility.name for facility in FACILITIES.items)})
+"""The systems whose registrations Verato takes."""
 
 
 def table(run: Run) -> Table:
@@ -39,12 +41,12 @@ def table(run: Run) -> Table:
     warm_up = round(_RATE * _WARM_UP_S)
     write_mixed(bodies, index.population, index.records, warm_up + round(_RATE * seconds))
     population = Population(index.records, SEED).rows()
-    sources = tuple({SOURCE, *(facility.name for facility in FACILITIES.items)})
     folder = run.folder / "hybrid"
     pace = {"tps": _TPS, "latency_ms": _LATENCY_MS}
+    own = {"VERATO_MAX_TPS": str(_TPS)}
     with (
-        simulated(folder, population, sources, **pace) as verato,
-        serving(configured_server(), _environment(index, folder, verato)) as service,
+        simulated(folder, population, SOURCES, **pace) as verato,
+        serving(configured_server(), on_a_copy(index, folder, verato, own)) as service,
         serving(beside("echo")) as floor,
         _watched(verato) as seen,
     ):
@@ -67,12 +69,14 @@ def table(run: Run) -> Table:
     )
 
 
-def _environment(index: Index, folder: Path, verato: Verato) -> dict[str, str]:
-    """A service on a copy of the index, for it registers."""
+def on_a_copy(
+    index: Index, folder: Path, verato: Verato, settings: Mapping[str, str]
+) -> dict[str, str]:
+    """The environment of a service that asks the simulated Verato, on a copy of the index: it registers."""
     copy = folder / index.database.name
     shutil.copyfile(index.database, copy)
     shutil.copyfile(key_file(index.database), key_file(copy))
-    own = {"MPI_STORE": "sqlite", "MPI_CACHE": "memory", "VERATO_MAX_TPS": str(_TPS)}
+    own = {"MPI_STORE": "sqlite", "MPI_CACHE": "memory", **settings}
     return environment(copy) | verato.settings | own
 
 
