@@ -47,14 +47,14 @@ def test_a_stopped_worker_holds_up_its_own_clients_only(tmp_path: Path, effort: 
     seconds = effort(2, 10)
     with running(tmp_path, "--workers", "2") as service:
         with traffic(service.url, clients=CLIENTS) as seen:
-            flowing(seen, 300)
+            flowing(seen, 150)
             before = workers(service)
             os.kill(min(before), signal.SIGSTOP)
             stopped = seen.answered
             time.sleep(seconds)
             os.kill(min(before), signal.SIGCONT)
             assert seen.answered > stopped + 20, "nobody was answered"
-            flowing(seen, 400)
+            flowing(seen, 100)
         assert seen.broken == []
         assert set(seen.statuses) == {200}
         assert workers(service) == before
@@ -77,7 +77,7 @@ def test_a_full_disk_refuses_registrations_until_there_is_room(
     with running(tmp_path, "--workers", count) as service:
         with traffic(service.url, clients=CLIENTS) as seen:
             for _ in range(effort(1, 5)):
-                flowing(seen, 300)
+                flowing(seen, 150)
                 fill_up(service, database, seen)
         assert seen.broken == []
         assert set(seen.statuses) == {200, 503}
@@ -97,7 +97,7 @@ def fill_up(service: Service, database: Path, seen: Traffic) -> None:
     limit_files(service, resource.RLIM_INFINITY)
     flowing(seen, 100)
     refused = seen.statuses[503]
-    flowing(seen, 200)
+    flowing(seen, 100)
     assert seen.statuses[503] == refused, "it does not recover"
 
 
@@ -122,9 +122,9 @@ def test_a_clock_that_is_set_ahead_and_back_disturbs_nobody(
     with running(tmp_path, "--workers", "2", profile=profile, settings=settings) as service:
         with traffic(service.url, clients=CLIENTS) as seen:
             for jump in jumps * effort(1, 5):
-                flowing(seen, 100)
+                flowing(seen, 60)
                 clock.write_text(str(jump.total_seconds()))
-            flowing(seen, 200)
+            flowing(seen, 100)
         assert seen.broken == []
         assert set(seen.statuses) == {200}
         assert_kept(service, seen)

@@ -57,7 +57,7 @@ def test_a_race_makes_one_person_and_loses_nothing(
             for _ in range(instances)
         ]
         urls = [service.url for service in services]
-        for number in range(effort(3, 200)):
+        for number in range(effort(2, 200)):
             bodies = registrations(chance, number)
             answers = asyncio.run(race(urls, bodies))
             assert [answer.status_code for answer in answers] == [200] * AT_ONCE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import stat
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from mpi.demo.population import Population
 from mpi.matching.model import load_default_model, load_model
 from tests.support.service import run_mpi
 
-ROWS = 1_500
+ROWS = 1_000
+CHOSEN = ("--version", "mine", "--seed", "5")
 
 
 @pytest.fixture(scope="module")
@@ -60,34 +62,52 @@ def judged(folder: Path, path: Path, count: int) -> Path:
     return path
 
 
-def test_a_model_is_learned_from_the_records_alone(folder: Path) -> None:
-    found = trained(folder)
-    path = Path(found["model"])
-    assert path.is_relative_to(folder / "data" / "mpi" / "models")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    model = load_model(path.read_bytes())
-    assert model.version == found["version"] != load_default_model().version
-    assert found["households_seen"]
-    assert found["records"] == ROWS
-    assert 0 < found["share_of_one_person"] < 1
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What training from the records alone told, and what the index held before and after."""
+
+    told: dict[str, Any]
+    before: str
+    after: str
+
+    @property
+    def path(self) -> Path:
+        """Where the model is."""
+        return Path(self.told["model"])
 
 
-def test_the_same_index_and_seed_give_the_same_model(folder: Path, tmp_path: Path) -> None:
-    one, other = tmp_path / "one.json", tmp_path / "other.json"
-    for path in (one, other):
-        trained(folder, "--out", path, "--version", "mine", "--seed", "5")
-    assert one.read_bytes() == other.read_bytes()
-
-
-def test_nothing_is_activated(folder: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def learned(folder: Path) -> Learned:
+    """Learning takes seconds: once for all tests that look at its outcome."""
     before = run_mpi(folder, "stats", "--embedded", "--json").stdout
-    trained(folder, "--out", tmp_path / "model.json")
-    assert run_mpi(folder, "stats", "--embedded", "--json").stdout == before
+    told = trained(folder, *CHOSEN)
+    return Learned(told, before, run_mpi(folder, "stats", "--embedded", "--json").stdout)
 
 
-def test_a_learned_model_can_be_judged(folder: Path, tmp_path: Path) -> None:
-    path = tmp_path / "model.json"
-    trained(folder, "--out", path, "--version", "mine")
+def test_a_model_is_learned_from_the_records_alone(folder: Path, learned: Learned) -> None:
+    assert learned.path.is_relative_to(folder / "data" / "mpi" / "models")
+    assert stat.S_IMODE(learned.path.stat().st_mode) == 0o600
+    assert load_model(learned.path.read_bytes()).version == learned.told["version"] == "mine"
+    assert learned.told["households_seen"]
+    assert learned.told["records"] == ROWS
+    assert 0 < learned.told["share_of_one_person"] < 1
+
+
+def test_nothing_is_activated(learned: Learned) -> None:
+    assert learned.after == learned.before
+
+
+def test_the_same_index_and_seed_give_the_same_model_and_a_person_is_told_how_to_use_it(
+    folder: Path, learned: Learned, tmp_path: Path
+) -> None:
+    out = tmp_path / "model.json"
+    done = run_mpi(folder, "train", "--out", str(out), *CHOSEN, "--embedded")
+    assert out.read_bytes() == learned.path.read_bytes()
+    assert "households seen" in done.stdout
+    assert f"mpi model add {out}" in done.stderr
+
+
+def test_a_learned_model_can_be_judged(folder: Path, learned: Learned, tmp_path: Path) -> None:
     done = run_mpi(
         tmp_path,
         "evaluate",
@@ -96,7 +116,7 @@ def test_a_learned_model_can_be_judged(folder: Path, tmp_path: Path) -> None:
         str(folder / "truth.csv"),
         "--json",
         "--model",
-        str(path),
+        str(learned.path),
     )
     facts = json.loads(done.stdout)
     assert facts["model_version"] == "mine"
@@ -135,10 +155,3 @@ def test_too_little_to_learn_from_is_said(
     assert done.returncode == 1
     assert reason in done.stderr
     assert not out.exists()
-
-
-def test_a_person_is_told_how_to_use_the_model(folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "model.json"
-    done = run_mpi(folder, "train", "--out", str(out), "--embedded")
-    assert "households seen" in done.stdout
-    assert f"mpi model add {out}" in done.stderr

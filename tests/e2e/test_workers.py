@@ -116,7 +116,7 @@ def kill_one(service: Service, seen: Traffic, which: int) -> None:
     until(lambda: len(workers(service) - before) == 1, "the replacement", 1)
     settle(service, begun + 1)
     answered = seen.answered
-    until(lambda: seen.answered > answered + 200, "more answers")
+    until(lambda: seen.answered > answered + 100, "more answers")
     assert len(seen.broken) - lost <= CLIENTS
 
 

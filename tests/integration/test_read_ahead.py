@@ -13,13 +13,13 @@ import orjson
 import pytest
 
 from mpi.bootstrap import build, preparation
-from mpi.bulk.ahead import ReadAhead, Reading
+from mpi.bulk.ahead import ReadAhead, ReadHere, Reading, reader
 from mpi.bulk.load import ReadRow, read_rows
 from mpi.bulk.rows import open_rows
 from mpi.demo.population import Population
 from mpi.domain.record import Submission
 from mpi.errors import ConfigurationError, MpiError
-from mpi.service.preparation import Prepared
+from mpi.service.preparation import Preparation, Prepared
 from mpi.settings import EMBEDDED, Settings, read_settings
 
 ROWS = 130
@@ -57,22 +57,47 @@ def comparable(row: ReadRow) -> tuple[object, ...]:
     return row.line, row.raw, row.unknown, content
 
 
+def prepared(row: ReadRow, prepare: Preparation) -> ReadRow:
+    """As the service itself prepares what a row submits."""
+    if not isinstance(row.content, Submission):
+        return row
+    return replace(row, content=Prepared(*prepare.record(row.content)))
+
+
 @pytest.mark.parametrize("skip", [0, 1, 60, ROWS, ROWS + 5])
 def test_rows_arrive_in_order_and_as_prepared_here(
     settings: Settings, path: Path, skip: int
 ) -> None:
     prepare = preparation(settings)
-    expected = []
     with open_rows(path) as file:
-        for row in read_rows(file.rows(), "LAB"):
-            submitted = isinstance(row.content, Submission)
-            content = Prepared(*prepare.record(row.content)) if submitted else row.content  # type: ignore[arg-type]
-            expected.append(comparable(replace(row, content=content)))
+        expected = [comparable(prepared(row, prepare)) for row in read_rows(file.rows(), "LAB")]
     with ReadAhead(settings, reading(path, skip)) as ahead:
         found = [comparable(row) for row in ahead.rows()]
         assert ahead.position == path.stat().st_size
     assert len(expected) == ROWS
     assert found == expected[skip:]
+
+
+@pytest.mark.parametrize("skip", [0, 60, ROWS + 5])
+def test_a_few_rows_are_read_here_and_are_the_same(
+    settings: Settings, path: Path, skip: int
+) -> None:
+    few = reader(settings, reading(path, skip))
+    assert isinstance(few, ReadHere)
+    prepare = preparation(settings)
+    with few, ReadAhead(settings, reading(path, skip)) as ahead:
+        found = list(few.rows())
+        assert [comparable(prepared(row, prepare)) for row in found] == [
+            comparable(row) for row in ahead.rows()
+        ]
+        assert few.position == ahead.position == path.stat().st_size
+
+
+def test_many_rows_are_read_by_another_process(settings: Settings, path: Path) -> None:
+    rows = path.read_bytes() + b"\n"
+    path.write_bytes(rows * (100_000 // len(rows) + 1))
+    with reader(settings, reading(path)) as ahead:
+        assert isinstance(ahead, ReadAhead)
 
 
 def test_a_file_that_is_not_there_is_told_here(settings: Settings, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Reading ahead: a process of its own reads, standardises and keys the rows while this one decides.
 
 Deciding needs one process, because every row is compared with all before it; reading does not. The reader is never more
-than two pieces ahead: it waits until the pipe is emptied.
+than two pieces ahead: it waits until the pipe is emptied. A few rows are read here before another process has started.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ from mpi.telemetry import place_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STOP_SECONDS = 5
+_SMALL = 100_000
+"""Bytes of a file, as packed, that are read here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,36 @@ class Reading:
     source: str | None
     skip: int
     piece: int
+
+
+def reader(settings: Settings, reading: Reading) -> ReadHere | ReadAhead:
+    """Whoever reads the file soonest; to be used as a context manager."""
+    size = reading.path.stat().st_size
+    return ReadHere(reading) if size <= _SMALL else ReadAhead(settings, reading)
+
+
+class ReadHere:
+    """The rows of a file, read by this process as they are wanted. ``position`` of its bytes are read, as packed."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self.position = 0
+
+    def __enter__(self) -> ReadHere:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        """Nothing is held beyond :meth:`rows`."""
+
+    def rows(self) -> Iterator[ReadRow]:
+        """Every row, in order. Raises ``ConfigurationError`` as :meth:`ReadAhead.rows` does."""
+        with open_rows(self._reading.path, self._reading.rename) as file:
+            for row in read_rows(
+                islice(file.rows(), self._reading.skip, None), self._reading.source
+            ):
+                self.position = file.position
+                yield row
+            self.position = file.size
 
 
 class ReadAhead:

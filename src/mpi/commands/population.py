@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from mpi.bootstrap import Container
-from mpi.bulk.ahead import ReadAhead, Reading
+from mpi.bulk.ahead import Reading, reader
 from mpi.bulk.checkpoint import CheckpointFile, origin_of
 from mpi.bulk.files import private_file
 from mpi.bulk.load import Report, load
@@ -103,7 +103,7 @@ async def _load(index: Container, path: Path, state: ResumableLoad) -> None:
     reading = Reading(path, origin.rename, origin.source, state.skipped, index.settings.batch_size)
     with (
         progress_bar("Loading", counts_rows=False) as bar,
-        ReadAhead(index.settings, reading) as file,
+        reader(index.settings, reading) as file,
         closing(state.rejected),
     ):
         task = bar.add_task("", total=origin.size, rows=0)
