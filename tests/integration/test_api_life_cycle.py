@@ -73,6 +73,20 @@ async def test_a_slash_within_an_id_separates_nothing(api: Api, path: str) -> No
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
+@pytest.mark.parametrize("name", ["%0Alab/1", "lab/%0A1", "lab/1%0D%0A"])
+async def test_a_line_break_around_an_id_is_dropped_as_any_blank(api: Api, name: str) -> None:
+    await put(api, "1", MARGA)
+    read = await api.client.get(f"/mpi/records/{name}")
+    assert (read.json()["source"], read.json()["source_id"]) == ("lab", "1")
+    again = await api.client.put(f"/mpi/records/{name}", json={"patient_data": MARGA})
+    assert (again.status_code, again.json()["event_id"]) == (200, None)
+
+
+async def test_a_line_break_within_an_id_is_refused(api: Api) -> None:
+    answer = await api.client.put("/mpi/records/la%0Ab/1", json={"patient_data": MARGA})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+
+
 async def test_the_etag_of_a_record_is_that_of_its_person(api: Api) -> None:
     mpi_id, _ = await two_persons(api)
     record = await api.client.get("/mpi/records/lab/1")

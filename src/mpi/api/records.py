@@ -7,6 +7,7 @@ from typing import Annotated
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Path
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -41,7 +42,16 @@ from mpi.errors import InvalidInput, NotFound
 from mpi.service.access import Principal
 
 router = APIRouter(tags=["records"])
-_PATH = "/mpi/records/{source:path}/{source_id:path}"
+
+
+class _AnyText(PathConvertor):
+    """A part of a path with whatever is in it: for ``path`` it would end before a line break."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("text", _AnyText())
+_PATH = "/mpi/records/{source:text}/{source_id:text}"
 Source = Annotated[
     str,
     Path(description="The registering system; a slash in it as `%2F`.", examples=["HOSP-A"]),
