@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -102,13 +103,13 @@ def _watched(service: Server) -> Iterator[_Held]:
             held.sockets = max(held.sockets, service.sockets())
             held.left_alone = max(held.left_alone, _left_alone(service.port))
 
-    watching = threading.Thread(target=watch, daemon=True)
-    watching.start()
-    try:
-        yield held
-    finally:
-        ended.set()
-        watching.join()
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        try:
+            yield held
+        finally:
+            ended.set()
+        watching.result()  # what could not be watched is not measured
 
 
 def _left_alone(port: int) -> float:

@@ -64,7 +64,7 @@ def judged(folder: Path, path: Path, count: int) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What training from the records alone told, and what the index held before and after."""
+    """What training from the records alone told, and the history of models before and after."""
 
     told: dict[str, Any]
     before: str
@@ -79,9 +79,14 @@ class Learned:
 @pytest.fixture(scope="module")
 def learned(folder: Path) -> Learned:
     """Learning takes seconds: once for all tests that look at its outcome."""
-    before = run_mpi(folder, "stats", "--embedded", "--json").stdout
-    told = trained(folder, *CHOSEN)
-    return Learned(told, before, run_mpi(folder, "stats", "--embedded", "--json").stdout)
+    before = history(folder)
+    return Learned(trained(folder, *CHOSEN), before, history(folder))
+
+
+def history(folder: Path) -> str:
+    """Which models there are, and which decided when."""
+    kept = run_mpi(folder, "model", "list", "--embedded", "--json").stdout
+    return kept + run_mpi(folder, "model", "list", "--history", "--embedded", "--json").stdout
 
 
 def test_a_model_is_learned_from_the_records_alone(folder: Path, learned: Learned) -> None:
@@ -95,6 +100,7 @@ def test_a_model_is_learned_from_the_records_alone(folder: Path, learned: Learne
 
 def test_nothing_is_activated(learned: Learned) -> None:
     assert learned.after == learned.before
+    assert load_default_model().version in learned.before
 
 
 def test_the_same_index_and_seed_give_the_same_model_and_a_person_is_told_how_to_use_it(
@@ -129,6 +135,9 @@ def test_judged_pairs_move_the_model_in_use(folder: Path, tmp_path: Path) -> Non
     pairs = judged(folder, tmp_path / "pairs.csv", 60)
     found = trained(folder, "--pairs", pairs, "--out", path)
     assert (found["pairs_of_one_person"], found["pairs_of_different_people"]) == (60, 60)
+    assert found["version"].startswith(
+        "own-"
+    ), "without a name of its own it is named after the moment"
     moved = abs(load_model(path.read_bytes()).match - load_default_model().match)
     assert 0.05 < moved.max() <= 2.001
 

@@ -24,6 +24,7 @@ from mpi.settings import EMBEDDED, Settings, read_settings
 
 ROWS = 130
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+READERS = pytest.mark.parametrize("read", [ReadHere, ReadAhead])
 
 
 @pytest.fixture
@@ -64,45 +65,35 @@ def prepared(row: ReadRow, prepare: Preparation) -> ReadRow:
     return replace(row, content=Prepared(*prepare.record(row.content)))
 
 
-@pytest.mark.parametrize("skip", [0, 1, 60, ROWS, ROWS + 5])
+@READERS
+@pytest.mark.parametrize("skip", [0, 60, ROWS, ROWS + 5])
 def test_rows_arrive_in_order_and_as_prepared_here(
-    settings: Settings, path: Path, skip: int
+    settings: Settings, path: Path, skip: int, read: type[ReadHere | ReadAhead]
 ) -> None:
     prepare = preparation(settings)
     with open_rows(path) as file:
         expected = [comparable(prepared(row, prepare)) for row in read_rows(file.rows(), "LAB")]
-    with ReadAhead(settings, reading(path, skip)) as ahead:
+    with read(settings, reading(path, skip)) as ahead:
         found = [comparable(row) for row in ahead.rows()]
         assert ahead.position == path.stat().st_size
     assert len(expected) == ROWS
     assert found == expected[skip:]
 
 
-@pytest.mark.parametrize("skip", [0, 60, ROWS + 5])
-def test_a_few_rows_are_read_here_and_are_the_same(
-    settings: Settings, path: Path, skip: int
+def test_a_few_rows_are_read_here_and_many_by_another_process(
+    settings: Settings, path: Path
 ) -> None:
-    few = reader(settings, reading(path, skip))
-    assert isinstance(few, ReadHere)
-    prepare = preparation(settings)
-    with few, ReadAhead(settings, reading(path, skip)) as ahead:
-        found = list(few.rows())
-        assert [comparable(prepared(row, prepare)) for row in found] == [
-            comparable(row) for row in ahead.rows()
-        ]
-        assert few.position == ahead.position == path.stat().st_size
-
-
-def test_many_rows_are_read_by_another_process(settings: Settings, path: Path) -> None:
-    rows = path.read_bytes() + b"\n"
-    path.write_bytes(rows * (100_000 // len(rows) + 1))
-    with reader(settings, reading(path)) as ahead:
+    assert isinstance(reader(settings, reading(path), 100_000), ReadHere)
+    with reader(settings, reading(path), 100_001) as ahead:
         assert isinstance(ahead, ReadAhead)
 
 
-def test_a_file_that_is_not_there_is_told_here(settings: Settings, tmp_path: Path) -> None:
+@READERS
+def test_a_file_that_is_not_there_is_told_here(
+    settings: Settings, tmp_path: Path, read: type[ReadHere | ReadAhead]
+) -> None:
     with (
-        ReadAhead(settings, reading(tmp_path / "missing")) as ahead,
+        read(settings, reading(tmp_path / "missing")) as ahead,
         pytest.raises(ConfigurationError, match="cannot be read"),
     ):
         list(ahead.rows())
@@ -126,12 +117,13 @@ def test_rows_that_nobody_wants_do_not_keep_the_reader(settings: Settings, path:
         os.kill(pid, 0)
 
 
+@READERS
 def test_a_defect_while_reading_is_named_without_its_message(
-    settings: Settings, path: Path
+    settings: Settings, path: Path, read: type[ReadHere | ReadAhead]
 ) -> None:
     wrong: Any = ["this would be quoted"]
     with (
-        ReadAhead(settings, replace(reading(path), rename=wrong)) as ahead,
+        read(settings, replace(reading(path), rename=wrong)) as ahead,
         pytest.raises(MpiError, match="unexpected AttributeError") as raised,
     ):
         list(ahead.rows())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from mpi.errors import InvalidInput, MpiError
+from mpi.domain.identity import Committed, IdentityChange
+from mpi.errors import ConcurrentChange, InvalidInput, MpiError
+from mpi.service import retrying
 from mpi.service.answers import MatchAnswer
 from tests.support.index import (
     MARGA,
@@ -41,6 +44,25 @@ async def test_one_id_twice_in_a_batch_is_an_update_in_order(index: Index) -> No
     await index.batch(submission(MARGA, "1"), submission(later, "1"))
     now = await index.mpi.get_record(key("1"))
     assert (now.version, now.patient_data.phones) == (2, ("302-555-0199",))
+
+
+async def test_a_row_that_is_late_within_its_group_waits_for_nobody_outside(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has the turn outside waits for the group to end, so the group must not wait for the turn."""
+    monkeypatch.setattr(retrying, "_LONGEST_WAIT_FOR_TURN_S", 60)
+    commit, late = index.store.commit, iter([True, True, False, False])
+
+    async def late_twice(*changes: IdentityChange) -> Committed:
+        if next(late):
+            raise ConcurrentChange("somebody was faster")
+        return await commit(*changes)
+
+    monkeypatch.setattr(index.store, "commit", late_twice)
+    async with index.mpi._enrollment.retrying._turn:
+        (answer,) = await asyncio.wait_for(index.batch(submission(MARGA, "1")), 10)
+    assert isinstance(answer, MatchAnswer)
+    assert (answer.status, index.told["conflict"]) == ("created", 2)
 
 
 async def test_a_batch_may_be_replayed(index: Index) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from mpi.bootstrap import preparation
 from mpi.bulk.load import ReadRow, read_rows
@@ -54,41 +55,62 @@ class Reading:
     piece: int
 
 
-def reader(settings: Settings, reading: Reading) -> ReadHere | ReadAhead:
-    """Whoever reads the file soonest; to be used as a context manager."""
-    size = reading.path.stat().st_size
-    return ReadHere(reading) if size <= _SMALL else ReadAhead(settings, reading)
+Piece = tuple[int, list[Any], MpiError | None]
+"""How much of the file was read by then (bytes, as packed), packed rows, and what ended the reading early."""
 
 
-class ReadHere:
-    """The rows of a file, read by this process as they are wanted. ``position`` of its bytes are read, as packed."""
+def reader(settings: Settings, reading: Reading, size: int) -> Reader:
+    """Whoever reads a file of ``size`` bytes (as packed) soonest."""
+    return ReadHere(settings, reading) if size <= _SMALL else ReadAhead(settings, reading)
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-        self.position = 0
 
-    def __enter__(self) -> ReadHere:
+class Reader(ABC):
+    """The prepared rows of a file, read as long as the block lasts. ``position`` of its bytes are read, as packed."""
+
+    position = 0
+
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *failure: object) -> None:
-        """Nothing is held beyond :meth:`rows`."""
+    @abstractmethod
+    def __exit__(self, *failure: object) -> None: ...
+
+    @abstractmethod
+    def _next(self) -> Piece:
+        """The next piece; the last one has no rows or a failure."""
 
     def rows(self) -> Iterator[ReadRow]:
-        """Every row, in order. Raises ``ConfigurationError`` as :meth:`ReadAhead.rows` does."""
-        with open_rows(self._reading.path, self._reading.rename) as file:
-            for row in read_rows(
-                islice(file.rows(), self._reading.skip, None), self._reading.source
-            ):
-                self.position = file.position
-                yield row
-            self.position = file.size
+        """Every row, in order.
+
+        Raises:
+            ConfigurationError: the file cannot be read or is damaged; the rows before were handed out.
+            MpiError: reading failed otherwise.
+        """
+        while True:
+            self.position, rows, failure = self._next()
+            for row in rows:
+                yield _unpacked(row)
+            if failure is not None:
+                raise failure
+            if not rows:
+                return
 
 
-class ReadAhead:
-    """The prepared rows of a file, read by another process as long as the block lasts.
+class ReadHere(Reader):
+    """Reads in this process: for a few rows another one takes longer to start."""
 
-    ``position`` of the file's bytes are read, as packed.
-    """
+    def __init__(self, settings: Settings, reading: Reading) -> None:
+        self._pieces = _pieces(settings, reading)
+
+    def __exit__(self, *failure: object) -> None:
+        self._pieces.close()
+
+    def _next(self) -> Piece:
+        return next(self._pieces)
+
+
+class ReadAhead(Reader):
+    """Lets another process read."""
 
     def __init__(self, settings: Settings, reading: Reading) -> None:
         # Not a fork: this process has threads and an open database.
@@ -100,10 +122,6 @@ class ReadAhead:
         self._process.start()
         # The reader's end is open in the reader only, so that its death ends the rows.
         sender.close()
-        self.position = 0
-
-    def __enter__(self) -> ReadAhead:
-        return self
 
     def __exit__(self, *failure: object) -> None:
         self._receiver.close()
@@ -113,27 +131,14 @@ class ReadAhead:
             self._process.join()
         self._process.close()
 
-    def rows(self) -> Iterator[ReadRow]:
-        """Every row, in order.
-
-        Raises:
-            ConfigurationError: the file cannot be read or is damaged; the rows before were handed out.
-            MpiError: the reader ended without a word.
-        """
-        while True:
-            try:
-                position, rows, failure = self._receiver.recv()
-            except EOFError:
-                raise MpiError(
-                    "the process that reads the file was stopped; load again to go on"
-                ) from None
-            self.position = position
-            for row in rows:
-                yield _unpacked(row)
-            if failure is not None:
-                raise failure
-            if not rows:
-                return
+    def _next(self) -> Piece:
+        try:
+            piece: Piece = self._receiver.recv()
+        except EOFError:
+            raise MpiError(
+                "the process that reads the file was stopped; load again to go on"
+            ) from None
+        return piece
 
 
 def _read(sender: Connection, settings: Settings, reading: Reading) -> None:
@@ -147,8 +152,8 @@ def _read(sender: Connection, settings: Settings, reading: Reading) -> None:
         return
 
 
-def _pieces(settings: Settings, reading: Reading) -> Iterator[tuple[int, list[Any], object]]:
-    """``(position, packed rows, failure)``, one without rows at the end."""
+def _pieces(settings: Settings, reading: Reading) -> Generator[Piece]:
+    """The pieces of the file, one without rows at the end."""
     rows: list[Any] = []
     position, failure = 0, None
     try:

@@ -103,7 +103,7 @@ async def _load(index: Container, path: Path, state: ResumableLoad) -> None:
     reading = Reading(path, origin.rename, origin.source, state.skipped, index.settings.batch_size)
     with (
         progress_bar("Loading", counts_rows=False) as bar,
-        reader(index.settings, reading) as file,
+        reader(index.settings, reading, origin.size) as file,
         closing(state.rejected),
     ):
         task = bar.add_task("", total=origin.size, rows=0)

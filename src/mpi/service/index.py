@@ -80,6 +80,7 @@ class MasterPatientIndex:
         self._recall = recall
         self._prepare = Preparation(hmac_key, placeholders, clock)
         self._enrollment = Enrollment(store, provider, Retrying(conflict), outbox)
+        self._enrollment_in_group = replace(self._enrollment, retrying=Retrying(conflict))
         self._reservation = Reservation(provider, self._prepare, self._enrollment)
         self._clock = clock
         self._policy = enroll
@@ -112,7 +113,12 @@ class MasterPatientIndex:
             raise ready
         async with self._enrolling:
             found = await self._register(
-                ready, actor, explain=explain, if_match=if_match, create_only=create_only
+                self._enrollment,
+                ready,
+                actor,
+                explain=explain,
+                if_match=if_match,
+                create_only=create_only,
             )
         return replace(found, warnings=(*warnings, *found.warnings)) if warnings else found
 
@@ -151,7 +157,7 @@ class MasterPatientIndex:
 
         async def answer(row: Submission | Prepared, *, explain: bool) -> MatchAnswer:
             if enrolling(row):
-                return await self._register(row, actor, explain=explain)
+                return await self._register(self._enrollment_in_group, row, actor, explain=explain)
             # Inside the group it sees what nobody else may be told yet.
             return (await self._question(row, (), explain=explain).ask())[0]
 
@@ -222,6 +228,7 @@ class MasterPatientIndex:
 
     async def _register(
         self,
+        enrollment: Enrollment,
         submission: Submission | Prepared,
         actor: str,
         *,
@@ -237,7 +244,7 @@ class MasterPatientIndex:
                 answer = match_answer(record, self._provider, None, "no_match", None)
                 return replace(answer, reason=INSUFFICIENT)
             record = replace(record, key=self._prepare.anonymous_key(record))
-        enrolled = await self._enrollment.register(
+        enrolled = await enrollment.register(
             record, keys, actor=actor, if_match=if_match, create_only=create_only
         )
         found = enrolled.found

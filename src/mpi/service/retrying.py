@@ -18,11 +18,11 @@ _LONGEST_WAIT_FOR_TURN_S = 5.0
 
 
 class Retrying:
-    """Repeats attempts that came too late. ``conflict`` is told of each of them.
+    """Repeats attempts that came too late. ``conflict`` is told whenever one is repeated.
 
-    Within the process they are repeated one by one: side by side each would be late again because of another, and n
-    registrations of one patient would be decided n² times. Nobody waits for a turn for ever, as whoever has it may
-    itself wait for a group of changes that this attempt is part of.
+    They are repeated one by one: side by side each would be late again because of another, and n registrations of one
+    patient would be decided n² times. Nobody waits for a turn for ever, as whoever has it may ask an outside provider.
+    What happens within a group of changes needs a ``Retrying`` of its own: whoever has the turn waits for the group.
     """
 
     def __init__(self, conflict: Callable[[], None]) -> None:
@@ -41,12 +41,12 @@ class Retrying:
             self._conflict()
         async with self._in_turn():
             for _ in range(_TRIES - 1):
-                pause_s = random.uniform(0, _LONGEST_PAUSE_S)  # noqa: S311 - spreads the processes
-                await asyncio.sleep(pause_s)
                 try:
                     return await attempt()
                 except late:
                     self._conflict()
+                pause_s = random.uniform(0, _LONGEST_PAUSE_S)  # noqa: S311 - spreads the processes
+                await asyncio.sleep(pause_s)
             return await attempt()
 
     @asynccontextmanager
