@@ -15,12 +15,14 @@ from bench.results import Figure, Table, at_least, faster, times
 from bench.statistics import Spread
 
 _GOALS, _GOAL_RECORDS = {"sqlite": 200.0, "mongodb": 100.0}, 1_000_000
-_ASKED_EACH = 20
+_ASKED_EACH, _SECONDS = 500, 0.25
+"""Records of a round and its time: more of them than are asked, for none is asked twice."""
+_ASKED_OF_SPLINK = 3
 _IDENTITY = "source || '|' || source_id"
 
 
 def table(run: Run) -> Table:
-    """In each round some records over HTTP, one after the other, and one by Splink's ``predict_between``."""
+    """In each round some records over HTTP, one after the other, then some by Splink's ``predict_between``."""
     index = run.index()
     count = run.sizes.rounds * _ASKED_EACH
     patients = list(islice(altered(index.population, index.records), count + _ASKED_EACH))
@@ -56,8 +58,9 @@ def table(run: Run) -> Table:
         ),
     )
     notes = [
-        "Ours is the whole request over HTTP on the durable index, one at a time; Splink's time starts with the record "
-        "registered in DuckDB and ends with the pairs fetched. It was trained on a sample beforehand.",
+        "Ours is the whole request over HTTP on the durable index; Splink's time starts with the record registered in "
+        f"DuckDB and ends with the pairs fetched. Each answers one after the other, ours for {_SECONDS:g} s a round, "
+        f"Splink {_ASKED_OF_SPLINK} times; the median counts. It was trained on a sample beforehand.",
         index.age_note,
         "" if run.peers else MISSING,
     ]
@@ -77,15 +80,16 @@ def _rounds(
     for number in range(run.sizes.rounds + 1):
         with run.share(f"one new record: round {number}", 2):
             ours.append(_ask(port, bodies, number))
-            answer = splink.ask({"do": "query", "patient": patients[number * _ASKED_EACH]})
-            theirs.append(answer["seconds"] * 1000)
+            some = patients[number * _ASKED_EACH :][:_ASKED_OF_SPLINK]
+            answers = [splink.ask({"do": "query", "patient": patient}) for patient in some]
+            theirs.append(median(answer["seconds"] for answer in answers) * 1000)
     return ours, theirs
 
 
 def _ask(port: int, bodies: str, number: int) -> float:
-    """The median time of a few queries, one after the other, in milliseconds."""
-    rate = 50
-    order = Order(
-        port, "/mpi/match", bodies, number * _ASKED_EACH, 1, _ASKED_EACH / rate, float(rate)
-    )
-    return median(generate(order).latencies)
+    """The median time of queries, one after the other, in milliseconds."""
+    order = Order(port, "/mpi/match", bodies, number * _ASKED_EACH, 1, _SECONDS)
+    found = generate(order).latencies
+    if len(found) > _ASKED_EACH:
+        raise RuntimeError("records were asked twice, and answered from memory")
+    return median(found)

@@ -292,6 +292,22 @@ def test_keys(tmp_path: Path) -> None:
     mpi(tmp_path, "key", "revoke", issued["key_id"], code=1)
 
 
+def test_keys_need_no_provider(tmp_path: Path) -> None:
+    """Where Verato lacks its certificate yet, the key that lets people in can be issued."""
+    verato = {
+        "MPI_PROVIDER": "verato",
+        "VERATO_ENDPOINT": "https://verato.example",
+        "VERATO_API_KEY": "user:password",
+    }
+    kept = {"MPI_STORE": "sqlite", "MPI_CACHE": "memory", "MPI_HMAC_KEY": "k" * 32}
+    wanted = ("key", "add", "first", "--scope", "admin", "--json")
+    done = run_mpi(tmp_path, *wanted, settings=verato | kept)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["secret"].startswith("mpi_")
+    refused = run_mpi(tmp_path, "stats", settings=verato | kept)
+    assert (refused.returncode, "certificate" in refused.stderr) == (2, True)
+
+
 def test_a_first_key_is_issued_only_while_there_is_none(tmp_path: Path) -> None:
     wanted = ("key", "add", "first", "--scope", "admin", "--first")
     first = mpi_json(tmp_path, *wanted)

@@ -10,8 +10,15 @@ from mpi.commands.session import AsJson, Demo, Embedded, opened, run, settings
 from mpi.commands.terminal import note, show_json, show_table
 from mpi.ports import ApiKey
 from mpi.service.access import SCOPES
+from mpi.settings import Settings
 
 app = typer.Typer(help="Issue, list and revoke API keys.", no_args_is_help=True)
+
+
+def _settings(*, embedded: bool, demo: bool) -> Settings:
+    """Those of the index alone: that a provider lacks its certificate must not keep everybody out."""
+    found = settings(embedded=embedded, demo=demo)
+    return found.model_copy(update={"provider": "internal"})
 
 
 @app.command("add")
@@ -31,7 +38,7 @@ def add(
     """Issue a key. Its secret is printed once and cannot be shown again."""
 
     async def work() -> tuple[str, str] | None:
-        async with opened(settings(embedded=embedded, demo=demo), create=True) as index:
+        async with opened(_settings(embedded=embedded, demo=demo), create=True) as index:
             if first and not await index.access.is_keyless():
                 return None
             return await index.access.issue(name, scope)
@@ -53,7 +60,7 @@ def list_keys(*, embedded: Embedded = False, demo: Demo = False, as_json: AsJson
     """List every key ever issued, without secrets."""
 
     async def work() -> tuple[ApiKey, ...]:
-        async with opened(settings(embedded=embedded, demo=demo)) as index:
+        async with opened(_settings(embedded=embedded, demo=demo)) as index:
             return await index.access.list()
 
     keys = [
@@ -85,7 +92,7 @@ def revoke(
     """End a key; running services refuse it within a second."""
 
     async def work() -> None:
-        async with opened(settings(embedded=embedded, demo=demo)) as index:
+        async with opened(_settings(embedded=embedded, demo=demo)) as index:
             await index.access.revoke(key_id)
 
     run(work())

@@ -29,7 +29,7 @@ def backup(
 ) -> None:
     """Copy the index, which may be in use, with its key to one file. It holds patient data."""
     chosen = settings(embedded=embedded, demo=demo)
-    _need_file(chosen, "mongodump --uri=… --db=… --oplog")
+    _need_file(chosen, "mongodump --uri=… --db=…")
     with progress_bar("Copying", counts_rows=False) as bar:
         task = bar.add_task("", total=None)
         backup_store(
@@ -106,5 +106,6 @@ def _need_file(chosen: Settings, instead: str) -> None:
     """Backups are of files; a database server has tools of its own, which know its replica set."""
     if chosen.store == "mongodb":
         raise ConfigurationError(
-            f"MPI_STORE=mongodb is backed up and restored with MongoDB's own tools; use `{instead}`"
+            "MPI_STORE=mongodb is backed up and restored with MongoDB's own tools while nobody writes; "
+            f"use `{instead}`"
         )
