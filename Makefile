@@ -26,7 +26,11 @@ run: install ## Serve on http://127.0.0.1:8000, with a demo population on first 
 	@$(BIN)/mpi serve --embedded --demo $(ARGS)
 
 .PHONY: test
-test: lint ## Lint, then run every test; the heart must be covered to 92 %
+test: install ## Lint and run every test, at the same time
+	@$(MAKE) --no-print-directory --jobs=2 lint pytest
+
+.PHONY: pytest
+pytest: install ## Run every test; the heart must be covered to 92 %
 	@$(BIN)/python -m pytest $(TESTS) -n $(JOBS) --dist worksteal --cov --cov-report=term $(ARGS)
 
 .PHONY: proof

@@ -20,7 +20,7 @@ HOST = re.compile(r"://|\b(?:[\w-]+\.)+(?:org|com|net|io|dev)\b|--(?:extra-)?ind
 NOTE_TO_SELF = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b")
 
 TARGETS = {
-    "help", "install", "run", "test", "proof", "lint", "format", "bench", "profile", "memprofile",
+    "help", "install", "run", "test", "pytest", "proof", "lint", "format", "bench", "profile", "memprofile",
     "constraints", "generate", "clean",
 }  # fmt: skip
 
