@@ -301,6 +301,8 @@ def test_keys_need_no_provider(tmp_path: Path) -> None:
     }
     kept = {"MPI_STORE": "sqlite", "MPI_CACHE": "memory", "MPI_HMAC_KEY": "k" * 32}
     wanted = ("key", "add", "first", "--scope", "admin", "--json")
+    done = run_mpi(tmp_path, *wanted, settings=kept | {"MPI_PROVIDER": "verato"})
+    assert done.returncode == 0, done.stderr
     done = run_mpi(tmp_path, *wanted, settings=verato | kept)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["secret"].startswith("mpi_")

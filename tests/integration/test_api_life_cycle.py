@@ -82,6 +82,17 @@ async def test_a_line_break_around_an_id_is_dropped_as_any_blank(api: Api, name:
     assert (again.status_code, again.json()["event_id"]) == (200, None)
 
 
+@pytest.mark.parametrize("name", ["lab/M%FC1", "l%FFb/1", "lab/%ED%A0%80"])
+async def test_ids_that_are_not_utf_8_are_refused(api: Api, name: str) -> None:
+    """Replaced by a sign, two numbers would be one."""
+    for answer in (
+        await api.client.put(f"/mpi/records/{name}", json={"patient_data": MARGA}),
+        await api.client.get(f"/mpi/records/{name}"),
+        await api.client.delete(f"/mpi/records/{name}"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+
+
 async def test_a_line_break_within_an_id_is_refused(api: Api) -> None:
     answer = await api.client.put("/mpi/records/la%0Ab/1", json={"patient_data": MARGA})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
@@ -188,6 +199,9 @@ async def test_tasks_are_put_off_handed_over_and_decided_in_bulk(api: Api) -> No
     handed = await post(api, f"{task}/reassign", {"assignee": "ann", **WHY})
     assert (handed["status"], handed["assignee"]) == ("claimed", "ann")
     many = {"decisions": [{"task_id": task_id, "outcome": "same"}] * 2, **WHY}
+    (refused, _) = (await post(api, "/mpi/tasks/decide", many))["results"]
+    assert (refused["code"], refused["status"]) == ("conflict", 409), "it is ann's"
+    await post(api, f"{task}/reassign", {"assignee": None, **WHY})
     shown = await post(api, "/mpi/tasks/decide", {"preview": True, **many})
     assert [r["task_id"] for r in shown["results"]] == [task_id] * 2
     assert shown["results"][0]["preview"] is True

@@ -74,7 +74,10 @@ async def test_a_claimed_task_is_one_steward_s(index: Index) -> None:
     assert (claimed.status, claimed.assignee) == (TaskStatus.CLAIMED, "eve")
     with pytest.raises(Conflict):
         await index.stewards.claim(task, actor="bob")
+    with pytest.raises(Conflict, match="somebody else"):
+        await index.stewards.decide(task, "same", actor="bob", reason="seen")
     assert (await index.stewards.claim(task, actor="eve")).assignee == "eve"
+    await index.stewards.decide(task, "same", actor="eve", reason="seen")
 
 
 async def test_a_task_decided_same_merges_and_is_done(index: Index) -> None:

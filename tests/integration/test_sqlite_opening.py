@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from mpi.errors import ConfigurationError, StoreUnavailable
 from mpi.stores.sqlite import open_store
-from mpi.stores.sqlite_schema import APPLICATION_ID, SCHEMA_VERSION
+from mpi.stores.sqlite_schema import APPLICATION_ID, SCHEMA_VERSION, connect
 from tests.contract.changes import change, create, created, key, review
 
 FINGERPRINT = b"fingerprint"
@@ -156,6 +157,25 @@ def test_a_database_locked_for_long_stops_the_start(
         raw.execute("BEGIN IMMEDIATE")
         with pytest.raises(ConfigurationError, match="stays locked"):
             open_store(path, FINGERPRINT)
+
+
+def test_a_connection_waits_while_another_process_closes_the_database(path: Path) -> None:
+    """Who closes it last keeps it locked for a moment, in which a command may open it."""
+    open_store(path, FINGERPRINT).close()
+    closing_one = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    closing_one.execute("PRAGMA locking_mode = EXCLUSIVE")
+    closing_one.execute("UPDATE meta SET name = name")
+    timer = threading.Timer(0.2, closing_one.close)
+    timer.start()
+    connect(path).close()
+    timer.join()
+
+
+def test_an_open_connection_waits_for_no_lock(path: Path) -> None:
+    """Waiting would hold up every other request of the process; retries are made between them."""
+    open_store(path, FINGERPRINT).close()
+    with closing(connect(path)) as ours:
+        assert ours.execute("PRAGMA busy_timeout").fetchone() == (0,)
 
 
 FIRST_SCHEMA = """

@@ -92,7 +92,11 @@ def _named(path: bytes) -> RecordKey:
         raise NotFound(
             "no record is named: the path needs a source and, behind a slash, a source_id"
         )
-    return record_key(*map(unquote, parts[2:]))
+    try:
+        # Strictly: with a sign in the place of what cannot be read, two numbers would be one.
+        return record_key(*(unquote(part, errors="strict") for part in parts[2:]))
+    except UnicodeDecodeError:
+        raise InvalidInput("the ids in the path are not UTF-8") from None
 
 
 Named = Annotated[RecordKey, Depends(named)]

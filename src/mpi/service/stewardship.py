@@ -158,10 +158,11 @@ class Stewardship(Replacing):
         """Settle a task: ``same``, ``not-same``, ``new``; for an overlay ``accept``, ``new`` or ``reject``.
 
         Where the provider refuses what was decided, ``leave`` leaves the difference; any other outcome is told anew.
+        Raises ``Conflict`` when somebody else holds the task; ``reassign`` takes it from them.
 
         ``mpi_id`` names the candidate that is meant; without it *not-same* is said of all of them.
         """
-        task = await self._undecided(task_id)
+        task = await self._free(task_id, actor)
         check_version(if_match, task.version, "task")
         done = settled(task_id, actor, outcome, if_match or None)
         if task.kind is TaskKind.PROVIDER and outcome == LEFT:

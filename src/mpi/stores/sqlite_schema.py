@@ -26,7 +26,9 @@ SCHEMA_VERSION = len(MIGRATIONS)
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection in explicit transaction mode that fails at once on another process's lock.
+    """A connection in explicit transaction mode that fails at once on another process's lock, once it is open.
+
+    Opening waits: a process that closes the database keeps it locked for a moment.
 
     A reader may write the log's index, as every reader of a write-ahead log must, but no data.
     """
@@ -34,7 +36,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
         isolation_level=None,
-        timeout=0,
+        timeout=OPEN_DEADLINE,
         cached_statements=512,
     )
     try:
@@ -47,6 +49,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             "temp_store = MEMORY",
             "trusted_schema = OFF",
             f"query_only = {'ON' if read_only else 'OFF'}",
+            "busy_timeout = 0",
         ):
             connection.execute(f"PRAGMA {pragma}")
     except sqlite3.Error:
