@@ -63,7 +63,7 @@ class ConcurrentChange(Conflict):
 
 
 class PreconditionFailed(MpiError):
-    code, status, title = "precondition_failed", 412, "The version named in If-Match is not current"
+    code, status, title = "precondition_failed", 412, "The condition of the request does not hold"
 
 
 class StoreUnavailable(MpiError):

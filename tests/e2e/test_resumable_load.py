@@ -198,6 +198,7 @@ def test_an_interrupt_stops_both_processes_and_the_load_goes_on_later(
     _, said = process.communicate(timeout=30)
     assert process.returncode != 0
     assert "Traceback" not in said
+    assert "the same command goes on from there" in said
     report, _ = load(tmp_path, path)
     assert report["resumed_after"] >= 100
     assert report["rows"] == ROWS

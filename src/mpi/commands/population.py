@@ -79,7 +79,11 @@ def load_file(
                     return state
 
         with _rare_collections():
-            state = run(work())
+            try:
+                state = run(work())
+            except KeyboardInterrupt:
+                note("Interrupted: what is loaded stays, and the same command goes on from there.")
+                raise
     _show(state, perf_counter() - started, as_json=as_json)
     if state.report.rows == state.report.rejected > 0:
         raise InvalidInput(
