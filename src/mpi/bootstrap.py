@@ -36,7 +36,7 @@ from mpi.service.preparation import Preparation
 from mpi.service.recall import Recall
 from mpi.service.shadow import Shadow
 from mpi.service.stewardship import Stewardship
-from mpi.settings import Settings
+from mpi.settings import RUN_EMBEDDED, Settings
 from mpi.stores.sqlite import open_store
 from mpi.stores.sqlite_backup import key_file
 from mpi.telemetry import Metrics
@@ -284,7 +284,7 @@ def hmac_key(settings: Settings, *, create: bool) -> bytes:
     if settings.store == "mongodb":
         raise ConfigurationError(
             "MPI_HMAC_KEY is needed with MPI_STORE=mongodb, the same in every process that shares the "
-            "index; make one with `openssl rand -hex 32` and keep it safe"
+            f"index; make one with `openssl rand -hex 32` and keep it safe; {RUN_EMBEDDED}"
         )
     path = key_file(settings.sqlite_path)
     try:

@@ -1,7 +1,7 @@
 """Transactions of one process: one writer, snapshots for readers, and never a blocked event loop.
 
 Calls run inline: a read takes some fifty microseconds, a hop to a thread alone costs a hundred. What
-could block for long, the lock of another process, is never waited for inside SQLite (``timeout=0``)
+could block for long, the lock of another process, is never waited for inside SQLite (``busy_timeout``)
 but between attempts, with ``asyncio.sleep``.
 """
 
