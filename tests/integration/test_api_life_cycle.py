@@ -199,7 +199,7 @@ async def test_tasks_are_put_off_handed_over_and_decided_in_bulk(api: Api) -> No
     handed = await post(api, f"{task}/reassign", {"assignee": "ann", **WHY})
     assert (handed["status"], handed["assignee"]) == ("claimed", "ann")
     many = {"decisions": [{"task_id": task_id, "outcome": "same"}] * 2, **WHY}
-    (refused, _) = (await post(api, "/mpi/tasks/decide", many))["results"]
+    refused, _ = (await post(api, "/mpi/tasks/decide", many))["results"]
     assert (refused["code"], refused["status"]) == ("conflict", 409), "it is ann's"
     await post(api, f"{task}/reassign", {"assignee": None, **WHY})
     shown = await post(api, "/mpi/tasks/decide", {"preview": True, **many})

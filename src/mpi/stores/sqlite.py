@@ -37,6 +37,7 @@ from mpi.stores import (
 )
 from mpi.stores.errands import name_of
 from mpi.stores.rows import BLOCK_LIMIT
+from mpi.stores.sqlite_folding import Folding
 from mpi.stores.sqlite_schema import SCHEMA_VERSION, get_meta, prepare, set_meta
 from mpi.stores.sqlite_transactions import Transactions
 from mpi.stores.sqlite_warming import look_through
@@ -74,14 +75,20 @@ class SqliteStore:
         self._clock = clock
         self._cache = sqlite_reads.EvidenceCache()
         self._transactions = Transactions(path, on_rollback=self._cache.clear)
+        self._folding = Folding(path)
 
     def close(self) -> None:
         """Fold the log into the database file and let go of it."""
+        self._folding.stop()
         self._transactions.close()
 
     async def warm_up(self) -> None:
-        """Spare the first queries what the first look at the file costs. Takes three seconds at the most."""
+        """Prepare for serving many: no query pays for the first look at the file, no commit for folding the log.
+
+        Once for each store. Takes three seconds at the most.
+        """
         await self._transactions.read(look_through)
+        self._folding.start()
 
     async def candidates(
         self, blocking_keys: Sequence[tuple[int, tuple[int, ...]]]

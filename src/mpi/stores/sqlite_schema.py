@@ -19,7 +19,8 @@ APPLICATION_ID = 0x4D504931
 _CACHE_KIB = 65_536
 _MAPPED = 1 << 31
 """Bytes read through the page cache of the system, the most SQLite allows: a third faster than copying each page."""
-_CHECKPOINT_PAGES = 4_000
+_CHECKPOINT_PAGES = 16_000
+"""The log's length, 64 MB, at which a commit folds what :mod:`mpi.stores.sqlite_folding` has left."""
 OPEN_DEADLINE = 10.0
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -1,0 +1,76 @@
+"""The log is folded into the database while the service works."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from mpi.stores import sqlite_folding
+from mpi.stores.sqlite import open_store
+from mpi.stores.sqlite_schema import connect
+from tests.contract.changes import created
+from tests.support.workers import until
+
+FINGERPRINT = b"fingerprint"
+
+
+def folded(path: Path) -> int:
+    """Records in the database file itself, without its log; -1 for a copy from the middle of a folding."""
+    alone = path.with_name("alone.sqlite3")
+    shutil.copyfile(path, alone)
+    try:
+        with closing(sqlite3.connect(alone)) as connection:
+            return int(connection.execute("SELECT count(*) FROM record").fetchone()[0])
+    except sqlite3.DatabaseError:
+        return -1
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "mpi-folding"]
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sqlite_folding, "INTERVAL_S", 0.05)
+    return tmp_path / "index.sqlite3"
+
+
+async def test_what_is_committed_is_folded_while_the_store_is_open(path: Path) -> None:
+    store = open_store(path, FINGERPRINT)
+    await created(store, "1")
+    await asyncio.sleep(0.2)
+    assert folded(path) == 0, "a command folds at its end"
+    await store.warm_up()
+    for number in range(2, 6):
+        await created(store, str(number))
+    until(lambda: folded(path) == 5, "the folding")
+    assert len(threads()) == 1
+    store.close()
+    assert threads() == []
+
+
+async def test_what_cannot_be_folded_is_tried_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    def full_at_first(database: Path) -> sqlite3.Connection:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise sqlite3.OperationalError("database or disk is full")
+        return connect(database)
+
+    monkeypatch.setattr(sqlite_folding, "connect", full_at_first)
+    store = open_store(path, FINGERPRINT)
+    await store.warm_up()
+    await created(store, "1")
+    until(lambda: folded(path) == 1, "the folding")
+    assert tries >= 4
+    store.close()
