@@ -59,7 +59,8 @@ def test_no_worker_answers_from_memory_what_another_process_has_changed(tmp_path
 
         before = ask()
         assert {answer["status"] for answer in before} == {"no_match"}
-        assert before[-1]["served_from"] == "memory"
+        # Not the last one of all: it may be the first that the other worker got.
+        assert "memory" in {answer["served_from"] for answer in before}
         row = PATIENT | {"source": "A", "source_id": "1"}
         done = run_mpi(tmp_path, "match", "--enroll", "--json", "--embedded", stdin=json.dumps(row))
         made = json.loads(done.stdout)
