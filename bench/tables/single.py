@@ -66,7 +66,7 @@ def table(run: Run) -> Table:
     ]
     return Table(
         "single",
-        "One new record",
+        f"One new record in {NAMED[run.sizes.store]}",
         (figure,),
         {"records": index.records, "rounds": run.sizes.rounds, "store": run.sizes.store},
         tuple(filter(None, notes)),

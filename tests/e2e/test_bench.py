@@ -43,7 +43,7 @@ def test_tables_are_printed_kept_compared_and_made_into_a_page(checkout: Path, h
     assert written.returncode == 0, written.stderr
     titles = [line for line in page.read_text("utf-8").splitlines() if line.startswith("## ")]
     assert len(titles) == len(set(titles))
-    assert "## One new record" in titles
+    assert "## One new record in SQLite" in titles
 
 
 def test_sets_that_are_not_there_are_named(checkout: Path, home: Path) -> None:
