@@ -77,7 +77,7 @@ def test_a_closed_loop_asks_again_as_soon_as_it_is_answered(bodies: str) -> None
     with server(OK) as (port, sent):
         outcome = generate(Order(port, "/", bodies, 0, 2, seconds=0.3))
     assert len(sent) >= len(outcome.latencies) > 2
-    assert json.loads(sent[-1]) != json.loads(sent[0])
+    assert len(set(sent)) > 2, "each asks something else"
 
 
 def test_a_round_with_errors_measures_nothing(bodies: str) -> None:
