@@ -107,6 +107,14 @@ class Server:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii").split()
         return sum(_resident(pid) for pid in (str(self.pid), *children))
 
+    def metrics(self) -> str:
+        """What ``/metrics`` answers."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return text
+
     def threads(self) -> int:
         """The threads of its own process, without those of workers."""
         return len(list(Path(f"/proc/{self.pid}/task").iterdir()))

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from pathlib import Path
 
 from bench.context import Run
@@ -101,7 +100,7 @@ def _watched(service: Server) -> Iterator[_Held]:
         while not ended.wait(_SAMPLE_S):
             held.threads = max(held.threads, service.threads())
             held.sockets = max(held.sockets, service.sockets())
-            held.left_alone = max(held.left_alone, _left_alone(service.port))
+            held.left_alone = max(held.left_alone, _left_alone(service))
 
     with ThreadPoolExecutor(1) as pool:
         watching = pool.submit(watch)
@@ -112,11 +111,8 @@ def _watched(service: Server) -> Iterator[_Held]:
         watching.result()  # what could not be watched is not measured
 
 
-def _left_alone(port: int) -> float:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", "/metrics")
-    lines = connection.getresponse().read().decode().splitlines()
-    connection.close()
+def _left_alone(service: Server) -> float:
+    lines = service.metrics().splitlines()
     return next(float(line.split()[-1]) for line in lines if line.startswith(_OPEN))
 
 

@@ -7,14 +7,13 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.client import HTTPConnection
 from pathlib import Path
 from time import monotonic
 
 from bench.context import Run
 from bench.generator import Order, Outcome, generate
 from bench.indexes import SEED, Index
-from bench.processes import beside, configured_server, environment, serving
+from bench.processes import Server, beside, configured_server, environment, serving
 from bench.queries import SOURCE, write_mixed
 from bench.results import Figure, Goal, Table
 from bench.statistics import Spread, percentile
@@ -58,7 +57,7 @@ def table(run: Run) -> Table:
             )
             for server in (floor, service)
         )
-        backlog = _backlog(service.port)
+        backlog = _backlog(service)
     return Table(
         "hybrid",
         f"Grey zone with Verato at {_LATENCY_MS} ms and {_TPS} requests/s, {_RATE} matches/s, "
@@ -104,13 +103,11 @@ def _watched(verato: Verato) -> Iterator[list[int]]:
         watching.join()
 
 
-def _backlog(port: int) -> float:
+def _backlog(service: Server) -> float:
     """Errands that wait to be said to Verato, as the service counts them."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", "/metrics")
-    lines = connection.getresponse().read().decode().splitlines()
-    connection.close()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith("mpi_outbox_waiting{"))
+    lines = service.metrics().splitlines()
+    waiting = [line for line in lines if line.startswith("mpi_outbox_waiting{")]
+    return sum(float(line.split()[-1]) for line in waiting)
 
 
 def _figures(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
 from itertools import islice
 from pathlib import Path
 
@@ -225,11 +224,7 @@ def _drift(day: _Day) -> Figure:
 
 
 def _hits(service: Server) -> float:
-    connection = HTTPConnection("127.0.0.1", service.port, timeout=30)
-    connection.request("GET", "/metrics")
-    text = connection.getresponse().read().decode()
-    connection.close()
-    return sum(map(float, _HITS.findall(text)))
+    return sum(map(float, _HITS.findall(service.metrics())))
 
 
 def _bytes(uri: str) -> dict[str, float]:
