@@ -1,7 +1,7 @@
 """What every test shares: reproducible examples, and nothing taken from the surroundings."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Stop a second measurement of coverage in each process of `pytest -n`, which nobody reads and nothing pauses.
+
+    pytest-cov 7.1 begins one when it is loaded, and another one for the process that it finds itself in.
+    """
+    plugin = config.pluginmanager.getplugin("_cov")
+    if hasattr(config, "workerinput") and plugin is not None and plugin.cov_controller is not None:
+        plugin.cov_controller.cov.stop()
+
+
 _MEASURED = (
     "unit/domain",
     "unit/matching",
@@ -41,12 +51,19 @@ _MEASURED = (
 """Tests beside the heart, which show what is tried of it. Measuring slows a test down up to 3 times."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Measure the coverage of the heart where its own tests are: the others would only be slower."""
-    tests = Path(__file__).parent
-    for item in items:
-        if not item.path.relative_to(tests).as_posix().startswith(_MEASURED):
-            item.add_marker(pytest.mark.no_cover)
+    plugin = item.config.pluginmanager.getplugin("_cov")
+    controller = plugin and plugin.cov_controller
+    place = item.path.relative_to(Path(__file__).parent).as_posix()
+    if controller is None or place.startswith(_MEASURED):
+        return (yield)
+    controller.pause()
+    try:
+        return (yield)
+    finally:
+        controller.resume()
 
 
 @pytest.fixture(scope="session")
