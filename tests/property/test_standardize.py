@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -51,10 +50,9 @@ demographics = st.builds(
 
 def values(record: StandardRecord) -> list[str]:
     found: list[str] = []
-    for field in fields(record):
-        value = getattr(record, field.name)
-        if field.name == "addresses":
-            found += [getattr(a, part.name) for a in value for part in fields(a)]
+    for name, value in record._asdict().items():
+        if name == "addresses":
+            found += [part for address in value for part in address]
         else:
             found += [value] if isinstance(value, str) else value
     return found

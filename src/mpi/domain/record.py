@@ -6,9 +6,16 @@ the reprs here show shapes, never values, because reprs end up in logs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
+
+
+def filled(value: object, names: Iterable[str]) -> str:
+    """What a value that holds patient data looks like: its type, and which of its fields hold something."""
+    told = [name for name in names if getattr(value, name)]
+    return f"<{type(value).__name__} {' '.join(told)}>"
 
 
 class Guarded:
@@ -17,8 +24,7 @@ class Guarded:
     __slots__ = ()
 
     def __repr__(self) -> str:
-        filled = [f.name for f in fields(self) if getattr(self, f.name)]  # type: ignore[arg-type]
-        return f"<{type(self).__name__} {' '.join(filled)}>"
+        return filled(self, [f.name for f in fields(self)])  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -67,17 +67,17 @@ def _name(row: ExplanationRow) -> str:
 
 def _values(left: StandardRecord, right: StandardRecord) -> tuple[tuple[str, str, str], ...]:
     rows = []
-    for field in fields(StandardRecord):
-        one, other = (_text(getattr(record, field.name)) for record in (left, right))
+    for name in StandardRecord._fields:
+        one, other = (_text(getattr(record, name)) for record in (left, right))
         if one or other:
-            rows.append((field.name, one, other))
+            rows.append((name, one, other))
     return tuple(rows)
 
 
 def _text(value: object) -> str:
-    if isinstance(value, tuple):
-        return "; ".join(_text(part) for part in value)
     if isinstance(value, StandardAddress):
         parts = (value.house, value.street, value.unit, value.city, value.state, value.zip)
         return " ".join(filter(None, parts))
+    if isinstance(value, tuple):
+        return "; ".join(_text(part) for part in value)
     return str(value)

@@ -28,6 +28,8 @@ class Trait:
     value: Callable[[StandardRecord], Any]
     comparator: Callable[[Any, Any], str]
     levels: tuple[str, ...]
+    silence_tells: bool = False
+    """Whether a record without a value has a level other than ``missing`` with those that have one."""
 
 
 _names = attrgetter("given", "middle", "family")
@@ -46,7 +48,7 @@ TRAITS: tuple[Trait, ...] = (
           (MISSING, "exact", "initial", "similar", "other_initial", "different")),
     Trait("family", _names, c.compare_family, (MISSING, "exact", "token", "swapped", *c.SPELLINGS)),
     Trait("suffix", attrgetter("suffix"), c.compare_suffix,
-          (MISSING, "same", "one_silent", "conflict")),
+          (MISSING, "same", "one_silent", "conflict"), silence_tells=True),
     Trait("dob", attrgetter("dob", "dob_damaged"), compare_dob,
           (MISSING, "exact", "january_first", "day_month_swapped", "one_edit", "decade", "two_parts",
            "partial", "damaged", "year_only", "two_edits", "different", "generation")),
@@ -93,8 +95,8 @@ class _Levels(dict[Any, int]):
 
     __slots__ = ("_column", "_mine")
 
-    def __init__(self, column: int, record: StandardRecord) -> None:
-        self._column, self._mine = column, TRAITS[column].value(record)
+    def __init__(self, column: int, mine: Any) -> None:
+        self._column, self._mine = column, mine
 
     def __missing__(self, value: Any) -> int:
         word = TRAITS[self._column].comparator(self._mine, value)
@@ -104,12 +106,18 @@ class _Levels(dict[Any, int]):
 
 def compare(record: StandardRecord, others: Sequence[StandardRecord]) -> NDArray[np.int8]:
     """The comparison vectors of ``record`` with each of ``others``: shape (len(others), len(TRAITS))."""
+    columns = [_column(number, trait.value(record), others) for number, trait in enumerate(TRAITS)]
+    levels = np.frombuffer(b"".join(columns), dtype=np.int8)
+    return levels.reshape(len(TRAITS), len(others)).T.copy()
+
+
+def _column(number: int, mine: Any, others: Sequence[StandardRecord]) -> bytes:
+    """The levels of one value with those of others."""
+    trait = TRAITS[number]
+    if not mine and not trait.silence_tells:
+        return bytes(len(others))
     # Known values are looked up without a step of Python for each.
-    columns = [
-        list(map(_Levels(column, record).__getitem__, map(trait.value, others)))
-        for column, trait in enumerate(TRAITS)
-    ]
-    return np.ascontiguousarray(np.array(columns, dtype=np.int8).T)
+    return bytes(map(_Levels(number, mine).__getitem__, map(trait.value, others)))
 
 
 def compare_values(record: StandardRecord, columns: Sequence[Collection[Any]]) -> NDArray[np.int8]:

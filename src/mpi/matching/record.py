@@ -7,13 +7,12 @@ record so that nothing is read twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from mpi.domain.record import Guarded
+from mpi.domain.record import filled
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class StandardAddress(Guarded):
+class StandardAddress(NamedTuple):
     """``house`` and ``street`` are the number and the normalised name with type and direction (``N MAIN ST``);
     ``core`` the bare street name (``MAIN``) or ``PO BOX 12``."""
 
@@ -25,9 +24,11 @@ class StandardAddress(Guarded):
     state: str = ""
     zip: str = ""
 
+    def __repr__(self) -> str:
+        return filled(self, self._fields)
 
-@dataclass(frozen=True, slots=True, repr=False)
-class StandardRecord(Guarded):
+
+class StandardRecord(NamedTuple):
     """Values ready to compare. Tuples hold every value given, the official one first."""
 
     given: tuple[str, ...] = ()  # tokens of the given names: ("MARY", "ANN")
@@ -48,3 +49,6 @@ class StandardRecord(Guarded):
     birth_order: str = ""
     multiple_birth: str = ""  # Y N
     deceased: str = ""
+
+    def __repr__(self) -> str:
+        return filled(self, self._fields)

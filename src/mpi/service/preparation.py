@@ -21,6 +21,7 @@ from mpi.domain.record import (
 )
 from mpi.matching.blocking import BlockingKeys, blocking_keys, stored_keys
 from mpi.matching.placeholders import Placeholders
+from mpi.matching.record import StandardAddress, StandardRecord
 from mpi.matching.standardize import standardize
 
 ANONYMOUS = "anonymous"
@@ -83,14 +84,14 @@ class Preparation:
     @staticmethod
     def meaning(record: StoredRecord, warnings: Sequence[TraitWarning]) -> bytes:
         """As :meth:`form`, but of what was understood: queries written differently may mean the same."""
-        return orjson.dumps((record.standard, record.key, tuple(warnings), record.warnings))
+        return _json((record.standard, record.key, tuple(warnings), record.warnings))
 
     def anonymous_key(self, record: StoredRecord) -> RecordKey:
         """The key of a record that came without ids: equal people get equal keys."""
         return RecordKey(ANONYMOUS, self._digest(b"anonymous:", record.standard).hex())
 
     def _digest(self, purpose: bytes, value: object) -> bytes:
-        return hmac.digest(self.hmac_key, purpose + orjson.dumps(value), hashlib.sha256)[:16]
+        return hmac.digest(self.hmac_key, purpose + _json(value), hashlib.sha256)[:16]
 
 
 def _scoped(demographics: Demographics, source: str) -> Demographics:
@@ -104,3 +105,12 @@ def _scoped(demographics: Demographics, source: str) -> Demographics:
         if scoped == demographics.identifiers
         else replace(demographics, identifiers=scoped)
     )
+
+
+def _json(value: object) -> bytes:
+    """What is digested. It stays as it is: ids of anonymous records and keys of shared caches are made of it."""
+    return orjson.dumps(value, default=_fields)
+
+
+def _fields(value: StandardRecord | StandardAddress) -> dict[str, object]:
+    return value._asdict()

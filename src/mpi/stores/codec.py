@@ -34,8 +34,7 @@ def _thawed(cls: type[T]) -> Callable[..., T]:
     """A positional constructor of the frozen, slotted dataclass ``cls`` at a third of its cost.
 
     Frozen classes set every field through ``object.__setattr__``. A mutable twin of the same layout is filled plainly
-    and then given the frozen class. Reading a neighbourhood of ten records constructs about sixty such
-    values, which is most of what the read costs.
+    and then given the frozen class. Reading a person or a neighbourhood constructs a few such values for each record.
     """
     if not is_dataclass(cls):
         raise TypeError("only dataclasses can be thawed")
@@ -64,8 +63,6 @@ _name = _thawed(Name)
 _address = _thawed(Address)
 _identifier = _thawed(Identifier)
 _demographics = _thawed(Demographics)
-_standard_address = _thawed(StandardAddress)
-_standard = _thawed(StandardRecord)
 record_key = _thawed(RecordKey)
 stored_record = _thawed(StoredRecord)
 person_state = _thawed(PersonState)
@@ -138,17 +135,10 @@ def encode_standard(value: StandardRecord) -> bytes:
 def decode_standard(blob: bytes) -> StandardRecord:
     """The inverse of :func:`encode_standard`; raises ``UnreadableBlob``."""
     v = _fields(blob)
-    return _standard(
-        tuple(v[0]),
-        tuple(v[1]),
-        tuple(v[2]),
-        *v[3:10],
-        tuple([_standard_address(*x) for x in v[10]]),
-        tuple(v[11]),
-        tuple(v[12]),
-        tuple(v[13]),
-        *v[14:],
-    )
+    v[:3] = map(tuple, v[:3])
+    v[10] = tuple([StandardAddress(*x) for x in v[10]])
+    v[11:14] = map(tuple, v[11:14])
+    return StandardRecord(*v)
 
 
 def _fields(blob: bytes) -> list[Any]:

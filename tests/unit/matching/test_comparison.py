@@ -9,7 +9,14 @@ import pytest
 from mpi.matching import comparators as c
 from mpi.matching.birthdays import compare_dob
 from mpi.matching.comparators import MISSING
-from mpi.matching.comparison import TRAITS, compare, distinct_traits, informative, level_number
+from mpi.matching.comparison import (
+    TRAITS,
+    Trait,
+    compare,
+    distinct_traits,
+    informative,
+    level_number,
+)
 from mpi.matching.record import StandardAddress, StandardRecord
 
 
@@ -234,6 +241,33 @@ def test_a_record_is_compared_with_each_of_the_others() -> None:
     assert matrix[:, given].tolist() == [
         level_number("given", level) for level in ("exact", MISSING, "different", "exact")
     ]
+
+
+@pytest.mark.parametrize("trait", TRAITS, ids=lambda trait: trait.name)
+def test_who_is_silent_has_the_level_that_the_comparator_says(trait: Trait) -> None:
+    silent, words = StandardRecord(), ("ADA", "LOUISE")
+    rich = StandardRecord(
+        given=words,
+        middle=words,
+        family=words,
+        suffix="JR",
+        dob="1961-03-17",
+        sex="F",
+        ssn="219099999",
+        ssn_last4="9999",
+        national_id="X77",
+        addresses=_home("12 ELM", city="DOVER", zip="19901"),
+        phones=words,
+        emails=words,
+        identifiers=words,
+        mothers_maiden="ADA",
+        birth_order="1",
+        multiple_birth="Y",
+        deceased="2020-01-02",
+    )
+    (levels,) = compare(silent, [rich])
+    expected = trait.comparator(trait.value(silent), trait.value(rich))
+    assert trait.levels[levels[TRAITS.index(trait)]] == expected
 
 
 def test_only_what_plainly_differs_is_distinct() -> None:

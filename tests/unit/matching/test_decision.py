@@ -84,7 +84,7 @@ def test_between_the_thresholds_a_steward_is_asked() -> None:
 
 
 def test_a_veto_turns_certainty_into_a_question() -> None:
-    decision = _decide(replace(MARGA, suffix="JR"), person_of("A", replace(MARGA, suffix="SR")))
+    decision = _decide(MARGA._replace(suffix="JR"), person_of("A", MARGA._replace(suffix="SR")))
     assert (decision.outcome, decision.reason) == (Outcome.REVIEW, "vetoed")
     assert decision.review == ("A",)
 
@@ -100,7 +100,7 @@ def test_nobody_is_asked_again_about_a_person_that_a_human_called_another() -> N
     alone = _decide(MARGA, person_of("A", MARGA), assertions=(apart,))
     assert (alone.outcome, alone.reason, alone.review) == (Outcome.NEW, "not_same_assertion", ())
     assert alone.candidates[0].vetoes == ("not_same_assertion",), "shown, but no question"
-    junior, senior = replace(MARGA, suffix="JR"), replace(MARGA, suffix="SR")
+    junior, senior = MARGA._replace(suffix="JR"), MARGA._replace(suffix="SR")
     beside = _decide(junior, person_of("A", junior), person_of("B", senior), assertions=(apart,))
     assert (beside.outcome, beside.reason, beside.review) == (Outcome.REVIEW, "vetoed", ("B",))
     assert beside.best is not None
@@ -139,8 +139,8 @@ def test_two_certain_persons_asserted_not_same_never_merge(pair: tuple[str, str]
 
 
 def test_rivals_that_cannot_be_one_person_are_ambiguous_within_the_margin() -> None:
-    rivals = person_of("A", replace(MARGA, suffix="JR")), person_of(
-        "B", replace(MARGA, suffix="SR")
+    rivals = person_of("A", MARGA._replace(suffix="JR")), person_of(
+        "B", MARGA._replace(suffix="SR")
     )
     decision = _decide(MARGA, *rivals)
     assert (decision.outcome, decision.mpi_id) == (Outcome.REVIEW, None)
@@ -150,8 +150,8 @@ def test_rivals_that_cannot_be_one_person_are_ambiguous_within_the_margin() -> N
 def test_a_rival_beyond_the_margin_is_left_to_a_steward() -> None:
     model = replace(MODEL, thresholds=replace(LIMITS, margin=0.0))
     rivals = [
-        person_of("A", replace(MARGA, suffix="JR")),
-        person_of("B", replace(MARGA, suffix="SR")),
+        person_of("A", MARGA._replace(suffix="JR")),
+        person_of("B", MARGA._replace(suffix="SR")),
     ]
     decision = decide(MARGA, None, rivals, (), model, SIZE)
     assert (decision.outcome, decision.mpi_id) == (Outcome.LINK, "A")
@@ -168,9 +168,9 @@ def test_an_impossible_pair_of_members_keeps_two_persons_apart() -> None:
 
 def test_a_person_that_the_arriving_record_makes_certain_is_merged_too() -> None:
     """B alone is not certain of A; the arriving record, of A by its number, brings the surname that B has."""
-    known = replace(BY_NUMBER, dob=MARGA.dob)
+    known = BY_NUMBER._replace(dob=MARGA.dob)
     married = StandardRecord(given=MARGA.given, family=("KELLER",), dob=MARGA.dob)
-    arriving = replace(BY_NUMBER, family=married.family, phones=MARGA.phones)
+    arriving = BY_NUMBER._replace(family=married.family, phones=MARGA.phones)
     persons = [person_of("A", known), person_of("B", married)]
     model = replace(MODEL, thresholds=replace(LIMITS, link=_weight(married, known) + 0.1))
     assert _weight(arriving, married) < model.thresholds.link < _weight(arriving, known)
@@ -189,7 +189,7 @@ def test_the_order_of_the_candidates_changes_nothing() -> None:
 
 
 def test_the_rows_sum_to_the_weight_and_name_their_record() -> None:
-    person = person_of("A", replace(BY_NUMBER, given=("PEGGY",)), BY_BIRTH)
+    person = person_of("A", BY_NUMBER._replace(given=("PEGGY",)), BY_BIRTH)
     seen = explain_person(MARGA, person, MODEL, SIZE)
     assert math.fsum(row.weight for row in seen.rows) == seen.match_weight
     by_trait = {row.trait: row for row in seen.rows if row.kind == "comparison"}
@@ -202,7 +202,7 @@ def test_the_rows_sum_to_the_weight_and_name_their_record() -> None:
 
 def test_one_of_many_values_agrees_with_less_weight() -> None:
     few = person_of("A", MARGA)
-    phones = [replace(MARGA, phones=(f"+1302555{n:04}",)) for n in range(5)]
+    phones = [MARGA._replace(phones=(f"+1302555{n:04}",)) for n in range(5)]
     many = person_of("B", MARGA, *phones)
     one, other = (
         next(r.weight for r in explain_person(MARGA, p, MODEL, SIZE).rows if r.trait == "phone")
@@ -227,8 +227,8 @@ def test_a_full_record_recognises_itself_and_a_name_does_not() -> None:
 
 
 def test_who_might_be_anybody_of_a_catchment_is_asked_about_but_never_linked() -> None:
-    david = replace(OTTO, given=("DAVID",), family=("MILLER",))
-    known = person_of("A", replace(david, dob="1984-11-12"))
+    david = OTTO._replace(given=("DAVID",), family=("MILLER",))
+    known = person_of("A", david._replace(dob="1984-11-12"))
     asked = _decide(david, known)
     best = asked.best
     assert best is not None

@@ -27,12 +27,11 @@ ADA = StandardRecord(
 
 def _record(number: int) -> StandardRecord:
     """Spellings, homes, silent and contradicting suffixes: traits with one, some and many different values."""
-    return replace(
-        ADA,
+    return ADA._replace(
         given=(("ADELHEID", "ADA", "HEIDI")[number % 3],),
         suffix=("", "", "JR")[number % 3],
         phones=() if number % 5 else (f"+1302555{number:04}",),
-        addresses=(replace(ADA.addresses[0], house=str(number)),),
+        addresses=(ADA.addresses[0]._replace(house=str(number)),),
     )
 
 
@@ -80,7 +79,7 @@ def test_what_came_last_is_added_to_what_was_gathered() -> None:
 def test_a_changed_record_between_the_first_and_the_last_is_noticed() -> None:
     records = list(LARGE.records)
     gather(tuple(records))
-    records[5] = replace(records[5], standard=replace(ADA, given=("BERTA",)))
+    records[5] = replace(records[5], standard=ADA._replace(given=("BERTA",)))
     changed = replace(LARGE, records=tuple(records))
-    berta = replace(ADA, given=("BERTA",))
+    berta = ADA._replace(given=("BERTA",))
     assert weigh(berta, [changed], MODEL, 1000).rows(0) == _one_by_one(berta, changed).rows(0)

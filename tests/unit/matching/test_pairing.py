@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -14,7 +12,7 @@ from tests.support.matching import person_of
 MODEL = load_default_model()
 MARY = StandardRecord(given=("MARY",), family=("VANDERSLOOT",), dob="1961-03-17", sex="F")
 BOB = StandardRecord(given=("BOB",), family=("LEE",), dob="1999-12-01", sex="M")
-PEOPLE = [MARY, BOB, replace(MARY, given=("MARIE",)), replace(MARY, given=("JOHN",), sex="M"), BOB]
+PEOPLE = [MARY, BOB, MARY._replace(given=("MARIE",)), MARY._replace(given=("JOHN",), sex="M"), BOB]
 
 
 def test_every_record_meets_the_earlier_ones_that_share_a_key() -> None:
