@@ -353,5 +353,14 @@ def place_of(trace: TracebackType | None) -> str:
     return f"{trace.tb_frame.f_globals.get('__name__', '?')}.{code.co_qualname}:{trace.tb_lineno}"
 
 
+_PLAIN = str | int | float | None
+"""A structure could hold a patient's values and be written with all of them."""
+
+
 def _keep_allowed(_logger: Any, _method: str, event: Event) -> Event:
-    return {key: value for key, value in event.items() if key in ALLOWED or key.startswith("_")}
+    """Keep what is known to be harmless: values of the allowed names, and of these only plain ones."""
+    return {
+        key: value
+        for key, value in event.items()
+        if key.startswith("_") or (key in ALLOWED and isinstance(value, _PLAIN))
+    }

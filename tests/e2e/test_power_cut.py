@@ -97,7 +97,7 @@ async def present(folder: Path) -> list[str]:
     """The source ids of the index's records in the order of their commits; it has to take another record too."""
     async with serving(folder) as api:
         events = await api.parts.index.events(0, 1_000_000)
-        committed = {event.record: event.seq for event in events}
+        committed = {event.record: event.seq for event in reversed(events)}
         keys = [key async for key, _ in api.parts.index.crosswalk()]
         body = {"patient_data": made_up(Random(99)), "source": "B", "source_id": "after"}
         answer = await api.client.post("/mpi/match", json=body)
@@ -121,7 +121,9 @@ async def test_a_torn_log_loses_nothing_that_was_acknowledged(
         assert snapshot.told <= set(there)
         # Each registration was a transaction of its own. A writer that was answered may not have noted it yet, when
         # another one already has noted a later one: only what follows the last of these counts as not told.
-        untold = len(there) - max((there.index(key) + 1 for key in snapshot.told), default=0)
+        untold = len(there) - max(
+            (n for n, key in enumerate(there, 1) if key in snapshot.told), default=0
+        )
         assert untold <= WRITERS
         commits = snapshot.log.commits
         durable = commits[-1 - untold] if len(commits) > untold else 0

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
+from mpi.matching.record import StandardRecord
 from mpi.telemetry import Metrics, configure_logging
 
 SENTINEL = "Zqxsentinel"
@@ -29,6 +30,16 @@ def lines(captured: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def test_only_allowed_keys_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("INFO")
     structlog.get_logger("mpi.x").info("started", port=8000, patient=SENTINEL, first_name=SENTINEL)
+    (line,) = lines(capsys)
+    assert line.keys() == {"event", "level", "logger", "port", "timestamp"}
+
+
+def test_a_structure_is_not_printed_under_an_allowed_key_either(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging("INFO")
+    told = StandardRecord(dob=SENTINEL), [SENTINEL]
+    structlog.get_logger("mpi.x").info("started", port=8000, records=told[0], persons=told[1])
     (line,) = lines(capsys)
     assert line.keys() == {"event", "level", "logger", "port", "timestamp"}
 

@@ -108,7 +108,7 @@ def _scoped(demographics: Demographics, source: str) -> Demographics:
 
 
 def _json(value: object) -> bytes:
-    """What is digested. It stays as it is: ids of anonymous records and keys of shared caches are made of it."""
+    """What is digested. It may never change: stored digests, ids of anonymous records and keys of caches rest on it."""
     return orjson.dumps(value, default=_fields)
 
 

@@ -1,7 +1,7 @@
 """Demographics and comparison forms as compact bytes, the same for every store.
 
-One byte names the form, the rest is a JSON array of values by position: a third of the size of named fields and, with
-:func:`_thawed`, read in about three microseconds. A new field goes to the end and has a default; any other
+One byte names the form, the rest is a JSON array of values by position: a third of the size of named fields and, read
+in about three microseconds (see :func:`_thawed`). A new field goes to the end and has a default; any other
 change of the types needs a new form byte and a reader for the old one (the tests pin the fields of form 1).
 """
 

@@ -66,7 +66,10 @@ def test_demographics_come_back_as_they_were(value: Demographics) -> None:
 
 @given(standard)
 def test_comparison_forms_come_back_as_they_were(value: StandardRecord) -> None:
-    assert decode_standard(encode_standard(value)) == value
+    found = decode_standard(encode_standard(value))
+    assert found == value
+    assert type(found) is StandardRecord
+    assert {type(address) for address in found.addresses} <= {StandardAddress}
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)).map(tuple))
