@@ -6,6 +6,7 @@ Each listens on a free port of loopback, and can be killed, paused and started a
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,6 +24,7 @@ from redis.exceptions import RedisError
 
 START_SECONDS = 180
 _ALREADY_INITIALIZED = 23
+_LACKING = re.compile(r"error while loading shared libraries: ([\w.+-]+)")
 
 
 def free_port() -> int:
@@ -59,8 +61,17 @@ class Server:
             except OSError:
                 ended = self._process.poll() is not None
                 if ended or time.monotonic() > deadline:
-                    raise RuntimeError(f"no server on {self.port}: see {self._log}") from None
+                    raise RuntimeError(self._trouble()) from None
                 time.sleep(0.02)
+
+    def _trouble(self) -> str:
+        lacking = _LACKING.search(self._log.read_text("utf-8", errors="replace"))
+        if lacking is None:
+            return f"no server on {self.port}: see {self._log}"
+        return (
+            f"{self._command[0]} needs {lacking[1]}, which this system lacks; install it, for instance with: "
+            "apt-get install libcurl4 libssl3"
+        )
 
     def kill(self) -> None:
         """End it as a power cut does (``SIGKILL``)."""

@@ -56,7 +56,9 @@ def table(run: Run) -> Table:
     notes = [
         "As the service links: every row registered in order, precision and recall of pairs within one person. "
         "*At precision .999* is what some threshold finds; *learned alone* the same of a model learned "
-        "from these records without a label. No set was tuned for; the model learned from those of files.",
+        "from these records without a label. One model and one threshold for every set. Its weights learned from the "
+        "sets of files, with their labels, and from other people of the three profiles; threshold and rules were "
+        "chosen by looking at them (docs/explanation/how-good.md).",
     ]
     if missing:
         notes.append(

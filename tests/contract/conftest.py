@@ -20,6 +20,7 @@ from mpi.ports import (
     ModelStore,
     Monitored,
     Outbox,
+    TaskQueue,
 )
 from mpi.stores.mongo_opening import Address
 from mpi.stores.mongodb import MongoStore
@@ -30,7 +31,15 @@ FINGERPRINT = b"fingerprint"
 
 
 class Store(
-    IdentityStore, IdentityHistory, Outbox, CallLedger, KeyStore, ModelStore, Monitored, Protocol
+    IdentityStore,
+    IdentityHistory,
+    TaskQueue,
+    Outbox,
+    CallLedger,
+    KeyStore,
+    ModelStore,
+    Monitored,
+    Protocol,
 ):
     """Everything that a store of identities can do."""
 

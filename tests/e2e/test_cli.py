@@ -240,6 +240,23 @@ def test_explain_shows_rows_that_sum(tmp_path: Path) -> None:
     assert "sum" in mpi(tmp_path, "explain", stdin=json.dumps(pair))
 
 
+def test_what_could_not_be_used_is_shown_without_its_value(tmp_path: Path) -> None:
+    damaged = ROWS[2] | {"ssn": "999-99-9999", "[/b]shoe": "44"}
+    told = [("dob", "unreadable"), ("ssn", "placeholder"), ("[/b]shoe", "unknown_field")]
+    asked = mpi(tmp_path, "match", "--enroll", stdin=json.dumps(damaged))
+    side = {"patient_data": {k: v for k, v in damaged.items() if not k.startswith("source")}}
+    pair = {"left": side, "right": {"source": "HOSP-A", "source_id": "2"}}
+    compared = mpi(tmp_path, "explain", stdin=json.dumps(pair))
+    for shown, place in ((asked, ""), (compared, "left.")):
+        lines = [tuple(line.split()) for line in shown.splitlines()]
+        assert {(place + field, code) for field, code in told} <= set(lines)
+        assert "999-99" not in shown
+        assert "O6" not in shown
+    assert "warning" not in mpi(tmp_path, "match", stdin=json.dumps(JOHN))
+    warnings = mpi_json(tmp_path, "explain", stdin=json.dumps(pair))["warnings"]
+    assert {(w["field"], w["code"]) for w in warnings} == {(f"left.{f}", c) for f, c in told}
+
+
 def test_person_and_history(tmp_path: Path) -> None:
     mpi(tmp_path, "load", str(as_csv(tmp_path / "rows.csv", ROWS)))
     mpi_id = crosswalk(tmp_path)["HOSP-A", "1"]

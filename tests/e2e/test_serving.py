@@ -7,15 +7,18 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
+from itertools import takewhile
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from mpi.demo.population import Population
-from tests.support.service import run_mpi, running
+from tests.support.service import command, environment, run_mpi, running
+from tests.support.workers import until
 
 PATIENT = {"first_name": "Ada", "last_name": "Byron", "dob": "1915-12-10", "ssn": "424-19-7908"}
 
@@ -166,3 +169,28 @@ def test_the_demo_is_loaded_once_and_says_that_it_is_one(tmp_path: Path) -> None
         assert time.monotonic() - started < 15
         assert httpx2.get(f"{service.url}/health/ready").json()["position"] == position
     assert not (tmp_path / "data" / "mpi" / "mpi.sqlite3").exists()
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/health/ready", timeout=30).status_code == 200
+    except httpx2.ConnectError:
+        return False
+
+
+def test_a_machine_is_told_where_the_service_is(tmp_path: Path) -> None:
+    service = subprocess.Popen(
+        command("serve", "--embedded", "--json"),
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert service.stdout is not None
+        told = json.loads("".join(takewhile(lambda line: line != "}\n", service.stdout)) + "}")
+        assert told["pid"] == service.pid
+        until(lambda: is_ready(told["url"]), "an answer there")
+    finally:
+        service.terminate()
+        service.communicate()

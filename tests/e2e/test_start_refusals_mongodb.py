@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from pymongo import MongoClient
 
 from bench.daemons import Mongod, free_port
+from mpi.demo.verato.certificates import certificates
 from tests.support.refusals import SECRET, assert_refused
 from tests.support.service import Done, on_mongodb, run_mpi
 
@@ -105,23 +105,14 @@ def test_tls_where_the_server_has_none(tmp_path: Path, mongod: Mongod) -> None:
 
 def test_no_tls_where_the_server_wants_it(tmp_path: Path) -> None:
     """And with the right authority it is used."""
-    made, pem = tmp_path / "made.pem", tmp_path / "server.pem"
-    certificate = tmp_path / "certificate.pem"
-    request = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
-    name = "subjectAltName=IP:127.0.0.1"
-    subprocess.run(
-        ["openssl", *request.split(), "-addext", name, "-keyout", made, "-out", certificate],
-        check=True,
-        capture_output=True,
-    )
-    pem.write_bytes(made.read_bytes() + certificate.read_bytes())
-    options = ("--tlsMode", "preferTLS", "--tlsCertificateKeyFile", str(pem))
+    made = certificates(tmp_path / "certificates")
+    options = ("--tlsMode", "preferTLS", "--tlsCertificateKeyFile", str(made.server))
     with serving(tmp_path / "mongod", *options) as server:
         with MongoClient[dict[str, Any]](server.uri) as client:
             client.admin.command({"setParameter": 1, "tlsMode": "requireTLS"})
         plain = started(tmp_path, server.uri)
         unknown = started(tmp_path, f"{server.uri}&tls=true")
-        right = started(tmp_path, f"{server.uri}&tls=true&tlsCAFile={certificate}", "verify")
+        right = started(tmp_path, f"{server.uri}&tls=true&tlsCAFile={made.ca}", "verify")
     assert_refused(plain, "MONGODB_URI", "tls=true")
     assert_refused(unknown, "MONGODB_URI", "tlsCAFile=")
     assert_refused(right, "there is no index")

@@ -227,6 +227,53 @@ async def test_unknown_fields_are_reported(api: Api) -> None:
     assert {w["field"] for w in response.json()["warnings"]} >= {"shoe_size", "colour"}
 
 
+DAMAGED = {"last_name": "Smith", "dob": SENTINEL, "ssn": "999-99-9999", "shoe_size": SENTINEL}
+TOLD = {("dob", "unreadable"), ("ssn", "placeholder"), ("shoe_size", "unknown_field")}
+
+
+def warned(response: Response) -> set[tuple[str, str]]:
+    assert response.status_code == 200, response.text
+    assert SENTINEL not in response.text
+    return {(w["field"], w["code"]) for w in response.json()["warnings"]}
+
+
+async def test_a_search_says_what_it_could_not_use(api: Api) -> None:
+    body = {"patient_data": DAMAGED, "lmit": 5}
+    told = warned(await api.client.post("/mpi/search", json=body))
+    assert told == TOLD | {("lmit", "unknown_field")}
+    body = {"patient_data": DAMAGED, "enroll": False}
+    assert warned(await api.client.post("/mpi/match", json=body)) == TOLD
+
+
+async def test_an_explanation_names_what_it_could_not_use_after_its_side(api: Api) -> None:
+    side = {"patient_data": DAMAGED, "recorded_at": SENTINEL}
+    told = TOLD | {("recorded_at", "unreadable")}
+    body = {"left": side, "right": side | {"colour": "red"}, "middle": {}}
+    sides = {(f"{name}.{field}", code) for name in ("left", "right") for field, code in told}
+    assert warned(await api.client.post("/mpi/explain", json=body)) == sides | {
+        ("right.colour", "unknown_field"),
+        ("middle", "unknown_field"),
+    }
+
+
+async def test_an_explanation_repeats_no_warnings_of_a_stored_record(api: Api) -> None:
+    assert warned(await api.client.put("/mpi/records/A/1", json={"patient_data": DAMAGED})) == TOLD
+    stored = {"source": "A", "source_id": "1"}
+    body = {"left": stored, "right": stored | {"patient_dta": {}}}
+    told = warned(await api.client.post("/mpi/explain", json=body))
+    assert told == {("right.patient_dta", "unknown_field")}
+
+
+async def test_a_batch_says_what_beside_its_rows_it_does_not_know(api: Api) -> None:
+    body = {"patients": [{"shoe_size": "44"}], "sorce": SENTINEL, "enrol": True}
+    response = await api.client.post("/mpi/batch", json=body)
+    assert warned(response) == {("sorce", "unknown_field"), ("enrol", "unknown_field")}
+    (row,) = response.json()["results"]
+    assert row["warnings"] == [{"field": "shoe_size", "code": "unknown_field"}]
+    known = {"patients": [], "source": "A", "enroll": False, "explain": False}
+    assert warned(await api.client.post("/mpi/batch", json=known)) == set()
+
+
 async def test_health(api: Api) -> None:
     assert (await api.client.get("/health/live")).json() == {"status": "ok"}
     ready = (await api.client.get("/health/ready")).json()

@@ -42,10 +42,10 @@ async def test_there_is_nothing_to_explain_without_a_candidate(index: Index) -> 
 
 async def test_two_records_are_explained_stored_or_given(index: Index) -> None:
     made = await index.add(MARGA, "1")
-    found = await index.mpi.explain(submission(MARGA), key("1"))
+    found, _ = await index.mpi.explain(submission(MARGA), key("1"))
     assert found.mpi_id == made.mpi_id
     assert found.grade == "certain"
-    apart = await index.mpi.explain(key("1"), submission(OTTO))
+    apart, _ = await index.mpi.explain(key("1"), submission(OTTO))
     assert apart.grade == "certainly-not"
     with pytest.raises(NotFound):
         await index.mpi.explain(key("1"), key("unknown"))
@@ -142,9 +142,9 @@ async def test_an_unknown_or_mistyped_id_is_not_found(index: Index, mpi_id: str)
 
 async def test_a_search_ranks_candidates_and_never_enrolls(index: Index) -> None:
     made = await index.add(MARGA, "1")
-    found = await index.mpi.search(submission(MARGA_IN_DOUBT, "2"))
+    found, _ = await index.mpi.search(submission(MARGA_IN_DOUBT, "2"))
     assert [c.mpi_id for c in found] == [made.mpi_id]
-    assert await index.mpi.search(submission(MARGA_IN_DOUBT), limit=0) == ()
+    assert await index.mpi.search(submission(MARGA_IN_DOUBT), limit=0) == ((), ())
     assert (await index.mpi.statistics())["records"] == 1
 
 
@@ -152,8 +152,8 @@ async def test_a_medical_record_number_counts_only_within_its_source(index: Inde
     numbered = {"last_name": "Vandersloot", "mrn": "A-4711"}
     first = await index.add(numbered, "1", source="lab")
     await index.add(numbered, "1", source="clinic")
-    same = await index.mpi.explain(key("1"), submission(numbered, "2", source="lab"))
-    other = await index.mpi.explain(key("1"), key("1", "clinic"))
+    same, _ = await index.mpi.explain(key("1"), submission(numbered, "2", source="lab"))
+    other, _ = await index.mpi.explain(key("1"), key("1", "clinic"))
     assert first.status == "created"
     assert ("identifier", "exact") in {(row.trait, row.level) for row in same.rows}
     assert "identifier" not in {row.trait for row in other.rows}

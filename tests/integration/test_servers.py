@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 
-from bench.daemons import Mongod, Valkey
+from bench.daemons import Mongod, Server, Valkey
 
 
 def test_what_a_mongod_acknowledged_survives_its_kill(tmp_path: Path) -> None:
@@ -31,6 +31,19 @@ def test_what_a_mongod_acknowledged_survives_its_kill(tmp_path: Path) -> None:
                 assert notes.find_one({"_id": 1}, session=session) == {"_id": 1}
     finally:
         server.kill()
+
+
+def test_a_library_that_is_missing_is_named_with_what_installs_it(tmp_path: Path) -> None:
+    said = (
+        "mongod: error while loading shared libraries: libcurl.so.4: cannot open shared object file"
+    )
+
+    def answers() -> None:
+        raise ConnectionError
+
+    server = Server(["sh", "-c", f"echo '{said}' >&2; exit 127"], 1, tmp_path / "log", answers)
+    with pytest.raises(RuntimeError, match=r"libcurl\.so\.4.*apt-get install libcurl4 libssl3"):
+        server.start()
 
 
 def test_a_standalone_mongod_refuses_transactions(tmp_path: Path) -> None:

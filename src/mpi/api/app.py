@@ -41,6 +41,9 @@ Whatever changes an identity answers with its `event_id`, which `undo` takes.
 _LARGE_BODIES = 8
 """How many bodies of the largest size a process holds at once."""
 _REFS = "#/components/schemas/{model}"
+_CODES = "ErrorCode"
+_CODED = ("Problem", "BatchProblem", "TaskProblem", "Unready")
+"""Published models whose ``code`` is one of the stable ones."""
 
 
 def create_app(
@@ -159,6 +162,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             [(model, "validation") for model in (*BODIES, Problem)], ref_template=_REFS
         )
         components.setdefault("schemas", {}).update(extra["$defs"])
+        components["headers"] = problems.header_components()
         components["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer"},
             "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -169,10 +173,21 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
 
 
 def _polish(schema: dict[str, Any]) -> None:
-    """Say which operations need a key, and that validation errors are problems like all others."""
+    """Say what the layers around the routes add: keys, errors and headers; and that all errors are problems."""
     for path, operations_of_path in schema["paths"].items():
         for operation in operations_of_path.values():
             if path.startswith("/mpi/"):
                 operation["security"] = [{"bearer": []}, {"api_key": []}]
+                problems.complete(operation)
+            for status, response in operation["responses"].items():
+                # Also the probe's 503, which is no problem document.
+                ours = ("X-Request-ID", "Retry-After") if status == "503" else ("X-Request-ID",)
+                response["headers"] = problems.headers(*ours) | response.get("headers", {})
+    models = schema["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
-        schema["components"]["schemas"].pop(name, None)
+        models.pop(name, None)
+    models[_CODES] = {"type": "string", "title": _CODES, "enum": problems.codes()}
+    for name in _CODED:
+        code = models[name]["properties"]["code"]
+        code.pop("type", None)
+        code["$ref"] = _REFS.format(model=_CODES)

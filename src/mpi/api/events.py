@@ -10,11 +10,13 @@ from starlette.responses import Response
 
 from mpi.api.problems import responses
 from mpi.api.rendering import IF_MATCH, answer, container, if_match
+from mpi.api.requests import shown
 from mpi.api.schemas import ChangeAnswer, EventList, UndoRequest
 from mpi.api.security import Needs
 from mpi.service.access import Principal
 
 router = APIRouter(tags=["events"])
+_UNDO = {"reason": "The two are cousins of the same name"}
 
 
 @router.get(
@@ -36,8 +38,8 @@ async def list_events(
 @router.post(
     "/mpi/events/{event_id}/undo",
     summary="Reverse one event exactly",
-    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 412, 415, 422)},
-    openapi_extra=IF_MATCH,
+    responses={200: {"model": ChangeAnswer}, **responses(404, 409, 410, 412)},
+    openapi_extra=IF_MATCH | shown(_UNDO),
 )
 async def undo_event(
     request: Request,

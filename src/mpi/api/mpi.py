@@ -125,6 +125,7 @@ async def batch(request: Request) -> Response:
     return answer(
         {
             "results": rendered,
+            "warnings": asked.warnings,
             "request_id": request_id(request),
             "processing_time_ms": round((perf_counter() - started) * 1000, 3),
         }
@@ -141,8 +142,8 @@ async def search(request: Request) -> Response:
     """Candidates show their id, weight, confidence, grade and vetoes: no patient data."""
     principal(request).require("read")
     submission, limit, warnings = parse_search(body(request))
-    found = await container(request).index.search(submission, limit)
-    return answer({"candidates": found, "warnings": warnings})
+    candidates, own = await container(request).index.search(submission, limit)
+    return answer({"candidates": candidates, "warnings": (*warnings, *own)})
 
 
 @router.post(
@@ -160,8 +161,9 @@ async def search(request: Request) -> Response:
 async def explain(request: Request) -> Response:
     """Each side is a stored record by its ids, or patient data in full. The rows sum to the weight."""
     principal(request).require("read")
-    left, right = parse_pair(body(request))
-    return answer(await container(request).index.explain(left, right))
+    left, right, warnings = parse_pair(body(request))
+    found, own = await container(request).index.explain(left, right)
+    return answer(fields_of(found) | {"warnings": (*warnings, *own)})
 
 
 async def _results(request: Request, asked: Batch, actor: str) -> AsyncIterator[dict[str, Any]]:

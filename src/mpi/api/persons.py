@@ -9,13 +9,15 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mpi.api.problems import responses
+from mpi.api.problems import TAGGED, responses
 from mpi.api.rendering import IF_MATCH, answer, container, if_match
+from mpi.api.requests import shown
 from mpi.api.schemas import ChangeAnswer, EventList, MergeRequest, PersonView
 from mpi.api.security import Needs
 from mpi.service.access import Principal
 
 router = APIRouter(tags=["persons"])
+_MERGE = {"retire": "MPI-000005MMR", "reason": "Same passport; she married between the visits"}
 MpiId = Annotated[str, Path(description="The person; a retired id answers with its survivor.")]
 Reader = Annotated[Principal, Depends(Needs("read"))]
 
@@ -23,7 +25,7 @@ Reader = Annotated[Principal, Depends(Needs("read"))]
 @router.get(
     "/mpi/persons/{mpi_id}",
     summary="Read a person",
-    responses={200: {"model": PersonView}, **responses(404, 410, 422)},
+    responses={200: {"model": PersonView, **TAGGED}, **responses(404, 410, 422)},
 )
 async def get_person(
     request: Request,
@@ -46,7 +48,7 @@ async def get_person(
 @router.get(
     "/mpi/persons/{mpi_id}/history",
     summary="Read what happened to a person",
-    responses={200: {"model": EventList}, **responses(404, 422)},
+    responses={200: {"model": EventList, **TAGGED}, **responses(404, 422)},
 )
 async def get_history(request: Request, mpi_id: MpiId, _: Reader) -> Response:
     """Every event that touched it, the oldest first; also for a retired person.
@@ -61,8 +63,8 @@ async def get_history(request: Request, mpi_id: MpiId, _: Reader) -> Response:
 @router.post(
     "/mpi/persons/{mpi_id}/merge",
     summary="Merge another person into this one",
-    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 412, 415, 422)},
-    openapi_extra=IF_MATCH,
+    responses={200: {"model": ChangeAnswer}, **responses(404, 409, 410, 412)},
+    openapi_extra=IF_MATCH | shown(_MERGE),
 )
 async def merge_persons(
     request: Request,

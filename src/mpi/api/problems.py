@@ -5,7 +5,7 @@ No submitted value is ever echoed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -27,6 +27,8 @@ from mpi.errors import (
     NotFound,
     PayloadTooLarge,
     PreconditionFailed,
+    ProviderRefusal,
+    ProviderUnavailable,
     StoreUnavailable,
     Unauthorized,
 )
@@ -150,7 +152,6 @@ _CAUSES: dict[int, tuple[type[MpiError], ...]] = {
     401: (Unauthorized,),
     403: (Forbidden,),
     404: (NotFound,),
-    405: (MethodNotAllowed,),
     408: (RequestTimeout,),
     409: (Conflict, ConcurrentChange),
     410: (Gone,),
@@ -159,22 +160,100 @@ _CAUSES: dict[int, tuple[type[MpiError], ...]] = {
     415: (UnsupportedMediaType,),
     422: (InvalidInput,),
     500: (MpiError,),
-    503: (StoreUnavailable, Overloaded),
+    503: (StoreUnavailable,),
     504: (DeadlineExceeded,),
 }
+"""What a published status may mean on any route that has it."""
+_OF_ALL = (401, 403, 500, 503, 504)
+_OF_BODIES = (
+    *(MalformedBody, RequestTimeout, PayloadTooLarge, UnsupportedMediaType, InvalidInput),
+    Overloaded,
+)
+_OF_PROVIDERS: dict[str, tuple[type[MpiError], ...]] = {
+    "match": (ProviderUnavailable, ProviderRefusal),
+    "batch": (ProviderUnavailable,),  # a refusal fails its row alone
+    "search": (ProviderUnavailable, ProviderRefusal),
+    "put_record": (ProviderUnavailable, ProviderRefusal),
+}
+"""What the operations that ask an outside provider pass on from it. Whatever else it is asked for, nobody waits."""
+_SHOWN_ID = "9f86d081884c7d65"
+_HEADER = "#/components/headers/{name}"
+_DESCRIBED = {
+    "X-Request-ID": "Names this request in the log: the client's own id where that is harmless.",
+    "ETag": "The version read, for `If-Match`; left out where nothing can be changed.",
+    "Retry-After": "Seconds after which repeating may help; sent with what is `retryable`.",
+    "WWW-Authenticate": "How a key is sent.",
+}
+_SENT_WITH = {401: "WWW-Authenticate"}
+_HOMES = frozenset({MpiError.__module__, __name__})
+"""Where error classes are defined: which other modules are imported must not change what is published."""
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI entries for the errors of a route; those that any route may give are added."""
+    """OpenAPI entries for the errors that are a route's own; :func:`complete` adds and fills in the rest."""
+    return {status: {"description": _CAUSES[status][0].title} for status in statuses}
+
+
+def headers(*names: str) -> dict[str, Any]:
+    """OpenAPI entries for headers of an answer."""
+    return {name: {"$ref": _HEADER.format(name=name)} for name in names}
+
+
+TAGGED: dict[str, Any] = {"headers": headers("ETag")}
+"""The part of the OpenAPI entry of an answer that is sent with its ETag."""
+
+
+def header_components() -> dict[str, Any]:
+    """What :func:`headers` refers to."""
     return {
-        status: {
-            "description": " / ".join(cause.title for cause in _CAUSES[status]),
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": {"$ref": "#/components/schemas/Problem"},
-                    "example": problem(_CAUSES[status][0](_CAUSES[status][0].title), "3f2c…"),
-                }
-            },
-        }
-        for status in sorted({*statuses, 401, 403, 500, 503, 504})
+        name: {"description": text, "schema": {"type": "string"}}
+        for name, text in _DESCRIBED.items()
     }
+
+
+def complete(operation: dict[str, Any]) -> None:
+    """Publish every error of a route below ``/mpi/`` with all its causes, also those from the layers around it."""
+    published = operation["responses"]
+    found: dict[int, list[type[MpiError]]] = {
+        status: list(_CAUSES[status])
+        for status in sorted({*map(int, published), *_OF_ALL} & _CAUSES.keys())
+    }
+    around = _OF_BODIES if "requestBody" in operation else ()
+    for cause in (*around, *_OF_PROVIDERS.get(operation["operationId"], ())):
+        causes = found.setdefault(cause.status, [])
+        if cause not in causes:
+            causes.append(cause)
+    published.update({str(status): _entry(status, causes) for status, causes in found.items()})
+    operation["responses"] = dict(sorted(published.items()))
+
+
+def _entry(status: int, causes: list[type[MpiError]]) -> dict[str, Any]:
+    """One error's OpenAPI entry, with an example of each cause."""
+    examples = {
+        cause.code: {"summary": cause.title, "value": problem(cause(cause.title), _SHOWN_ID)}
+        for cause in causes
+    }
+    names = [_SENT_WITH[status]] if status in _SENT_WITH else []
+    if any(cause.retryable for cause in causes):
+        names.append("Retry-After")
+    return {
+        "description": " / ".join(cause.title for cause in causes),
+        "headers": headers(*names),
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "examples": examples,
+            }
+        },
+    }
+
+
+def codes() -> list[str]:
+    """Every stable code there is, also of errors that only health checks, batches and logs name."""
+    return sorted({kind.code for kind in _family(MpiError) if kind.__module__ in _HOMES})
+
+
+def _family(kind: type[MpiError]) -> Iterator[type[MpiError]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from _family(narrower)

@@ -11,7 +11,7 @@ from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mpi.api.problems import responses
+from mpi.api.problems import TAGGED, responses
 from mpi.api.rendering import (
     IF_MATCH,
     IF_MATCH_OR_NONE,
@@ -23,7 +23,7 @@ from mpi.api.rendering import (
     if_match,
     request_id,
 )
-from mpi.api.requests import RegisterRequest
+from mpi.api.requests import RegisterRequest, shown
 from mpi.api.schemas import (
     JOHN_SMITH,
     AssertionRequest,
@@ -52,6 +52,14 @@ class _AnyText(PathConvertor):
 
 register_url_convertor("text", _AnyText())
 _PATH = "/mpi/records/{source:text}/{source_id:text}"
+_LOOKUP = {"source": "HOSP-A", "source_id": "0042"}
+_MOVE = {"to": "new", "reason": "Father and son share the name; the birth dates differ"}
+_REPLACE = {"by": "0107", "reason": "The clinic found its number twice and keeps 0107"}
+_ASSERTION = {
+    "kind": "not-same",
+    "records": [["HOSP-A", "0042"], ["LAB-B", "7731"]],
+    "reason": "Twins: the clinic has seen both",
+}
 Source = Annotated[
     str,
     Path(description="The registering system; a slash in it as `%2F`.", examples=["HOSP-A"]),
@@ -105,7 +113,8 @@ Named = Annotated[RecordKey, Depends(named)]
 @router.post(
     "/mpi/records/lookup",
     summary="Read one registration, its ids in the body",
-    responses={200: {"model": RecordView}, **responses(400, 404, 410, 415, 422)},
+    responses={200: {"model": RecordView, **TAGGED}, **responses(404, 410)},
+    openapi_extra=shown(_LOOKUP),
 )
 async def lookup_record(
     request: Request, asked: LookupRequest, _: Annotated[Principal, Depends(Needs("read"))]
@@ -117,8 +126,8 @@ async def lookup_record(
 @router.post(
     _PATH + "/move",
     summary="Take one record out of its person",
-    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 412, 415, 422)},
-    openapi_extra=IF_MATCH,
+    responses={200: {"model": ChangeAnswer}, **responses(404, 409, 410, 412)},
+    openapi_extra=IF_MATCH | shown(_MOVE),
 )
 async def move_record(
     request: Request,
@@ -141,8 +150,8 @@ async def move_record(
 @router.post(
     _PATH + "/replace",
     summary="One number of a patient was replaced by another",
-    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 412, 415, 422)},
-    openapi_extra=IF_MATCH,
+    responses={200: {"model": ChangeAnswer}, **responses(404, 409, 410, 412)},
+    openapi_extra=IF_MATCH | shown(_REPLACE),
 )
 async def replace_number(
     request: Request,
@@ -169,7 +178,7 @@ async def replace_number(
 @router.put(
     _PATH,
     summary="Register a patient, or replace the whole registration",
-    responses={200: {"model": MatchAnswer}, **responses(400, 408, 409, 412, 413, 415, 422)},
+    responses={200: {"model": MatchAnswer}, **responses(409, 412)},
     openapi_extra=body_of(RegisterRequest, {"patient_data": JOHN_SMITH}) | IF_MATCH_OR_NONE,
 )
 async def put_record(request: Request, key: Named) -> Response:
@@ -197,7 +206,7 @@ async def put_record(request: Request, key: Named) -> Response:
 @router.get(
     _PATH,
     summary="Read one registration",
-    responses={200: {"model": RecordView}, **responses(404, 410, 422)},
+    responses={200: {"model": RecordView, **TAGGED}, **responses(404, 410, 422)},
 )
 async def get_record(
     request: Request,
@@ -229,7 +238,8 @@ async def delete_record(
 @router.post(
     "/mpi/assertions",
     summary="Say that two records are, or are not, the same person",
-    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 410, 415, 422)},
+    responses={200: {"model": ChangeAnswer}, **responses(404, 409, 410)},
+    openapi_extra=shown(_ASSERTION),
 )
 async def assert_pair(
     request: Request,

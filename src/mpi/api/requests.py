@@ -188,3 +188,8 @@ class BatchRequest(_Submitted):
 
 BODIES = (MatchRequest, SearchRequest, RegisterRequest, ExplainRequest, BatchRequest, BatchPatient)
 """Models that no route names by type, to be added to what OpenAPI publishes."""
+
+
+def shown(example: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI entry that adds an example to a body which its route names by type."""
+    return {"requestBody": {"content": {"application/json": {"example": example}}}}

@@ -146,6 +146,11 @@ class ExplanationView(_Published):
     confidence: float
     grade: str
     vetoes: list[str]
+    warnings: list[Warned] = Field(
+        default=[],
+        description="Of two records that were asked about; a field is named after its side, as in "
+        "`left.ssn`. Within another answer they stand beside the explanation.",
+    )
 
 
 class ProviderIds(_Published):
@@ -198,6 +203,9 @@ class BatchAnswer(_Published):
     """One result per row, in order."""
 
     results: list[BatchRow | BatchProblem]
+    warnings: list[Warned] = Field(
+        description="Of what stands beside the rows; a row has its own. A stream leaves them out."
+    )
     request_id: str
     processing_time_ms: float
 

@@ -20,6 +20,8 @@ from mpi.errors import InvalidInput, MalformedBody, MpiError, PayloadTooLarge
 _RECORD = frozenset({"patient_data", "source", "source_id", "recorded_at"})
 _MATCH = _RECORD | {"enroll", "explain"}
 _SEARCH = _RECORD | {"limit"}
+_PAIR = frozenset({"left", "right"})
+_BATCH = frozenset({"patients", "source", "enroll", "explain"})
 _REGISTER = frozenset({"patient_data", "recorded_at", "explain"})
 
 
@@ -44,12 +46,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A ``/mpi/batch`` body; its rows are parsed when their turn comes, not to hold up others."""
+    """A ``/mpi/batch`` body; its rows are parsed when their turn comes, not to hold up others.
+
+    ``warnings`` are of what stands beside the rows.
+    """
 
     patients: list[Any]
     source: str | None
     enroll: bool | None
     explain: bool
+    warnings: Warnings = ()
 
     @property
     def is_named(self) -> bool:
@@ -77,9 +83,9 @@ def parse_registration(body: bytes, key: RecordKey) -> Matching:
     document = _object(body)
     known = {name: value for name, value in document.items() if name in _REGISTER}
     submission, warnings = _submission(known, _REGISTER)
-    strangers = tuple(TraitWarning(name, UNKNOWN_FIELD) for name in document.keys() - _REGISTER)
+    warnings += _strangers(document, _REGISTER)
     explain = bool(_flag(document, "explain"))
-    return Matching(replace(submission, key=key), None, explain, warnings + strangers)
+    return Matching(replace(submission, key=key), None, explain, warnings)
 
 
 def parse_search(body: bytes) -> tuple[Submission, int, Warnings]:
@@ -93,10 +99,14 @@ def parse_search(body: bytes) -> tuple[Submission, int, Warnings]:
     return submission, limit, warnings
 
 
-def parse_pair(body: bytes) -> tuple[Submission | RecordKey, Submission | RecordKey]:
+def parse_pair(
+    body: bytes,
+) -> tuple[Submission | RecordKey, Submission | RecordKey, Warnings]:
     """The body of ``POST /mpi/explain``: ``left`` and ``right``, each stored or given in full."""
     document = _object(body)
-    return _side(document, "left"), _side(document, "right")
+    left, of_left = _side(document, "left")
+    right, of_right = _side(document, "right")
+    return left, right, of_left + of_right + _strangers(document, _PAIR)
 
 
 def parse_batch(body: bytes, limit: int) -> Batch:
@@ -110,7 +120,7 @@ def parse_batch(body: bytes, limit: int) -> Batch:
     named = None if document.get("source") is None else parse_key(document["source"], "0")
     source = None if named is None else named.source
     enroll, explain = _flag(document, "enroll"), bool(_flag(document, "explain"))
-    return Batch(patients, source, enroll, explain)
+    return Batch(patients, source, enroll, explain, _strangers(document, _BATCH))
 
 
 def parse_row(patient: object, source: str | None = None) -> Row:
@@ -143,23 +153,28 @@ def _submission(document: Mapping[str, Any], known: frozenset[str]) -> tuple[Sub
     if not isinstance(patient, dict):
         raise InvalidInput("patient_data must be a JSON object")
     submission, warnings = read_submission(document, patient)
+    return submission, warnings + _strangers(document, known)
+
+
+def _strangers(document: Mapping[str, Any], known: frozenset[str]) -> Warnings:
     if document.keys() <= known:
-        return submission, warnings
-    strangers = (name for name in document if name not in known)
-    return submission, warnings + tuple(TraitWarning(n, UNKNOWN_FIELD) for n in strangers)
+        return ()
+    return tuple(TraitWarning(name, UNKNOWN_FIELD) for name in document if name not in known)
 
 
-def _side(document: Mapping[str, Any], name: str) -> Submission | RecordKey:
+def _side(document: Mapping[str, Any], name: str) -> tuple[Submission | RecordKey, Warnings]:
+    """A side, and what of it was not understood: fields are named after the side, as in ``left.ssn``."""
     side = document.get(name)
     if not isinstance(side, dict):
         raise InvalidInput(f"{name} must be a JSON object")
     stored = side.get("patient_data") is None
-    submission, _ = _submission(side | {"patient_data": {}} if stored else side, _RECORD)
+    submission, own = _submission(side | {"patient_data": {}} if stored else side, _RECORD)
+    warnings = tuple(TraitWarning(f"{name}.{w.field}", w.code) for w in own)
     if not stored:
-        return submission
+        return submission, warnings
     if submission.key is None:
         raise InvalidInput(f"{name} needs patient_data, or source and source_id")
-    return submission.key
+    return submission.key, warnings
 
 
 def _flag(document: Mapping[str, Any], name: str) -> bool | None:

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mpi.api.problems import problem, responses
+from mpi.api.problems import TAGGED, problem, responses
 from mpi.api.rendering import IF_MATCH, answer, container, fields_of, if_match, request_id
+from mpi.api.requests import shown
 from mpi.api.schemas import ChangeAnswer, DecideManyAnswer, TaskList, TaskView
 from mpi.api.security import Needs
 from mpi.api.task_schemas import DecideManyRequest, DecideRequest, DeferRequest, ReassignRequest
@@ -20,6 +21,17 @@ from mpi.service.access import Principal
 from mpi.service.stewardship import TaskDecision
 
 router = APIRouter(tags=["tasks"])
+_DEFER = {"until": "2030-01-31T08:00:00Z", "reason": "The clinic looks for the admission form"}
+_REASSIGN = {"assignee": "night-desk", "reason": "Knows this clinic's records"}
+_DECIDE = {"outcome": "same", "mpi_id": "MPI-000004MH7", "reason": "Confirmed by telephone"}
+_DECIDE_MANY = {
+    "decisions": [
+        {"task_id": "TSK-000000112", "outcome": "same", "mpi_id": "MPI-000004MH7", "version": 1},
+        {"task_id": "TSK-00000012Y", "outcome": "not-same"},
+    ],
+    "reason": "Compared with the admission forms",
+    "preview": True,
+}
 Steward = Annotated[Principal, Depends(Needs("steward"))]
 
 
@@ -48,7 +60,7 @@ async def list_tasks(
 @router.get(
     "/mpi/tasks/{task_id}",
     summary="Read one task",
-    responses={200: {"model": TaskView}, **responses(404, 422)},
+    responses={200: {"model": TaskView, **TAGGED}, **responses(404, 422)},
 )
 async def get_task(
     request: Request, task_id: str, _: Annotated[Principal, Depends(Needs("read"))]
@@ -61,7 +73,7 @@ async def get_task(
 @router.post(
     "/mpi/tasks/{task_id}/claim",
     summary="Take a task",
-    responses={200: {"model": TaskView}, **responses(404, 409, 412, 422)},
+    responses={200: {"model": TaskView, **TAGGED}, **responses(404, 409, 412, 422)},
     openapi_extra=IF_MATCH,
 )
 async def claim_task(request: Request, task_id: str, who: Steward) -> Response:
@@ -75,8 +87,8 @@ async def claim_task(request: Request, task_id: str, who: Steward) -> Response:
 @router.post(
     "/mpi/tasks/{task_id}/defer",
     summary="Put a task off",
-    responses={200: {"model": TaskView}, **responses(400, 404, 409, 412, 415, 422)},
-    openapi_extra=IF_MATCH,
+    responses={200: {"model": TaskView, **TAGGED}, **responses(404, 409, 412)},
+    openapi_extra=IF_MATCH | shown(_DEFER),
 )
 async def defer_task(request: Request, task_id: str, asked: DeferRequest, who: Steward) -> Response:
     """It leaves the queue until that time and keeps its holder. Honours `If-Match`."""
@@ -90,8 +102,8 @@ async def defer_task(request: Request, task_id: str, asked: DeferRequest, who: S
 @router.post(
     "/mpi/tasks/{task_id}/reassign",
     summary="Hand a task to somebody else",
-    responses={200: {"model": TaskView}, **responses(400, 404, 409, 412, 415, 422)},
-    openapi_extra=IF_MATCH,
+    responses={200: {"model": TaskView, **TAGGED}, **responses(404, 409, 412)},
+    openapi_extra=IF_MATCH | shown(_REASSIGN),
 )
 async def reassign_task(
     request: Request, task_id: str, asked: ReassignRequest, who: Steward
@@ -106,7 +118,8 @@ async def reassign_task(
 @router.post(
     "/mpi/tasks/decide",
     summary="Decide many tasks, or see what that would do",
-    responses={200: {"model": DecideManyAnswer}, **responses(400, 415, 422)},
+    responses={200: {"model": DecideManyAnswer}},
+    openapi_extra=shown(_DECIDE_MANY),
 )
 async def decide_tasks(request: Request, asked: DecideManyRequest, who: Steward) -> Response:
     """In order, each by itself: a result or a problem per decision. `preview` changes nothing."""
@@ -125,8 +138,8 @@ async def decide_tasks(request: Request, asked: DecideManyRequest, who: Steward)
 @router.post(
     "/mpi/tasks/{task_id}/decide",
     summary="Decide a task",
-    responses={200: {"model": ChangeAnswer}, **responses(400, 404, 409, 412, 415, 422)},
-    openapi_extra=IF_MATCH,
+    responses={200: {"model": ChangeAnswer}, **responses(404, 409, 412)},
+    openapi_extra=IF_MATCH | shown(_DECIDE),
 )
 async def decide_task(
     request: Request, task_id: str, asked: DecideRequest, who: Steward

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import orjson
 import typer
+from rich.markup import escape
 
 from mpi.api.submissions import parse_pair
 from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, settings
 from mpi.commands.terminal import show_json, show_pairs, show_table
-from mpi.domain.registration import read_flat
+from mpi.domain.registration import Warnings, read_flat
 from mpi.errors import InvalidInput, MalformedBody
 from mpi.matching.decision import Explanation
 from mpi.service.answers import MatchAnswer
@@ -60,6 +62,7 @@ def match(
         )
     if found.explanation is not None:
         _show_explanation(found.explanation)
+    _show_warnings(found.warnings)
 
 
 def explain(*, embedded: Embedded = False, demo: Demo = False, as_json: AsJson = False) -> None:
@@ -68,14 +71,18 @@ def explain(*, embedded: Embedded = False, demo: Demo = False, as_json: AsJson =
     Reads {"left": …, "right": …} from standard input; each side is {"source": …, "source_id": …}
     or {"patient_data": {…}}.
     """
-    left, right = parse_pair(sys.stdin.buffer.read())
+    left, right, warnings = parse_pair(sys.stdin.buffer.read())
 
-    async def work() -> Explanation:
+    async def work() -> tuple[Explanation, Warnings]:
         async with opened(settings(embedded=embedded, demo=demo)) as index:
             return await index.index.explain(left, right)
 
-    found = run(work())
-    show_json(found) if as_json else _show_explanation(found)
+    found, own = run(work())
+    if as_json:
+        show_json(asdict(found) | {"warnings": warnings + own})
+        return
+    _show_explanation(found)
+    _show_warnings(warnings + own)
 
 
 def person(
@@ -121,6 +128,12 @@ def _show_explanation(found: Explanation) -> None:
     rows: list[Sequence[Any]] = [(r.kind, r.trait, r.level, r.weight) for r in found.rows]
     rows.append(("sum", "", found.grade, found.match_weight))
     show_table(("kind", "trait", "level", "weight"), rows)
+
+
+def _show_warnings(warnings: Warnings) -> None:
+    if warnings:
+        # The name of an unknown field is anything; its brackets are no markup.
+        show_table(("field", "warning"), [(escape(w.field), w.code) for w in warnings])
 
 
 def _plain(golden: Any) -> dict[str, Any]:

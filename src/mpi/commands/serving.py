@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Annotated
@@ -20,8 +20,8 @@ from mpi.bootstrap import Container
 from mpi.commands import limits
 from mpi.commands.beside import simulated_verato
 from mpi.commands.demo import fill_demo
-from mpi.commands.session import Demo, Embedded, opened, overrides, run
-from mpi.commands.terminal import note
+from mpi.commands.session import AsJson, Demo, Embedded, opened, overrides, run
+from mpi.commands.terminal import note, show_json
 from mpi.commands.workers import Workers
 from mpi.errors import ConfigurationError
 from mpi.settings import Settings, check_released, read_settings
@@ -41,6 +41,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address (MPI_HOST).")] = None,
     port: Annotated[int | None, typer.Option(help="Port (MPI_PORT).")] = None,
     verato_simulator: Annotated[bool, typer.Option(help=_SIMULATOR)] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Serve the API. With --demo, an index of 10,000 made-up registrations is made first."""
     if verato_simulator and not read_settings(overrides(embedded=embedded, demo=demo)).demo:
@@ -49,19 +50,18 @@ def serve(
             "add --demo"
         )
     with simulated_verato(wanted=verato_simulator) as verato:
-        _serve(verato, embedded=embedded, demo=demo, workers=workers, host=host, port=port)
+        given = {"MPI_WORKERS": workers, "MPI_HOST": host, "MPI_PORT": port}
+        _serve(verato, given, embedded=embedded, demo=demo, as_json=as_json)
 
 
 def _serve(
-    verato: dict[str, str],
+    verato: Mapping[str, str],
+    given: Mapping[str, int | str | None],
     *,
     embedded: bool,
     demo: bool,
-    workers: int | None,
-    host: str | None,
-    port: int | None,
+    as_json: bool,
 ) -> None:
-    given = {"MPI_WORKERS": workers, "MPI_HOST": host, "MPI_PORT": port}
     chosen = overrides(embedded=embedded, demo=demo)
     if embedded:
         # The embedded profile stays on this machine, whatever MPI_HOST says; --host is explicit.
@@ -77,8 +77,16 @@ def _serve(
     with _heeding_sigterm(), _bound(settings) as listener:
         run(_prepare(settings))
         where = f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
-        note(f"Serving on {where} – documentation at {where}/docs, stop with Ctrl-C")
+        _say_where(where, as_json=as_json)
         _run(settings, listener)
+
+
+def _say_where(url: str, *, as_json: bool) -> None:
+    if as_json:
+        show_json({"url": url, "documentation": f"{url}/docs", "pid": os.getpid()})
+        sys.stdout.flush()  # whoever waits for it reads a pipe
+    else:
+        note(f"Serving on {url} – documentation at {url}/docs, stop with Ctrl-C")
 
 
 @contextmanager

@@ -192,7 +192,7 @@ class Assertion:
     left: RecordKey
     right: RecordKey
     actor: str
-    reason: str
+    reason: str = field(repr=False)  # free text, which may name a patient
     at: datetime
     event_id: str | None = field(default=None, compare=False)  # what made it; the store tells
 
@@ -274,7 +274,7 @@ class IdentityChange:
     kind: EventKind
     at: datetime
     actor: str
-    reason: str | None = None
+    reason: str | None = field(default=None, repr=False)  # free text, which may name a patient
     record: StoredRecord | None = None
     moves: tuple[RecordMove, ...] = ()
     retire: tuple[tuple[str, str | None], ...] = ()
@@ -287,7 +287,7 @@ class IdentityChange:
     expected_versions: tuple[tuple[str, int], ...] = ()
     position: int | None = None
     guard_keys: tuple[int, ...] = ()
-    detail: dict[str, Any] = field(default_factory=dict)
+    detail: dict[str, Any] = field(default_factory=dict, repr=False)
     errands: tuple[Errand, ...] = ()
 
 
@@ -300,7 +300,7 @@ class Event:
     kind: EventKind
     at: datetime
     actor: str
-    reason: str | None
+    reason: str | None = field(repr=False)
     moves: tuple[RecordMove, ...]
     retired: tuple[tuple[str, str | None], ...]
     revived: tuple[str, ...]
@@ -311,7 +311,7 @@ class Event:
     record_version: int | None = None
     undoes: str | None = None
     undone_by: str | None = None
-    detail: dict[str, Any] = field(default_factory=dict)
+    detail: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def is_human(self) -> bool:

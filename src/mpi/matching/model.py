@@ -18,6 +18,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from mpi.domain.record import filled
 from mpi.matching.comparison import TRAIT_INDEX, TRAITS, level_number
 from mpi.matching.record import StandardRecord
 from mpi.matching.tables import census_frequencies
@@ -47,6 +48,9 @@ class SharedName(NamedTuple):
 
     values: tuple[str, ...]
     crossed: bool = False
+
+    def __repr__(self) -> str:
+        return filled(self, self._fields)
 
 
 @dataclass(frozen=True, slots=True)

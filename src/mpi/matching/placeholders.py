@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,9 +11,11 @@ from mpi.matching.folding import squeeze, words
 from mpi.matching.tables import read_rows
 
 # How a value of a trait is written in the table and looked up; other traits are words in a row.
-_DIGIT_TRAITS = frozenset(("ssn", "date", "phone", "phone_line", "zip"))
+_SQUEEZED_TRAITS = frozenset(("ssn", "number", "date", "phone", "phone_line", "zip"))
 _MAILBOX_TRAITS = frozenset(("email_local", "email_domain"))
 _SHORTEST_REPEAT = 3
+_AMERICAN = re.compile(r"1\d{10}")
+"""A number of North America with its country code, which is looked up without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,9 @@ def _is_repeat(token: str) -> bool:
 
 
 def _written(trait: str, value: str) -> str:
-    if trait in _DIGIT_TRAITS:
-        return squeeze(value)
+    if trait in _SQUEEZED_TRAITS:
+        squeezed = squeeze(value)
+        return squeezed[1:] if trait == "phone" and _AMERICAN.fullmatch(squeezed) else squeezed
     if trait in _MAILBOX_TRAITS:
         return value.strip().upper()
     return " ".join(words(value))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from mpi.domain.record import Address, Demographics, Identifier, Name, TraitWarning
+from mpi.domain.record import Address, Demographics, Identifier, Name, TraitWarning, filled
 from mpi.matching.addresses import (
     NO_STREET,
     read_city,
@@ -324,6 +324,9 @@ class _WholeName(NamedTuple):
     middle: tuple[str, ...]
     family: tuple[str, ...]
     suffix: str
+
+    def __repr__(self) -> str:
+        return filled(self, self._fields)
 
 
 # The flat columns that the first address and the official name arrive in.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ class ExplanationRow:
     trait: str
     level: str
     weight: float
-    record: tuple[str, str] | None
+    record: tuple[str, str] | None = field(repr=False)
     kind: str  # prior, comparison, term_frequency, relatives
 
 

@@ -10,7 +10,7 @@ from mpi.ports.caches import (
     SharedAnswers,
     Turn,
 )
-from mpi.ports.identity import IdentityHistory, IdentityStore, IndexStore
+from mpi.ports.identity import IdentityHistory, IdentityStore, IndexStore, TaskQueue
 from mpi.ports.keys import ApiKey, KeyStore
 from mpi.ports.models import Activation, KeptModel, ModelInUse, ModelRole, ModelStore
 from mpi.ports.outbox import CallLedger, Outbox
@@ -41,5 +41,6 @@ __all__ = [
     "Resolution",
     "SharedAnswers",
     "Store",
+    "TaskQueue",
     "Turn",
 ]

@@ -87,7 +87,7 @@ class IdentityStore(Protocol):
 
 
 class IdentityHistory(Protocol):
-    """What happened and what waits. Same durability and atomicity as :class:`IdentityStore`."""
+    """What happened. Same durability and atomicity as :class:`IdentityStore`."""
 
     async def events(
         self, after: int = 0, limit: int = 1000, mpi_id: str | None = None
@@ -99,28 +99,13 @@ class IdentityHistory(Protocol):
         """Every event that touched the record, oldest first."""
         ...
 
-    async def event(self, event_id: str) -> Event | None: ...
+    async def event(self, event_id: str) -> Event | None:
+        """One event; None if there never was one of this id."""
+        ...
 
     async def later_events(self, event: Event) -> tuple[Event, ...]:
         """Events after ``event`` that touch one of its records or persons."""
         ...
-
-    async def tasks(
-        self,
-        status: TaskStatus | None,
-        after: str | None = None,
-        limit: int = 100,
-        mpi_id: str | None = None,
-        due: datetime | None = None,
-    ) -> tuple[Task, ...]:
-        """Tasks in the order they were opened, after task ``after``; ``status`` None = all.
-
-        With ``mpi_id`` only those about one of its records, or that name it as a candidate; with ``due``
-        none that is deferred beyond that time.
-        """
-        ...
-
-    async def task(self, task_id: str) -> Task | None: ...
 
     async def position(self) -> int:
         """``seq`` of the last event (0 when empty). Cheap: called on every cached read.
@@ -138,5 +123,28 @@ class IdentityHistory(Protocol):
         ...
 
 
-class IndexStore(IdentityStore, IdentityHistory, Protocol):
-    """What the service needs of one store: who is who, and what happened."""
+class TaskQueue(Protocol):
+    """What waits for a steward. Tasks are opened and settled by :meth:`IdentityStore.commit`."""
+
+    async def tasks(
+        self,
+        status: TaskStatus | None,
+        after: str | None = None,
+        limit: int = 100,
+        mpi_id: str | None = None,
+        due: datetime | None = None,
+    ) -> tuple[Task, ...]:
+        """Tasks in the order they were opened, after task ``after``; ``status`` None = all.
+
+        With ``mpi_id`` only those about one of its records, or that name it as a candidate; with ``due``
+        none that is deferred beyond that time.
+        """
+        ...
+
+    async def task(self, task_id: str) -> Task | None:
+        """One task in whatever state; None if there never was one of this id."""
+        ...
+
+
+class IndexStore(IdentityStore, IdentityHistory, TaskQueue, Protocol):
+    """What the service needs of one store: who is who, what happened, and what waits."""

@@ -19,6 +19,7 @@ from mpi.domain.identity import (
 )
 from mpi.domain.mpi_id import parse_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus, Submission, TraitWarning
+from mpi.domain.registration import Warnings
 from mpi.domain.survivorship import golden_record
 from mpi.errors import Gone, MpiError, NotFound
 from mpi.matching.blocking import BlockingKeys
@@ -265,26 +266,34 @@ class MasterPatientIndex:
     async def _home(self, enrolled: Enrolled) -> PersonState | None:
         return None if enrolled.mpi_id is None else await self._store.person(enrolled.mpi_id)
 
-    async def search(self, submission: Submission, limit: int = 10) -> tuple[CandidateView, ...]:
-        """Ranked candidates; never enrolls."""
+    async def search(
+        self, submission: Submission, limit: int = 10
+    ) -> tuple[tuple[CandidateView, ...], Warnings]:
+        """Ranked candidates, and what of the submission could not be used; never enrolls."""
         record, keys = self._prepare.record(submission)
         found = await self._provider.query(record, keys)
-        return tuple(candidate_view(c) for c in found.decision.candidates[:limit])
+        candidates = tuple(candidate_view(c) for c in found.decision.candidates[:limit])
+        return candidates, _warnings_of(record)
 
     async def explain(
         self, left: Submission | RecordKey, right: Submission | RecordKey
-    ) -> Explanation:
-        """Why two records, stored or given in full, are or are not one person."""
-        one, other = await self._side(left), await self._side(right)
+    ) -> tuple[Explanation, Warnings]:
+        """Why two records, stored or given in full, are or are not one person.
+
+        And what of those given could not be used: a field is named after its side, as in ``left.ssn``.
+        """
+        one, of_one = await self._side(left, "left")
+        other, of_other = await self._side(right, "right")
         person = PersonState(other.mpi_id or "", 0, active=True, records=(other,))
         size = (await self._store.statistics())["records"]
         found = explain_person(one.standard, person, self._model(), size)
-        return replace(found, mpi_id=other.mpi_id)
+        return replace(found, mpi_id=other.mpi_id), of_one + of_other
 
-    async def _side(self, side: Submission | RecordKey) -> StoredRecord:
-        if isinstance(side, Submission):
-            return self._prepare.record(side)[0]
-        return await current_record(self._store, side)
+    async def _side(self, side: Submission | RecordKey, name: str) -> tuple[StoredRecord, Warnings]:
+        if not isinstance(side, Submission):  # whoever stored it was told then
+            return await current_record(self._store, side), ()
+        record, _ = self._prepare.record(side)
+        return record, _warnings_of(record, f"{name}.")
 
     async def get_record(self, key: RecordKey) -> RecordView:
         """The current version of a registration. Raises ``NotFound`` or ``Gone``."""
@@ -369,6 +378,10 @@ class MasterPatientIndex:
     def crosswalk(self) -> AsyncIterator[tuple[RecordKey, str]]:
         """Every active record with its person."""
         return self._store.crosswalk()
+
+
+def _warnings_of(record: StoredRecord, place: str = "") -> Warnings:
+    return tuple(TraitWarning(place + field, code) for field, code in record.warnings)
 
 
 def _milliseconds_since(started: float) -> float:

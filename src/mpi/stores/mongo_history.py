@@ -74,7 +74,7 @@ async def tasks(
     mpi_id: str | None,
     due: datetime | None,
 ) -> tuple[Task, ...]:
-    """See :meth:`mpi.ports.IdentityHistory.tasks`."""
+    """See :meth:`mpi.ports.TaskQueue.tasks`."""
     start = 0 if after is None else task_number(after)
     if start is None:
         raise InvalidInput("after: not the id of a task")
@@ -101,7 +101,7 @@ async def _about(view: View, person: int | None) -> Document:
 
 
 async def task(view: View, identifier: str) -> Task | None:
-    """See :meth:`mpi.ports.IdentityHistory.task`."""
+    """See :meth:`mpi.ports.TaskQueue.task`."""
     number = task_number(identifier)
     document = await view.database[TASK].find_one({"_id": number}, session=view.session)
     return None if document is None else task_from(document)

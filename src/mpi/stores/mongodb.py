@@ -1,8 +1,8 @@
 """The index in MongoDB: a replica set, shared by any number of processes.
 
-Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`, :class:`~mpi.ports.Outbox`,
-:class:`~mpi.ports.CallLedger`, :class:`~mpi.ports.KeyStore`, :class:`~mpi.ports.ModelStore` and
-:class:`~mpi.ports.Monitored`. One instance belongs to one event loop.
+Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`, :class:`~mpi.ports.TaskQueue`,
+:class:`~mpi.ports.Outbox`, :class:`~mpi.ports.CallLedger`, :class:`~mpi.ports.KeyStore`,
+:class:`~mpi.ports.ModelStore` and :class:`~mpi.ports.Monitored`. One instance belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -146,13 +146,13 @@ class MongoStore:
         mpi_id: str | None = None,
         due: datetime | None = None,
     ) -> tuple[Task, ...]:
-        """See :class:`mpi.ports.IdentityHistory`."""
+        """See :class:`mpi.ports.TaskQueue`."""
         return await self._transactions.read(
             lambda view: mongo_history.tasks(view, status, after, limit, mpi_id, due)
         )
 
     async def task(self, task_id: str) -> Task | None:
-        """See :class:`mpi.ports.IdentityHistory`."""
+        """See :class:`mpi.ports.TaskQueue`."""
         return await self._transactions.read(lambda view: mongo_history.task(view, task_id))
 
     async def position(self) -> int:

@@ -156,13 +156,13 @@ class SqliteStore:
         mpi_id: str | None = None,
         due: datetime | None = None,
     ) -> tuple[Task, ...]:
-        """See :class:`mpi.ports.IdentityHistory`."""
+        """See :class:`mpi.ports.TaskQueue`."""
         return await self._transactions.read(
             lambda c: sqlite_history.tasks(c, status, after, limit, mpi_id, due)
         )
 
     async def task(self, task_id: str) -> Task | None:
-        """See :class:`mpi.ports.IdentityHistory`."""
+        """See :class:`mpi.ports.TaskQueue`."""
         return await self._transactions.read(lambda c: sqlite_history.task(c, task_id))
 
     async def position(self) -> int:

@@ -122,7 +122,7 @@ def tasks(
     mpi_id: str | None,
     due: datetime | None,
 ) -> tuple[Task, ...]:
-    """See :meth:`mpi.ports.IdentityHistory.tasks`."""
+    """See :meth:`mpi.ports.TaskQueue.tasks`."""
     start = 0 if after is None else task_number(after)
     if start is None:
         raise InvalidInput("after: not the id of a task")
@@ -140,7 +140,7 @@ def tasks(
 
 
 def task(connection: sqlite3.Connection, identifier: str) -> Task | None:
-    """See :meth:`mpi.ports.IdentityHistory.task`."""
+    """See :meth:`mpi.ports.TaskQueue.task`."""
     number = task_number(identifier)
     row = None if number is None else connection.execute(_TASK, (number,)).fetchone()
     return None if row is None else _task(row)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from mpi.domain.record import Demographics
 from mpi.domain.registration import read_flat
 from mpi.matching.placeholders import DEFAULT
 from mpi.matching.record import StandardRecord
@@ -76,3 +77,15 @@ def test_placeholders_may_be_added_to_a_trait_that_exists() -> None:
     assert not DEFAULT.has("ssn", "412557813")
     with pytest.raises(ValueError, match="shoes"):
         DEFAULT.extended({"shoes": ["12"]})
+
+
+def test_values_of_ones_own_are_found_however_they_are_written() -> None:
+    more = DEFAULT.extended(
+        {"number": ["Not available 2"], "phone": ["+1 206-555-0100", "206 555 0101"]}
+    )
+    patient = Demographics(
+        ssn="NOT-AVAILABLE-2", phones=("(206) 555-0100", "+1 206 555 0101", "206-555-0102")
+    )
+    record, warnings = standardize(patient, more)
+    assert (record.ssn, record.national_id, record.phones) == ("", "", ("+12065550102",))
+    assert [warning.field for warning in warnings] == ["ssn", "phone", "phone2"]
