@@ -343,7 +343,8 @@ def _placeholders(settings: Settings) -> Placeholders:
         traits = ", ".join(sorted(DEFAULT.values))
         raise ConfigurationError(
             "MPI_PLACEHOLDERS must be a JSON object of lists, or the path of a file that holds one; "
-            f"its names are {traits}"
+            f"its names are {traits}; no value may be empty, and one of phone or phone_line is a number "
+            "without an extension (phone_line: seven digits)"
         ) from None
 
 

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from types import TracebackType
 from typing import Annotated
 
@@ -47,6 +48,10 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 when it failed, 2 when it cannot be run so."""
     sys.excepthook = _crashed
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a terminal that lacks a letter is no reason to fail
     given = list(sys.argv[1:] if argv is None else argv)
     try:
         result = get_command(commands(given[:1])).main(

@@ -14,7 +14,7 @@ import orjson
 from mpi.api.requests import MAX_CORRELATION_ID, MAX_SEARCH
 from mpi.domain.intake import parse_key
 from mpi.domain.record import RecordKey, Submission, TraitWarning
-from mpi.domain.registration import UNKNOWN_FIELD, Warnings, read_flat, read_submission
+from mpi.domain.registration import Warnings, read_flat, read_submission, unknown_fields
 from mpi.errors import InvalidInput, MalformedBody, MpiError, PayloadTooLarge
 
 _RECORD = frozenset({"patient_data", "source", "source_id", "recorded_at"})
@@ -159,7 +159,7 @@ def _submission(document: Mapping[str, Any], known: frozenset[str]) -> tuple[Sub
 def _strangers(document: Mapping[str, Any], known: frozenset[str]) -> Warnings:
     if document.keys() <= known:
         return ()
-    return tuple(TraitWarning(name, UNKNOWN_FIELD) for name in document if name not in known)
+    return unknown_fields([name for name in document if name not in known])
 
 
 def _side(document: Mapping[str, Any], name: str) -> tuple[Submission | RecordKey, Warnings]:

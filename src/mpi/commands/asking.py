@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.markup import escape
 
 from mpi.api.submissions import parse_pair
 from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, settings
@@ -132,8 +131,7 @@ def _show_explanation(found: Explanation) -> None:
 
 def _show_warnings(warnings: Warnings) -> None:
     if warnings:
-        # The name of an unknown field is anything; its brackets are no markup.
-        show_table(("field", "warning"), [(escape(w.field), w.code) for w in warnings])
+        show_table(("field", "warning"), [(w.field, w.code) for w in warnings])
 
 
 def _plain(golden: Any) -> dict[str, Any]:
@@ -151,6 +149,10 @@ def _assignments(fields: Sequence[str]) -> dict[str, Any]:
     pairs = [field.partition("=") for field in fields]
     if not all(sign for _, sign, _ in pairs):
         raise InvalidInput("fields are given as FIELD=VALUE, for example dob=1980-01-01")
+    try:
+        "".join(fields).encode()
+    except UnicodeEncodeError:
+        raise InvalidInput("fields must be text in UTF-8") from None
     return {name: value for name, _, value in pairs}
 
 

@@ -39,7 +39,7 @@ def show_pairs(title: str, pairs: Mapping[str, Any]) -> None:
     """Print names with their values."""
     table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
     for name, value in pairs.items():
-        table.add_row(name.replace("_", " "), _text(value))
+        table.add_row(name.replace("_", " "), _cell(value))
     console().print(table)
 
 
@@ -47,13 +47,19 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows under their headings."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(_text(cell) for cell in row))
+        table.add_row(*map(_cell, row))
     console().print(table)
 
 
 def note(sentence: str) -> None:
     """Say something beside the result, on standard error."""
     console(error=True).print(Text(sentence))
+
+
+def _cell(value: Any) -> Text:
+    """What a terminal may be sent: no markup, and none of the signs that would move, colour or clear what it shows."""
+    text = _text(value)
+    return Text("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text))
 
 
 def _text(value: Any) -> str:

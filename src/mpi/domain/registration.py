@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mpi.domain.intake import parse_key, parse_patient, parse_recorded_at
@@ -14,6 +14,7 @@ UNREADABLE = "unreadable"
 
 Warnings = tuple[TraitWarning, ...]
 _IDS = ("source", "source_id", "recorded_at")
+_LONGEST_NAME, _MOST_NAMES = 100, 100
 
 
 def read_flat(
@@ -41,8 +42,14 @@ def read_submission(
     demographics, unknown = parse_patient(patient)
     key = parse_key(ids.get("source"), ids.get("source_id"))
     moment, warnings = _moment(ids.get("recorded_at"))
-    warnings += tuple(TraitWarning(name, UNKNOWN_FIELD) for name in unknown)
-    return Submission(demographics, key, moment), warnings
+    return Submission(demographics, key, moment), warnings + unknown_fields(unknown)
+
+
+def unknown_fields(names: Sequence[str]) -> Warnings:
+    """A warning for each of the names, which are the sender's own text: only so many, and only so much of each."""
+    told = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names]
+    more = ["…"] if len(told) > _MOST_NAMES else []
+    return tuple([TraitWarning(name, UNKNOWN_FIELD) for name in (*told[:_MOST_NAMES], *more)])
 
 
 def _moment(text: object) -> tuple[datetime | None, Warnings]:

@@ -14,6 +14,9 @@ from mpi.matching.tables import read_rows
 _SQUEEZED_TRAITS = frozenset(("ssn", "number", "date", "phone", "phone_line", "zip"))
 _MAILBOX_TRAITS = frozenset(("email_local", "email_domain"))
 _SHORTEST_REPEAT = 3
+_ANYTHING = re.compile(r".+")
+_FORMS = {"phone": re.compile(r"\d+"), "phone_line": re.compile(r"\d{7}")}
+"""What a value has to be like to be found at all. An empty one would be found everywhere."""
 _AMERICAN = re.compile(r"1\d{10}")
 """A number of North America with its country code, which is looked up without it."""
 
@@ -29,7 +32,7 @@ class Placeholders:
         return value in self.values[trait]
 
     def extended(self, more: Mapping[str, Iterable[str]]) -> Placeholders:
-        """These and ``more``. Raises ``ValueError`` naming a trait that does not exist."""
+        """These and ``more``. Raises ``ValueError`` naming a trait that is unknown or has a value of another form."""
         unknown = sorted(set(more) - set(self.values))
         if unknown:
             known = ", ".join(sorted(self.values))
@@ -38,7 +41,10 @@ class Placeholders:
             )
         merged = dict(self.values)
         for trait, values in more.items():
-            merged[trait] |= {_written(trait, value) for value in values}
+            written = {_written(trait, value) for value in values}
+            if not all(map(_FORMS.get(trait, _ANYTHING).fullmatch, written)):
+                raise ValueError(f"a placeholder of {trait} is empty or has another form")
+            merged[trait] |= written
         return Placeholders(MappingProxyType(merged))
 
     def is_name(self, trait: str, tokens: tuple[str, ...]) -> bool:

@@ -79,6 +79,22 @@ def test_placeholders_may_be_added_to_a_trait_that_exists() -> None:
         DEFAULT.extended({"shoes": ["12"]})
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"given_end": ["-"]},
+        {"number": ["--- "]},
+        {"phone": ["206-555-0100 x12"]},
+        {"phone_line": ["206-555-0100"]},
+    ],
+)
+def test_a_placeholder_that_would_be_found_everywhere_or_nowhere_is_refused(
+    more: dict[str, list[str]],
+) -> None:
+    with pytest.raises(ValueError, match="empty or has another form"):
+        DEFAULT.extended(more)
+
+
 def test_values_of_ones_own_are_found_however_they_are_written() -> None:
     more = DEFAULT.extended(
         {"number": ["Not available 2"], "phone": ["+1 206-555-0100", "206 555 0101"]}
