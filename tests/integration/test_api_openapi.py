@@ -67,7 +67,23 @@ def accept(document: dict[str, Any], model: str, value: object) -> None:
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
     async with serving(tmp_path) as found:
+
+        async def check(response: Response) -> None:
+            if response.status_code >= 400:
+                await response.aread()
+                assert_published(found.app.openapi(), response)
+
+        found.client.event_hooks = {"response": [check]}
         yield found
+
+
+def assert_published(document: dict[str, Any], error: Response) -> None:
+    """Fails unless the operation that was asked publishes this error, by its status and its code."""
+    where = (error.request.method, error.request.url.path)
+    published = operation_at(document, *where)["responses"]
+    assert str(error.status_code) in published, (where, error.text)
+    content = published[str(error.status_code)]["content"]["application/problem+json"]
+    assert error.json()["code"] in content["examples"], (where, error.text)
 
 
 def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -92,11 +108,11 @@ async def test_every_operation_is_described_with_its_errors(api: Api) -> None:
         assert operation["security"], where
         published = operation["responses"].keys()
         assert {"200", "401", "403", "500", "503", "504"} <= published, where
-        of_bodies = {"400", "408", "413", "415"}
-        if "requestBody" in operation:
-            assert of_bodies | {"422"} <= published, where
-        else:
-            assert not of_bodies & published, where
+        # Whatever is sent is read and bounded, also where no body is declared.
+        of_senders = {"408", "413", "415"}
+        assert of_senders & published == (set() if method == "get" else of_senders), where
+        assert ("400" in published) is ("requestBody" in operation), where
+        assert "requestBody" not in operation or "422" in published, where
 
 
 def problems_of(document: dict[str, Any]) -> Iterator[tuple[str, int, dict[str, Any]]]:
@@ -130,8 +146,13 @@ async def test_causes_are_published_where_they_can_occur(api: Api) -> None:
             causes.setdefault(code, set()).add(name)
     assert causes["provider_unavailable"] == {"match", "batch", "search", "put_record"}
     assert causes["provider_refusal"] == {"match", "search", "put_record"}
-    bodies = {o["operationId"] for *_, o in operations(api.app.openapi()) if "requestBody" in o}
-    assert causes["overloaded"] == causes["request_timeout"] == bodies
+    found = operations(api.app.openapi())
+    bodies = {o["operationId"] for *_, o in found if "requestBody" in o}
+    assert causes["malformed_body"] == bodies
+    senders = {o["operationId"] for method, _, o in found if method != "get"}
+    assert causes["overloaded"] == causes["request_timeout"] == senders
+    assert causes["payload_too_large"] == causes["unsupported_media_type"] == senders
+    assert senders - bodies == {"delete_record", "claim_task"}
     unsent = {"cache_unavailable", "certificate_expiring", "configuration_error", "key_mismatch"}
     # Other routes' methods and unknown routes are answered, but belong to no published operation.
     assert KINDS.keys() - causes.keys() == unsent | {"schema_mismatch", "method_not_allowed"}
@@ -232,7 +253,7 @@ async def test_answers_carry_the_published_headers(api: Api) -> None:
         headers = SPELT & {spelt(key) for key in response.headers}
         sent.append((response.request.method, response.request.url.path, headers))
 
-    api.client.event_hooks = {"response": [note]}
+    api.client.event_hooks["response"].append(note)
     async for _ in answers(api):
         pass
     tagged = set()
@@ -252,6 +273,63 @@ def operation_at(document: dict[str, Any], method: str, path: str) -> dict[str, 
             found: dict[str, Any] = document["paths"][template][method.lower()]
             return found
     raise AssertionError((method, path))
+
+
+TEXT: dict[str, Any] = {"content": b"text", "headers": {"Content-Type": "text/plain"}}
+LARGE: dict[str, Any] = {
+    "content": b"{}",
+    "headers": {"Content-Type": "application/json", "Content-Length": str(2**40)},
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "status"),
+    [
+        ("DELETE", "/mpi/records/A/1", TEXT, 415),
+        ("DELETE", "/mpi/records/A/1", LARGE, 413),
+        ("DELETE", "/mpi/records/A/1", {}, 404),
+        ("POST", "/mpi/tasks/TSK-000000112/claim", TEXT, 415),
+        ("POST", "/mpi/tasks/TSK-000000112/claim", LARGE, 413),
+        ("PUT", "/mpi/records/A/1", TEXT, 415),
+        ("PUT", "/mpi/records/A/1", {"json": {"patient_data": 7}}, 422),
+        ("POST", "/mpi/match", LARGE, 413),
+        ("POST", "/mpi/search", {"content": b"{", "headers": {"Content-Type": "a/b+json"}}, 400),
+        ("GET", "/mpi/tasks?limit=0", {}, 422),
+    ],
+)
+async def test_refused_requests_are_published(
+    api: Api, method: str, path: str, sent: dict[str, Any], status: int
+) -> None:
+    response = await api.client.request(method, path, **sent)  # looked up by the fixture
+    assert response.status_code == status, response.text
+
+
+async def test_what_went_away_is_published(api: Api) -> None:
+    async def ask(status: int, method: str, path: str, body: Any = None) -> Any:
+        response = await api.client.request(method, path, json=body)  # looked up by the fixture
+        assert response.status_code == status, response.text
+        return response.json()
+
+    john = {"patient_data": JOHN}
+    gone = await ask(200, "PUT", "/mpi/records/A/1", john)
+    doubt = {"patient_data": JOHN | {"ssn": "688-90-3124"}}
+    asked = await ask(200, "PUT", "/mpi/records/D/1", doubt)
+    await ask(200, "DELETE", "/mpi/records/A/1")
+    pair = {"left": {"source": "A", "source_id": "1"}, "right": john}
+    await ask(410, "POST", "/mpi/explain", pair)
+    await ask(410, "POST", "/mpi/explain", {"left": pair["right"], "right": pair["left"]})
+    await ask(410, "DELETE", "/mpi/records/A/1")
+    await ask(410, "GET", "/mpi/records/A/1")
+    decision = {"outcome": "same", "mpi_id": gone["mpi_id"], "reason": "test"}
+    await ask(410, "POST", f"/mpi/tasks/{asked['task_id']}/decide", decision)
+
+
+async def test_retry_after_is_published_as_whole_seconds(api: Api) -> None:
+    header = api.app.openapi()["components"]["headers"]["Retry-After"]
+    assert header["schema"] == {"type": "integer", "minimum": 1}
+    for kind in KINDS.values():
+        sent = problem_response(kind("test")).headers.get("Retry-After", "1")
+        OAS31Validator(header["schema"]).validate(int(sent))
 
 
 async def test_what_is_not_ready_says_when_to_ask_again(api: Api) -> None:

@@ -175,10 +175,10 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
 def _polish(schema: dict[str, Any]) -> None:
     """Say what the layers around the routes add: keys, errors and headers; and that all errors are problems."""
     for path, operations_of_path in schema["paths"].items():
-        for operation in operations_of_path.values():
+        for method, operation in operations_of_path.items():
             if path.startswith("/mpi/"):
                 operation["security"] = [{"bearer": []}, {"api_key": []}]
-                problems.complete(operation)
+                problems.complete(method, operation)
             for status, response in operation["responses"].items():
                 # Also the probe's 503, which is no problem document.
                 ours = ("X-Request-ID", "Retry-After") if status == "503" else ("X-Request-ID",)

@@ -49,7 +49,7 @@ _EXAMPLE = {"patient_data": JOHN_SMITH, "source": "HOSP-A", "source_id": "0042"}
 @router.post(
     "/mpi/match",
     summary="Say who a patient is, and register the record when it comes with its ids",
-    responses={200: {"model": MatchAnswer}, **responses(400, 408, 409, 413, 415, 422)},
+    responses={200: {"model": MatchAnswer}, **responses(409)},
     openapi_extra=body_of(MatchRequest, _EXAMPLE),
 )
 async def match(request: Request) -> Response:
@@ -101,7 +101,6 @@ def kept_match(parts: Container) -> Kept | None:
             "model": BatchAnswer,
             "content": {NDJSON: {"schema": {"type": "string"}, "example": "{…}\n{…}\n"}},
         },
-        **responses(400, 408, 413, 415, 422),
     },
     openapi_extra=body_of(
         BatchRequest, {"source": "HOSP-A", "patients": [JOHN_SMITH | {"source_id": "0042"}]}
@@ -135,7 +134,7 @@ async def batch(request: Request) -> Response:
 @router.post(
     "/mpi/search",
     summary="Rank the persons that a patient may be; never registers anything",
-    responses={200: {"model": SearchAnswer}, **responses(400, 408, 413, 415, 422)},
+    responses={200: {"model": SearchAnswer}},
     openapi_extra=body_of(SearchRequest, {"patient_data": JOHN_SMITH, "limit": 10}),
 )
 async def search(request: Request) -> Response:
@@ -149,7 +148,7 @@ async def search(request: Request) -> Response:
 @router.post(
     "/mpi/explain",
     summary="Show the comparisons behind the weight of two records",
-    responses={200: {"model": ExplanationView}, **responses(400, 404, 408, 413, 415, 422)},
+    responses={200: {"model": ExplanationView}, **responses(404, 410)},
     openapi_extra=body_of(
         ExplainRequest,
         {

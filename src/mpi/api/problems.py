@@ -165,10 +165,11 @@ _CAUSES: dict[int, tuple[type[MpiError], ...]] = {
 }
 """What a published status may mean on any route that has it."""
 _OF_ALL = (401, 403, 500, 503, 504)
-_OF_BODIES = (
-    *(MalformedBody, RequestTimeout, PayloadTooLarge, UnsupportedMediaType, InvalidInput),
-    Overloaded,
-)
+_OF_BODIES = (MalformedBody, InvalidInput)
+"""Of routes that declare a body."""
+_OF_SENDERS = (RequestTimeout, PayloadTooLarge, UnsupportedMediaType, Overloaded)
+"""Of bodies that the route need not even ask for: the layers around it read and bound whatever is sent."""
+_SENDERS = frozenset({"post", "put", "delete"})
 _OF_PROVIDERS: dict[str, tuple[type[MpiError], ...]] = {
     "match": (ProviderUnavailable, ProviderRefusal),
     "batch": (ProviderUnavailable,),  # a refusal fails its row alone
@@ -181,9 +182,11 @@ _HEADER = "#/components/headers/{name}"
 _DESCRIBED = {
     "X-Request-ID": "Names this request in the log: the client's own id where that is harmless.",
     "ETag": "The version read, for `If-Match`; left out where nothing can be changed.",
-    "Retry-After": "Seconds after which repeating may help; sent with what is `retryable`.",
+    "Retry-After": "Whole seconds after which repeating may help; sent with what is `retryable`.",
     "WWW-Authenticate": "How a key is sent.",
 }
+_SCHEMAS: dict[str, dict[str, Any]] = {"Retry-After": {"type": "integer", "minimum": 1}}
+"""Of the headers that are more than text."""
 _SENT_WITH = {401: "WWW-Authenticate"}
 _HOMES = frozenset({MpiError.__module__, __name__})
 """Where error classes are defined: which other modules are imported must not change what is published."""
@@ -206,19 +209,25 @@ TAGGED: dict[str, Any] = {"headers": headers("ETag")}
 def header_components() -> dict[str, Any]:
     """What :func:`headers` refers to."""
     return {
-        name: {"description": text, "schema": {"type": "string"}}
+        name: {"description": text, "schema": _SCHEMAS.get(name, {"type": "string"})}
         for name, text in _DESCRIBED.items()
     }
 
 
-def complete(operation: dict[str, Any]) -> None:
-    """Publish every error of a route below ``/mpi/`` with all its causes, also those from the layers around it."""
+def complete(method: str, operation: dict[str, Any]) -> None:
+    """Publish every error of a route below ``/mpi/`` with all its causes, also those from the layers around it.
+
+    ``method`` is in lower case, as in OpenAPI.
+    """
     published = operation["responses"]
     found: dict[int, list[type[MpiError]]] = {
         status: list(_CAUSES[status])
         for status in sorted({*map(int, published), *_OF_ALL} & _CAUSES.keys())
     }
-    around = _OF_BODIES if "requestBody" in operation else ()
+    around = (
+        *(_OF_BODIES if "requestBody" in operation else ()),
+        *(_OF_SENDERS if method in _SENDERS else ()),
+    )
     for cause in (*around, *_OF_PROVIDERS.get(operation["operationId"], ())):
         causes = found.setdefault(cause.status, [])
         if cause not in causes:

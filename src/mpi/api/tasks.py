@@ -138,7 +138,7 @@ async def decide_tasks(request: Request, asked: DecideManyRequest, who: Steward)
 @router.post(
     "/mpi/tasks/{task_id}/decide",
     summary="Decide a task",
-    responses={200: {"model": ChangeAnswer}, **responses(404, 409, 412)},
+    responses={200: {"model": ChangeAnswer}, **responses(404, 409, 410, 412)},
     openapi_extra=IF_MATCH | shown(_DECIDE),
 )
 async def decide_task(
