@@ -251,6 +251,8 @@ def test_a_field_that_is_no_text_and_a_terminal_without_letters_are_no_crash(
     narrow = {"PYTHONIOENCODING": "ascii"}
     done = started(tmp_path, narrow, b"match", "last_name=Müller".encode(), "größe=1".encode())
     assert (done.returncode, b"gr\\xf6" in done.stdout) == (0, True), done.stderr
+    done = started(tmp_path, narrow, b"match", "größe😀=1".encode(), b"--json")
+    assert [w["field"] for w in json.loads(done.stdout)["warnings"]] == ["größe😀"]
     done = started(tmp_path, {}, b"match", b"\xff=1")
     assert (done.returncode, done.stderr) == (1, b"mpi: fields must be text in UTF-8\n")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,11 @@ async def test_a_batch_says_what_beside_its_rows_it_does_not_know(api: Api) -> N
     assert warned(response) == {("sorce", "unknown_field"), ("enrol", "unknown_field")}
     (row,) = response.json()["results"]
     assert row["warnings"] == [{"field": "shoe_size", "code": "unknown_field"}]
+    stream = {"Accept": "application/x-ndjson"}
+    body |= {"patients": ["no object", {"shoe_size": "44"}]}
+    lines = (await api.client.post("/mpi/batch", json=body, headers=stream)).text.splitlines()
+    fields = [[w["field"] for w in json.loads(line)["warnings"]] for line in lines]
+    assert fields == [["sorce", "enrol"], ["shoe_size"]]
     known = {"patients": [], "source": "A", "enroll": False, "explain": False}
     assert warned(await api.client.post("/mpi/batch", json=known)) == set()
 

@@ -37,6 +37,7 @@ from mpi.api.security import PRINCIPAL, principal
 from mpi.api.submissions import Batch, Row, parse_batch, parse_match, parse_pair, parse_search
 from mpi.bootstrap import Container
 from mpi.domain.record import Submission
+from mpi.domain.registration import Warnings
 from mpi.errors import MpiError
 from mpi.service.access import Principal
 
@@ -118,7 +119,7 @@ async def batch(request: Request) -> Response:
     who.require("submit" if enrolls else "read")
     results = _results(request, asked, who.name)
     if NDJSON in request.headers.get("accept", ""):
-        return StreamingResponse(_lines(results), media_type=NDJSON)
+        return StreamingResponse(_lines(results, asked.warnings), media_type=NDJSON)
     started = perf_counter()
     rendered = [result async for result in results]
     return answer(
@@ -189,6 +190,12 @@ async def _results(request: Request, asked: Batch, actor: str) -> AsyncIterator[
         index += 1
 
 
-async def _lines(results: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+async def _lines(
+    results: AsyncIterator[dict[str, Any]], warnings: Warnings
+) -> AsyncIterator[bytes]:
+    """A line for each row. What stands beside the rows is told with the first: there is no other place for it."""
     async for result in results:
+        if warnings:
+            result["warnings"] = (*warnings, *result.get("warnings", ()))
+            warnings = ()
         yield orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE)

@@ -193,10 +193,11 @@ class BatchRow(MatchAnswer):
 
 
 class BatchProblem(Problem):
-    """A row that failed alone."""
+    """A row that failed alone. The first row of a stream tells in ``warnings`` of what stands beside the rows."""
 
     index: int
     correlation_id: str | None = None
+    warnings: list[Warned] = []
 
 
 class BatchAnswer(_Published):
@@ -204,7 +205,7 @@ class BatchAnswer(_Published):
 
     results: list[BatchRow | BatchProblem]
     warnings: list[Warned] = Field(
-        description="Of what stands beside the rows; a row has its own. A stream leaves them out."
+        description="Of what stands beside the rows; a row has its own. A stream tells them with its first row."
     )
     request_id: str
     processing_time_ms: float
