@@ -47,8 +47,10 @@ _MEASURED = (
     "unit/stores",
     "contract",
     "integration",
+    "e2e/test_migrate",
+    "e2e/test_model",
 )
-"""Tests beside the heart, which show what is tried of it. Measuring slows a test down up to 3 times."""
+"""Tests that show what is tried of the heart. Measuring slows a test down up to 3 times."""
 
 
 @pytest.hookimpl(wrapper=True)
