@@ -48,7 +48,6 @@ _MEASURED = (
     "contract",
     "integration",
     "e2e/test_migrate",
-    "e2e/test_model",
 )
 """Tests that show what is tried of the heart. Measuring slows a test down up to 3 times."""
 
