@@ -49,9 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 when it failed, 2 when it cannot be run so."""
     sys.excepthook = _crashed
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # a terminal that lacks a letter is no reason to fail
+        # A terminal that lacks a letter is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if argv is None else argv)
     try:
         result = get_command(commands(given[:1])).main(

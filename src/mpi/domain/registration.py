@@ -47,9 +47,13 @@ def read_submission(
 
 def unknown_fields(names: Sequence[str]) -> Warnings:
     """A warning for each of the names, which are the sender's own text: only so many, and only so much of each."""
-    told = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names]
-    more = ["…"] if len(told) > _MOST_NAMES else []
-    return tuple([TraitWarning(name, UNKNOWN_FIELD) for name in (*told[:_MOST_NAMES], *more)])
+    told = [
+        name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+        for name in names[:_MOST_NAMES]
+    ]
+    if len(names) > _MOST_NAMES:
+        told.append("…")
+    return tuple([TraitWarning(name, UNKNOWN_FIELD) for name in told])
 
 
 def _moment(text: object) -> tuple[datetime | None, Warnings]:
