@@ -10,7 +10,7 @@ import numpy as np
 
 from mpi.domain.identity import Assertion, AssertionKind, Candidate, Member, Neighbour
 from mpi.domain.record import RecordKey
-from mpi.matching.comparison import TRAITS, compare, informative
+from mpi.matching.comparison import compare, informative
 from mpi.matching.model import FREQUENCY_TRAITS, Model, shared_value
 from mpi.matching.record import StandardRecord
 from mpi.matching.vetoes import UNPROVEN, vetoes_between
@@ -154,11 +154,10 @@ def _other_side(assertion: Assertion, key: RecordKey) -> RecordKey | None:
 
 def self_weight(record: StandardRecord, model: Model, index_size: int) -> float:
     """The weight of a record against an exact copy of itself: how much it can prove at all."""
-    levels = informative(compare(record, [record]))
-    agreed = float(model.match[np.arange(len(TRAITS)), levels[0]].sum())
+    told = model.told(informative(compare(record, [record])))
     rarity = sum(model.rarity(t, shared_value(t, record, record)) for t in FREQUENCY_TRAITS)
-    unplaced = float(model.unplaced(levels, np.array([rarity]), index_size)[0])
-    return agreed + model.prior(index_size) + unplaced + rarity
+    unplaced = float(model.unplaced(told, np.array([rarity]), index_size)[0])
+    return float(told.match.sum()) + model.prior(index_size) + unplaced + rarity
 
 
 def decide(

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mpi.domain.identity import Candidate, Evidence
 from mpi.domain.record import RecordKey
@@ -102,7 +102,7 @@ class Compared:
     persons: Sequence[Candidate]
     gathered: Mapping[int, Gathered]  # the persons of many records, by their number
     vectors: Matrix  # (rows, T): levels, person by person
-    starts: NDArray[np.intp]  # (P + 1,): first row of each person, and the end
+    starts: Sequence[int]  # first row of each person, and the end: P + 1 numbers
 
     def vectors_of(self, number: int) -> Matrix:
         """The rows of one person."""
@@ -111,7 +111,7 @@ class Compared:
     def record(self, number: int, column: int, row: int) -> Evidence:
         """Whose value of a trait a row of a person stands for."""
         large = self.gathered.get(number)
-        place = row - int(self.starts[number])
+        place = row - self.starts[number]
         return large.record(column, place) if large else self.persons[number].records[place]
 
     def spoken(self, number: int, column: int) -> int:
@@ -139,4 +139,4 @@ def compare_persons(record: StandardRecord, persons: Sequence[Candidate]) -> Com
                 parts.append(vectors[taken : taken + len(person.records)])
                 taken += len(person.records)
         vectors, counts = np.concatenate(parts), list(map(len, parts))
-    return Compared(persons, gathered, vectors, np.cumsum([0, *counts]))
+    return Compared(persons, gathered, vectors, list(accumulate(counts, initial=0)))

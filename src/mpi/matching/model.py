@@ -33,7 +33,7 @@ FREQUENCY_TRAITS = ("given", "family")
 _LARGEST_WEIGHT = 64  # log2; more is a slip of the pen
 _LARGEST_COUNT = 1e12  # people
 
-_COLUMNS = np.arange(len(TRAITS))
+_OFFSETS = np.arange(len(TRAITS)) * _WIDEST
 _FREQUENT = -2.0
 """Term-frequency adjustment (bits, of both names together) from which on names are frequent."""
 
@@ -51,6 +51,15 @@ class SharedName(NamedTuple):
 
     def __repr__(self) -> str:
         return filled(self, self._fields)
+
+
+class Told(NamedTuple):
+    """What the levels of N pairs say (T traits, R of :data:`RIVALS`), read from a model at one time."""
+
+    match: Weights  # (N, T): weight of each trait
+    rivals: Weights  # (N, R): weight of all traits for each rival
+    community: Weights  # (N,): the same for two of one origin
+    placed: NDArray[np.bool_]  # (N,): whether more agrees than what people anywhere have in common
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +81,23 @@ class Model:
     match: Weights  # log2 m/u; 0 for a missing value
     rivals: Weights  # the same for each of RIVALS, shape (R, traits, levels)
     chance: Weights  # u
-    agreement: NDArray[np.bool_]  # levels whose weight shrinks when any of k values may agree
     ranks: NDArray[np.int64]  # order of a trait's levels by match weight; 0 for a missing value
     frequencies: Names
     rarest: float
     known_share: float
     smallest_index: int
     catchment: int
-    placing: NDArray[
-        np.bool_
-    ]  # levels that say more than that two people are called and born alike
     expected: Weights  # how many of each of RIVALS a person has in the index, shape (R,)
-    community: (
-        Weights  # log2 of how much likelier a level is among people of one origin, shape (T, L)
-    )
+    community: Weights  # log2 of how much likelier a level is among people of one origin
     community_share: float  # of the index that is of one's origin
     thresholds: Thresholds
+    sums: Weights  # (T · L, R + 2): what is summed over traits, see :func:`_summed`
+
+    def told(self, levels: Matrix) -> Told:
+        """What pairs say. ``levels`` has shape (N, T)."""
+        places = levels + _OFFSETS
+        sums = self.sums.take(places, axis=0).sum(axis=1)
+        return Told(self.match.take(places), sums[:, : len(RIVALS)], sums[:, -2], sums[:, -1] > 0)
 
     def prior(self, index_size: int) -> float:
         """Log2 odds that one given person of the index is the one asked for.
@@ -97,49 +107,49 @@ class Model:
         """
         return math.log2(self.known_share / max(index_size, self.smallest_index))
 
-    def unplaced(self, levels: Matrix, rarities: Weights, index_size: int) -> Weights:
+    def unplaced(self, told: Told, rarities: Weights, index_size: int) -> Weights:
         """Weight lost by pairs of which nothing agrees but name, birth date and sex. Shape (pairs,).
 
         An index holds the patients of some places, and who was born or lives there is likelier to be in it. Of a
         namesake of unknown place no more is known than that he is one of the catchment.
         """
+        if told.placed.all():
+            return np.zeros(len(rarities))
         size = max(index_size, self.smallest_index)
-        found: Weights = np.log2(size / np.maximum(self.catchments(levels, rarities), size))
+        found: Weights = np.log2(size / np.maximum(self.catchments(told, rarities), size))
         return found
 
-    def catchments(self, levels: Matrix, rarities: Weights) -> Weights:
+    def catchments(self, told: Told, rarities: Weights) -> Weights:
         """Of how many people a stranger is one who looks like that; 0 where he is one of the index. Shape (pairs,).
 
         Frequent names are more frequent still in their generation and community, of which the birth date and the
         other name are signs: where nothing else agrees, their frequency counts twice.
         """
-        placed = self.placing[_COLUMNS, levels].any(axis=1)
         bearers = np.exp2(np.maximum(0.0, _FREQUENT - rarities))
-        return np.where(placed, 0.0, self.catchment * bearers)
+        return np.where(told.placed, 0.0, self.catchment * bearers)
 
     def penalties(
-        self, levels: Matrix, rarities: Weights, unplaced: Weights, index_size: int
+        self, told: Told, rarities: Weights, unplaced: Weights, index_size: int
     ) -> Weights:
         """Weight lost because a pair may be relatives, twins or of one community: −log2(1 + Σ odds against a stranger).
 
-        ``levels`` has shape (pairs, traits), ``rarities``, ``unplaced`` (see there) and the answer (pairs,).
+        ``rarities``, ``unplaced`` (see there) and the answer have shape (pairs,).
         """
-        likelier = self.rivals[:, _COLUMNS, levels].sum(axis=2) + rarities
         size = max(index_size, self.smallest_index)
-        log_odds = likelier + np.log2(self.expected / size)[:, np.newaxis]
-        log_odds += unplaced  # the strangers are more
-        related = np.logaddexp2.reduce(log_odds, axis=0)
-        loss: Weights = -np.logaddexp2(self.excess(levels, rarities), related)
+        likelier = told.rivals + np.log2(self.expected / size)
+        # Where a pair is unplaced, the strangers are more.
+        related = np.logaddexp2.reduce(likelier, axis=1) + rarities + unplaced
+        loss: Weights = -np.logaddexp2(self.excess(told, rarities), related)
         return loss
 
-    def excess(self, levels: Matrix, rarities: Weights) -> Weights:
+    def excess(self, told: Told, rarities: Weights) -> Weights:
         """Log2 of how much likelier two strangers are to look alike, as some are of one origin. Shape (pairs,).
 
         They have names in common that others hardly have, live in the same towns and, where birthdays are not
         registered, were born on the same 1 January. No labelled set knows them, so these weights are not trained.
         """
         # A name too rare to be told apart from others counts as frequent as a community makes it already.
-        alike = self.community[_COLUMNS, levels].sum(axis=1) + np.minimum(rarities, 0.0)
+        alike = told.community + np.minimum(rarities, 0.0)
         found: Weights = np.logaddexp2(0.0, alike + math.log2(self.community_share))
         return found
 
@@ -190,7 +200,7 @@ def load_model(document: bytes) -> Model:
             if level not in levels:
                 raise ValueError(f"model: trait {trait.name} lacks level {level}")
             chance[row, column], weights[:, row, column] = _level(trait.name, level, levels[level])
-    match = weights[0]
+    match, community = weights[0], _community(content["community"])
     order = np.where(np.arange(_WIDEST) == 0, -np.inf, match)
     prior = content["prior"]
     return Model(
@@ -198,8 +208,6 @@ def load_model(document: bytes) -> Model:
         match=match,
         rivals=weights[1:],
         chance=chance,
-        agreement=match > 0,
-        placing=(match > 0) & np.array([[t.name not in _OF_ANYBODY] for t in TRAITS]),
         ranks=order.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable"),
         frequencies=_frequencies(content.get("frequencies")),
         rarest=_number("rarest_frequency", content["rarest_frequency"], most=1),
@@ -207,10 +215,20 @@ def load_model(document: bytes) -> Model:
         smallest_index=_number("smallest_index", prior["smallest_index"]),
         catchment=_number("catchment", prior["catchment"]),
         expected=np.array([_number(f"expected.{r}", prior["expected"][r]) for r in RIVALS]),
-        community=_community(content["community"]),
+        community=community,
         community_share=_number("community_share", prior["community_share"], most=1),
         thresholds=Thresholds(**content["thresholds"]),
+        sums=_summed(match, weights[1:], community),
     )
+
+
+def _summed(match: Weights, rivals: Weights, community: Weights) -> Weights:
+    """What :meth:`Model.told` sums over traits, side by side, so that one look finds all of a level.
+
+    Last whether it agrees on more than that two people are called and born alike.
+    """
+    placing = (match > 0) & np.array([[t.name not in _OF_ANYBODY] for t in TRAITS])
+    return np.stack([*rivals, community, placing], axis=-1).reshape(-1, len(RIVALS) + 2)
 
 
 def _number(name: str, value: Any, most: float = _LARGEST_COUNT) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi.matching.blocking import blocking_keys, stored_keys
-from mpi.matching.comparison import TRAIT_INDEX, TRAITS, informative
+from mpi.matching.comparison import TRAIT_INDEX, informative
 from mpi.matching.model import (
     FREQUENCY_TRAITS,
     Matrix,
@@ -36,7 +36,6 @@ NARROWED_FACTOR = 4
 Progress = Callable[[int], object]
 """Told how many records are done."""
 
-_COLUMNS = np.arange(len(TRAITS))
 _EVERY = 1_000
 _FREQUENT = [TRAIT_INDEX[trait] for trait in FREQUENCY_TRAITS]
 
@@ -64,16 +63,17 @@ class ComparedPairs:
 
     def weights(self, model: Model, index_size: int) -> Weights:
         """The total weight of each pair, as of a person with that one record. Shape (N,)."""
-        rarities = self.rarities(model).sum(axis=1)
-        agreements: Weights = model.match[_COLUMNS, self.levels].sum(axis=1)
-        unplaced = model.unplaced(self.levels, rarities, index_size)
-        penalties = model.penalties(self.levels, rarities, unplaced, index_size)
+        rarities, told = self.rarities(model).sum(axis=1), model.told(self.levels)
+        unplaced = model.unplaced(told, rarities, index_size)
+        penalties = model.penalties(told, rarities, unplaced, index_size)
+        agreements: Weights = told.match.sum(axis=1)
         total: Weights = agreements + rarities + unplaced + penalties + model.prior(index_size)
         return total
 
     def unplaced(self, model: Model, index_size: int) -> Weights:
         """The part of each weight that is of pairs of unknown place, as the model has it. Shape (N,)."""
-        return model.unplaced(self.levels, self.rarities(model).sum(axis=1), index_size)
+        told = model.told(self.levels)
+        return model.unplaced(told, self.rarities(model).sum(axis=1), index_size)
 
     def vetoed(self) -> NDArray[np.bool_]:
         """Which pairs may not be linked automatically. Shape (N,)."""

@@ -128,12 +128,13 @@ def _term(anchor: Model, pairs: LabelledPairs) -> _Term:
     sizes = tuple({max(size, pairs.records) for size in (SIZES if scaled else SIZES[:1])})
     offsets = np.arange(len(TRAITS)) * max(len(trait.levels) for trait in TRAITS)
     kinds, counts = _kinds_of(pairs)
+    said = anchor.told(kinds.levels)
     return _Term(
         pairs=kinds,
         columns=kinds.levels.astype(np.int64) + offsets,
         counts=counts,
-        excess=anchor.excess(kinds.levels, kinds.rarities),
-        catchments=anchor.catchments(kinds.levels, kinds.rarities),
+        excess=anchor.excess(said, kinds.rarities),
+        catchments=anchor.catchments(said, kinds.rarities),
         sizes=sizes,
     )
 

@@ -135,12 +135,10 @@ def population() -> tuple[UnlabelledPairs, np.ndarray, int]:
 
 def recall(model: Model, found: tuple[UnlabelledPairs, np.ndarray, int]) -> float:
     pairs, same, total = found
-    unplaced = model.unplaced(pairs.levels, pairs.rarities, pairs.records)
-    weights = (
-        model.match[np.arange(len(TRAITS)), pairs.levels].sum(axis=1)
-        + pairs.rarities
-        + model.penalties(pairs.levels, pairs.rarities, unplaced, pairs.records)
-    )
+    told = model.told(pairs.levels)
+    unplaced = model.unplaced(told, pairs.rarities, pairs.records)
+    penalties = model.penalties(told, pairs.rarities, unplaced, pairs.records)
+    weights = told.match.sum(axis=1) + pairs.rarities + penalties
     return PairScores(weights, same, total).recall_at(0.995)
 
 

@@ -131,7 +131,8 @@ def test_relatives_cost_more_the_more_two_records_look_related() -> None:
     stranger = np.repeat(_levels(phone="exact"), 4, axis=0)
     likelier = MODEL.rivals[:, TRAIT_INDEX["phone"], level_number("phone", "exact")]
     rarities = np.array([-50.0, -10.0, 20.0, 40.0])
-    costs = MODEL.penalties(stranger, rarities, MODEL.unplaced(stranger, rarities, 0), 0)
+    told = MODEL.told(stranger)
+    costs = MODEL.penalties(told, rarities, MODEL.unplaced(told, rarities, 0), 0)
     assert costs.tolist() == sorted(costs.tolist(), reverse=True)
     assert costs[0] == pytest.approx(0)
     odds = math.log2((MODEL.expected * np.exp2(likelier)).sum() / MODEL.smallest_index)
@@ -194,8 +195,9 @@ def test_only_names_have_a_shared_value() -> None:
 
 
 def test_a_namesake_of_unknown_place_is_one_of_a_catchment_however_small_the_index() -> None:
-    unplaced = _levels(given="exact", family="exact", dob="exact", locality="different")
-    placed = _levels(given="exact", family="exact", dob="exact", locality="zip")
+    alike = {"given": "exact", "family": "exact", "dob": "exact"}
+    unplaced = MODEL.told(_levels(**alike, locality="different"))
+    placed = MODEL.told(_levels(**alike, locality="zip"))
     usual = np.zeros(1)
     for size in (0, 50_000, 1_000_000):
         lost = float(MODEL.unplaced(unplaced, usual, size)[0])
@@ -206,7 +208,7 @@ def test_a_namesake_of_unknown_place_is_one_of_a_catchment_however_small_the_ind
 
 def test_frequent_names_count_twice_where_nothing_else_agrees() -> None:
     unplaced = np.repeat(_levels(given="exact", family="exact", dob="exact"), 3, axis=0)
-    usual, frequent, very = MODEL.unplaced(unplaced, np.array([1.0, -4.0, -6.0]), 0)
+    usual, frequent, very = MODEL.unplaced(MODEL.told(unplaced), np.array([1.0, -4.0, -6.0]), 0)
     assert very == pytest.approx(frequent - 2)
     assert frequent < usual - 1
 
@@ -218,6 +220,7 @@ def test_people_of_one_community_share_names_town_and_estimated_birthday() -> No
     known = _levels(**shared, dob="exact")
     size = 10**12
     costs = [
-        MODEL.penalties(found, np.zeros(1), np.zeros(1), size)[0] for found in (estimated, known)
+        MODEL.penalties(MODEL.told(found), np.zeros(1), np.zeros(1), size)[0]
+        for found in (estimated, known)
     ]
     assert costs[0] < costs[1] - 2 < -3
