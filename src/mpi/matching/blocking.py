@@ -9,22 +9,27 @@ tag  traits                                      finds
 D    birth date, sound of any name               a changed or misspelt name
 I    birth date, both initials                   two misspelt names
 T    birth date, ZIP (city without ZIP)          both names changed
-R    birth date, street                          the same, with a misspelt ZIP
-YM   year and month, sounds of both names        a mistyped day (MD: year, YD: month)
+R*   birth date, street                          the same, with a misspelt ZIP
+YM   year and month, sounds of both names        a mistyped day (YD: month, MD*: year)
 Y    year, sounds of both names                  a mistyped month and day
 Z C  ZIP or city, sounds of both names           a wrong or missing birth date
-N    both names, a nickname by its formal name   a move and a wrong or missing birth date
+N*   both names, a nickname by its formal name   a move and a wrong or missing birth date
+B    both names, month and day                   the same with a mistyped year, of rich records
 S    social security number or national id       everything else changed
 F    first five of the SSN, initials             a mistyped SSN
-L    last four of the SSN; year or both sounds   half an SSN
+L    last four of the SSN, sounds of both names  half an SSN (LY*: year)
 E    half of a national id; year, ZIP or sound   a mistyped national id
 X    identifier
 P    phone; year or initial                      moved within the household's number
 M    mailbox of the e-mail address               another or misspelt mail domain
-A    house, street; sound, initials, year, ZIP   same home, other traits damaged
+A    house, street; sound, initials, year        same home, other traits damaged (H*: ZIP)
 ===  ==========================================  ==================================================
 
-Which keys, and how coarse, was measured on FEBRL, pseudopeople and Splink data: completeness against candidates.
+Coarse keys (*) do not lead from one rich record to another. Who gives name, birth date, address and numbers twice
+shares several keys with himself, whatever is wrong; half of the strangers that were looked up shared a coarse one only.
+
+Which keys, and how coarse, was measured on FEBRL, pseudopeople and Splink data and on noise profiles: completeness
+against candidates (ADR 0022).
 """
 
 from __future__ import annotations
@@ -52,6 +57,11 @@ MAX_PAIRS = 3
 MAX_VALUES = 3
 """Addresses, phones, e-mails and identifiers that make keys, each; the first ones count."""
 
+RICH = 20
+"""So many keys make a record rich."""
+
+_COARSE_KEYS = ("R|", "MD|", "N|", "LY|", "H|")
+
 # A key in words and the narrower keys; the words are hashed only once the record is done.
 _Named = tuple[str, tuple[str, ...]]
 
@@ -65,7 +75,7 @@ def blocking_keys(record: StandardRecord) -> BlockingKeys:
 
 
 def stored_keys(record: StandardRecord) -> tuple[int, ...]:
-    """What a record is to be found by: its own keys and their narrower ones."""
+    """What a record is to be found by: its own keys, the coarse ones as those of a rich record, and narrower ones."""
     return _keys(record)[1]
 
 
@@ -86,13 +96,26 @@ def _keys(record: StandardRecord) -> tuple[BlockingKeys, tuple[int, ...]]:
     named: dict[str, tuple[str, ...]] = {}
     for family in (_by_birth, _by_name, _by_number, _by_contact, _by_home):
         named.update(family(traits))
+    rich = len(named) >= RICH
+    if rich:
+        named.update(_between_rich(traits))
     # Many keys share their narrower ones: each name is hashed once, each group put together once.
     groups = dict.fromkeys(named.values())
     names = dict.fromkeys([*named, *chain.from_iterable(groups)])
     numbers = {name: key_of(name) for name in names}
     narrow = {group: tuple([numbers[name] for name in group]) for group in groups}
-    asked = tuple([(numbers[name], narrow[group]) for name, group in named.items()])
-    return asked, tuple(dict.fromkeys(numbers.values()))
+    asked = [(numbers[name], narrow[group]) for name, group in named.items()]
+    coarse = {numbers[name] for name in named if name.startswith(_COARSE_KEYS)}
+    stored = dict.fromkeys(numbers.values())
+    if rich:
+        return tuple(asked), tuple([_of_rich(key) if key in coarse else key for key in stored])
+    asked += [(_of_rich(key), narrower) for key, narrower in asked if key in coarse]
+    return tuple(asked), tuple(stored)
+
+
+def _of_rich(key: int) -> int:
+    """Where the rich records lie that have a coarse key: beside the others, so that one page holds both."""
+    return key ^ 1
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -208,6 +231,13 @@ def _by_name(traits: _Traits) -> Iterator[_Named]:
         yield f"N|{pair}", (*by_year, *zips)
 
 
+def _between_rich(traits: _Traits) -> Iterator[_Named]:
+    """What finds the rich that share two coarse keys and no other."""
+    if traits.day:
+        for pair in traits.formal:
+            yield f"B|{pair}|{traits.month}{traits.day}", ()
+
+
 def _by_number(traits: _Traits) -> Iterator[_Named]:
     record, year = traits.record, traits.year
     last4 = record.ssn_last4
@@ -216,7 +246,7 @@ def _by_number(traits: _Traits) -> Iterator[_Named]:
         for half in halves:
             yield half, ()
         if year:
-            yield f"L|{last4}|{year}", halves
+            yield f"LY|{last4}|{year}", halves
         if record.ssn:
             yield f"S|{record.ssn}", halves
             for initials in traits.initial_pairs:
@@ -268,4 +298,4 @@ def _by_home(traits: _Traits) -> Iterator[_Named]:
         if address.house and address.zip:
             # One door of an apartment house; a name in place of a number is the house's own.
             door = address.unit if any(char.isdigit() for char in address.unit) else ""
-            yield f"{home}|in {address.zip}|{door}", sounds
+            yield f"H|{address.house}|{street}|{address.zip}|{door}", sounds

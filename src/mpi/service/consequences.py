@@ -90,6 +90,11 @@ def errands_of(key: RecordKey, found: Resolution) -> tuple[Errand, ...]:
     return (Errand(ErrandKind.POST, (key,), lane),) if found.owed else ()
 
 
+def guarded(record: StoredRecord, found: Resolution) -> tuple[int, ...]:
+    """The keys under which no record may have come or gone since a decision about this one."""
+    return (*record.blocking_keys, *found.blocking_keys)
+
+
 async def introduced_along(
     store: IndexStore, record: StoredRecord, position: int
 ) -> tuple[IdentityChange, ...]:

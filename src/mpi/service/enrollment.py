@@ -30,6 +30,7 @@ from mpi.matching.record import StandardRecord
 from mpi.ports import IndexStore, Outbox, Provider, Resolution
 from mpi.service.consequences import (
     errands_of,
+    guarded,
     introduced_along,
     joining,
     placement,
@@ -132,7 +133,7 @@ class Enrollment:
             record=record,
             moves=(RecordMove(record.key, None, home),),
             tasks=tasks_of(record.key, found.decision),
-            guard_keys=record.blocking_keys,
+            guard_keys=guarded(record, found),
             detail=told_detail(record.told),
             errands=errands_of(record.key, found),
         )
@@ -238,7 +239,7 @@ class Enrollment:
             at=record.received_at,
             actor=actor,
             record=record,
-            guard_keys=record.blocking_keys,
+            guard_keys=guarded(record, found),
             expected_versions=expected or ((person.mpi_id, person.version),),
             detail=told_detail(record.told),
             errands=errands_of(record.key, found),

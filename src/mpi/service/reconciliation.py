@@ -26,7 +26,7 @@ from mpi.errors import ConcurrentChange, PreconditionFailed, ProviderLeftAlone, 
 from mpi.matching.blocking import blocking_keys
 from mpi.matching.decision import Outcome
 from mpi.ports import AskedLater, IndexStore, Outbox, Resolution
-from mpi.service.consequences import introduced_along, joining, tasks_of
+from mpi.service.consequences import guarded, introduced_along, joining, tasks_of
 from mpi.service.retrying import Retrying
 from mpi.service.settlements import with_answered
 
@@ -113,7 +113,7 @@ class Reconciliation:
             at=record.received_at,
             actor=answer.provider,
             record=record,
-            guard_keys=record.blocking_keys,
+            guard_keys=guarded(record, found),
             expected_versions=((person.mpi_id, person.version),),
             task_updates=settled,
             detail=told_detail(answer),

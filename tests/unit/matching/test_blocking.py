@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mpi.domain.registration import read_flat
-from mpi.matching.blocking import blocking_keys, key_of, stored_keys
+from mpi.matching.blocking import RICH, blocking_keys, key_of, stored_keys
 from mpi.matching.record import StandardRecord
 from mpi.matching.standardize import standardize
 
@@ -123,13 +123,69 @@ def test_doors_of_an_apartment_house_are_not_one_home() -> None:
     assert not meet(one, standard(address="48 Quarry Lane Apt 4", zip="19901"))
 
 
-def test_a_record_is_stored_under_its_keys_and_their_narrower_ones() -> None:
-    record = only(*ANNA)
+@pytest.mark.parametrize("names", [tuple(ANNA), (*NAMES, "dob", "address", "zip")])
+def test_a_record_is_found_by_a_copy_of_itself_under_every_key_that_leads_to_its_like(
+    names: tuple[str, ...],
+) -> None:
+    record = only(*names)
     asked = blocking_keys(record)
     named = {key for key, _ in asked} | {near for _, narrower in asked for near in narrower}
-    assert set(stored_keys(record)) == named
-    assert len(stored_keys(record)) == len(named)
-    assert all(0 <= key < 2**63 for key in named)
+    stored = set(stored_keys(record))
+    assert len(stored_keys(record)) == len(stored)
+    assert all(0 <= key < 2**63 for key in named | stored)
+    # What leads only to records of the other kind is one bit away from what leads to this one.
+    assert {key ^ 1 for key in named - stored} <= stored | named
+    assert {key ^ 1 for key in stored - named} <= named
+
+
+# Everything but one coarse key tells these from Anna, and both have keys enough.
+STRANGERS = {
+    "N": {"dob": "1987-10-02", "mrn": "78"},
+    "R": {"first_name": "Zoe", "last_name": "Wu", "address": "9 Quarry Road"},
+    "MD": COARSE | {"dob": "1916-03-17"},
+    "LY": {"first_name": "Zoe", "last_name": "Wu", "dob": "1961-11-28", "ssn": "523-66-7813"},
+    "H": {"first_name": "Zoe", "last_name": "Wu", "dob": "1999-11-28", "address": ANNA["address"],
+          "zip": ANNA["zip"]},
+}  # fmt: skip
+ELSEWHERE = {
+    "ssn": "523-66-1204",
+    "address": "7 Mill Road",
+    "city": "Salem",
+    "zip": "97301",
+    "phone": "503-555-0188",
+    "email": "z@y.org",
+    "mrn": "78",
+}
+
+
+@pytest.mark.parametrize("key", STRANGERS)
+def test_a_coarse_key_alone_leads_from_no_rich_record_to_another(key: str) -> None:
+    anna, stranger = only(*ANNA), standard(**ANNA | ELSEWHERE | STRANGERS[key])
+    assert min(len(blocking_keys(each)) for each in (anna, stranger)) >= RICH
+    assert not meet(anna, stranger)
+    assert not meet(stranger, anna)
+    assert any(wanted ^ 1 in stored_keys(stranger) for wanted, _ in blocking_keys(anna))
+
+
+@pytest.mark.parametrize("key", STRANGERS)
+def test_a_coarse_key_leads_from_poor_to_rich_records_and_back(key: str) -> None:
+    anna, changed = only(*ANNA), ANNA | STRANGERS[key]
+    needed = {
+        "N": NAMES,
+        "R": ("dob", "address"),
+        "MD": (*NAMES, "dob"),
+        "LY": ("dob", "ssn"),
+        "H": ("address", "zip"),
+    }[key]
+    poor = standard(**{name: changed[name] for name in needed})
+    assert len(blocking_keys(poor)) < RICH
+    assert meet(anna, poor)
+    assert meet(poor, anna)
+
+
+def test_rich_namesakes_of_one_birthday_meet_whatever_the_year() -> None:
+    moved = ANNA | ELSEWHERE | {"dob": "1916-03-17"}
+    assert meet(only(*ANNA), standard(**moved))
 
 
 def test_a_key_is_the_same_number_for_ever() -> None:
