@@ -71,7 +71,6 @@ class Street:
 NO_STREET = Street()
 
 
-@remembered(32_768)
 def read_street(line1: str, line2: str) -> Street:
     """Both address lines together; the unit may stand in either, and the lines may be swapped."""
     first, second = _plain(line1), _plain(line2)

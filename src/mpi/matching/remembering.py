@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
-from functools import lru_cache, wraps
-from typing import TypeVar, TypeVarTuple, cast
+from typing import TypeVar
 
 T = TypeVar("T")
-Texts = TypeVarTuple("Texts")
 
 LONGEST = 100
 """Characters of a text that is worth keeping. Longer ones hardly come again, and would let senders fill the memory."""
 
 
-def remembered(count: int) -> Callable[[Callable[[*Texts], T]], Callable[[*Texts], T]]:
-    """Keep the results of a function of texts for the ``count`` texts that were asked for last."""
+class _Kept(OrderedDict[str, T]):
+    """Results by text. What is known is looked up without a step of Python; the oldest leaves when it is full."""
 
-    def decorate(read: Callable[[*Texts], T]) -> Callable[[*Texts], T]:
-        kept = lru_cache(maxsize=count)(read)
+    def __init__(self, read: Callable[[str], T], count: int) -> None:
+        super().__init__()
+        self._read, self._count = read, count
 
-        @wraps(read)
-        def reading(*texts: *Texts) -> T:
-            # A loop is quicker than a sum or any(): most are asked for one text, a dozen times a comparison.
-            for text in cast("tuple[str, ...]", texts):
-                if len(text) > LONGEST:
-                    return read(*texts)
-            return kept(*texts)
+    def __missing__(self, text: str) -> T:
+        result = self._read(text)
+        if len(text) <= LONGEST:
+            self[text] = result
+            if len(self) > self._count:
+                self.popitem(last=False)
+        return result
 
-        return reading
+
+def remembered(count: int) -> Callable[[Callable[[str], T]], Callable[[str], T]]:
+    """Keep the results of a function of a text for the ``count`` texts that were read last."""
+
+    def decorate(read: Callable[[str], T]) -> Callable[[str], T]:
+        return _Kept(read, count).__getitem__
 
     return decorate

@@ -357,7 +357,7 @@ def _plural_columns(plural: str, index: int) -> Mapping[str, str]:
     return {part: f"{plural}[{index}].{part}" for part in parts}
 
 
-# Cities and states come again with every patient, and with other records of one patient the street too.
+# Cities and states come again with every patient.
 @remembered(32_768)
 def _phrase(text: str) -> str:
     return " ".join(words(text))

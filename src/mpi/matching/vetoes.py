@@ -2,42 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from mpi.matching.comparison import TRAITS, level_number
+import numpy as np
+
+from mpi.matching.comparison import TRAIT_INDEX, TRAITS, level_number
 from mpi.matching.model import Matrix
 
 UNPROVEN = "nothing_personal_agrees"
 """The one veto that is no contradiction, told where there is none: what agrees may be a family's, or that of
 two people of one town."""
 
-_Levels = dict[str, frozenset[int]]
-"""By trait, the levels that were seen between a record and the records of one person."""
+_Seen = Sequence[int]
+"""For each trait the levels that were seen between a record and the records of one person: a bit for each level."""
+
+_Wanted = tuple[int, int]
+"""The place of a trait, and bits of its levels."""
+
+_SILENT = 1  # the bit of level 0: not compared
+_BITS = 1 << np.arange(max(len(trait.levels) for trait in TRAITS))
 
 
-_SILENT = frozenset((0,))
+def _levels(trait: str, *names: str) -> _Wanted:
+    return TRAIT_INDEX[trait], sum(1 << level_number(trait, name) for name in names)
 
 
-def _numbers(trait: str, *names: str) -> tuple[str, frozenset[int]]:
-    return trait, frozenset(level_number(trait, name) for name in names)
-
-
-_CONFLICTING_SUFFIX = _numbers("suffix", "conflict")
-_ANOTHER_CHILD = _numbers("birth_order", "conflict")
-_ONE_OF_SEVERAL = _numbers("birth_order", "one_of_several")
-_OTHER_SSN = _numbers("ssn", "different", "last_four_differ")
-_OTHER_WHOLE_SSN = _numbers("ssn", "different")
-_OTHER_NATIONAL_ID = _numbers("national_id", "different")
-_OTHER_DEATH = _numbers("deceased", "different")
-_OTHER_SEX = _numbers("sex", "different")
-_OTHER_MIDDLE = _numbers("middle", "different")
-_OTHER_INITIAL = _numbers("middle", "other_initial")
-_SAME_MIDDLE = _numbers("middle", "exact", "initial", "similar")
-_SAME_GIVEN = _numbers("given", "exact", "nickname")
-_OTHER_GIVEN = _numbers("given", "different", "loose", "unfamiliar")
-_ALIKE = _numbers("given", "alike")
-_GIVEN_APART = _numbers("given", "different", "loose", "alike", "unfamiliar")
-_NOT_QUITE = _numbers(
+_CONFLICTING_SUFFIX = _levels("suffix", "conflict")
+_ANOTHER_CHILD = _levels("birth_order", "conflict")
+_ONE_OF_SEVERAL = _levels("birth_order", "one_of_several")
+_OTHER_SSN = _levels("ssn", "different", "last_four_differ")
+_OTHER_WHOLE_SSN = _levels("ssn", "different")
+_OTHER_NATIONAL_ID = _levels("national_id", "different")
+_OTHER_DEATH = _levels("deceased", "different")
+_OTHER_SEX = _levels("sex", "different")
+_OTHER_MIDDLE = _levels("middle", "different")
+_OTHER_INITIAL = _levels("middle", "other_initial")
+_SAME_MIDDLE = _levels("middle", "exact", "initial", "similar")
+_SAME_GIVEN = _levels("given", "exact", "nickname")
+_OTHER_GIVEN = _levels("given", "different", "loose", "unfamiliar")
+_ALIKE = _levels("given", "alike")
+_GIVEN_APART = _levels("given", "different", "loose", "alike", "unfamiliar")
+_NOT_QUITE = _levels(
     "given",
     "different",
     "loose",
@@ -49,60 +54,65 @@ _NOT_QUITE = _numbers(
     "prefix",
     "initial",
 )
-_HALF_TOLD = _numbers("given", "initial", "misspelt")
-_OTHER_FAMILY = _numbers("family", "different", "loose")
-_BORN_TOGETHER = _numbers("dob", "exact", "january_first")
-_ONE_BIRTHDAY = _numbers("dob", "exact")
-_OTHER_BIRTH = _numbers("dob", "different", "generation", "two_edits", "year_only")
-_BORN_A_DIGIT_APART = _numbers("dob", "one_edit")
-_OTHER_DECADE = _numbers("dob", "decade")
-_OTHER_DATE = _numbers("dob", "different", "generation")
-_OTHER_GENERATION = _numbers("dob", "generation")
-_OWN_IDENTIFIER = _numbers("identifier", "exact")
-_OWN_NATIONAL_ID = _numbers("national_id", "exact", "one_edit")
-_SAME_SSN = _numbers("ssn", "exact")
-_LAST_FOUR = _numbers("ssn", "last_four")
+_HALF_TOLD = _levels("given", "initial", "misspelt")
+_OTHER_FAMILY = _levels("family", "different", "loose")
+_BORN_TOGETHER = _levels("dob", "exact", "january_first")
+_ONE_BIRTHDAY = _levels("dob", "exact")
+_OTHER_BIRTH = _levels("dob", "different", "generation", "two_edits", "year_only")
+_BORN_A_DIGIT_APART = _levels("dob", "one_edit")
+_OTHER_DECADE = _levels("dob", "decade")
+_OTHER_DATE = _levels("dob", "different", "generation")
+_OTHER_GENERATION = _levels("dob", "generation")
+_OWN_IDENTIFIER = _levels("identifier", "exact")
+_OWN_NATIONAL_ID = _levels("national_id", "exact", "one_edit")
+_SAME_SSN = _levels("ssn", "exact")
+_LAST_FOUR = _levels("ssn", "last_four")
 # A mistyped number is one edit away, that of a twin usually the next one: a level of its own.
 _OF_ONE_PERSON = (
-    _numbers("ssn", "exact", "one_edit"),
+    _levels("ssn", "exact", "one_edit"),
     _OWN_NATIONAL_ID,
     _OWN_IDENTIFIER,
 )
-_ONE_STREET = _numbers("address", "street")
-_ONE_TOWN = _numbers("locality", "zip", "zip_spelling")
-_ONE_HOME = _numbers("address", "exact", "other_unit", "street_spelling", "house_spelling")
-_ONE_MAILBOX = _numbers("email", "exact", "mailbox", "similar")
+_ONE_STREET = _levels("address", "street")
+_ONE_TOWN = _levels("locality", "zip", "zip_spelling")
+_ONE_HOME = _levels("address", "exact", "other_unit", "street_spelling", "house_spelling")
+_ONE_MAILBOX = _levels("email", "exact", "mailbox", "similar")
 _AT_HOME = (
     _ONE_HOME,
-    _numbers("phone", "exact", "one_edit"),
+    _levels("phone", "exact", "one_edit"),
     _ONE_MAILBOX,
 )
 
 
 def vetoes_between(levels: Matrix) -> tuple[str, ...]:
     """Stable codes of every veto between a record and the records of one person, from their comparison vectors."""
-    columns = levels.T.tolist()
-    seen = {t.name: frozenset(column) for t, column in zip(TRAITS, columns, strict=True)}
+    seen = np.bitwise_or.reduce(_BITS.take(levels), axis=0).tolist()
     found = tuple(code for code, contradicts in _CONTRADICTIONS.items() if contradicts(seen))
     return found or ((UNPROVEN,) if _unproven(seen) else ())
 
 
-def _any(seen: _Levels, *wanted: tuple[str, frozenset[int]]) -> bool:
-    return any(not seen[trait].isdisjoint(numbers) for trait, numbers in wanted)
+def _any(seen: _Seen, *wanted: _Wanted) -> bool:
+    for (
+        trait,
+        levels,
+    ) in wanted:  # noqa: SIM110 -- a generator takes longer, and this is asked dozens of times
+        if seen[trait] & levels:
+            return True
+    return False
 
 
-def _none_better(seen: _Levels, wanted: tuple[str, frozenset[int]]) -> bool:
+def _none_better(seen: _Seen, wanted: _Wanted) -> bool:
     """The trait agrees nowhere better than as wanted; perhaps it was not compared at all."""
-    trait, numbers = wanted
-    return seen[trait] <= numbers | _SILENT
+    trait, levels = wanted
+    return not seen[trait] & ~(levels | _SILENT)
 
 
-def _only(seen: _Levels, wanted: tuple[str, frozenset[int]]) -> bool:
+def _only(seen: _Seen, wanted: _Wanted) -> bool:
     """The trait was compared somewhere, and agrees nowhere better than as wanted."""
     return seen[wanted[0]] != _SILENT and _none_better(seen, wanted)
 
 
-def _another_ssn(seen: _Levels) -> bool:
+def _another_ssn(seen: _Seen) -> bool:
     """Four digits are mistyped sooner than two people of one home are called alike and were born on one day."""
     if not _only(seen, _OTHER_SSN) or _any(seen, _OWN_IDENTIFIER):
         return False
@@ -110,14 +120,14 @@ def _another_ssn(seen: _Levels) -> bool:
     return not alike or _any(seen, _OTHER_WHOLE_SSN)
 
 
-def _another_national_id(seen: _Levels) -> bool:
+def _another_national_id(seen: _Seen) -> bool:
     """Passports are renewed, and numbers of two kinds stand in one field: who lives at one place may have both."""
     if not _only(seen, _OTHER_NATIONAL_ID):
         return False
     return not _any(seen, _OWN_IDENTIFIER, _ONE_TOWN, *_AT_HOME)
 
 
-def _twin_pattern(seen: _Levels) -> bool:
+def _twin_pattern(seen: _Seen) -> bool:
     """Born the same day under another given name, and no number says that it is one person."""
     if not _any(seen, _BORN_TOGETHER) or _any(seen, *_OF_ONE_PERSON):
         return False
@@ -125,12 +135,12 @@ def _twin_pattern(seen: _Levels) -> bool:
     return _only(seen, _GIVEN_APART) or (_only(seen, _HALF_TOLD) and not _any(seen, _SAME_MIDDLE))
 
 
-def _middle_names_differ(seen: _Levels) -> bool:
+def _middle_names_differ(seen: _Seen) -> bool:
     """Brothers called MOHAMMED ALI and MOHAMMED HASSAN."""
     return _only(seen, _OTHER_MIDDLE) and not _any(seen, *_OF_ONE_PERSON)
 
 
-def _birth_dates_differ(seen: _Levels) -> bool:
+def _birth_dates_differ(seen: _Seen) -> bool:
     """Namesakes, often parent and child: a digit of the decade is mistyped less often than it tells them apart.
 
     A birth date may be quite wrong where the number is one's own, but numbers stand on relatives' cards as well. Where
@@ -146,7 +156,7 @@ def _birth_dates_differ(seen: _Levels) -> bool:
     return _only(seen, _OTHER_GENERATION) and not _any(seen, _ONE_TOWN, *_AT_HOME)
 
 
-def _another_sex_and_name(seen: _Levels) -> bool:
+def _another_sex_and_name(seen: _Seen) -> bool:
     """Sex and given name both disagree: spouses and siblings share everything else, twins a part of the name."""
     if not _only(seen, _OTHER_SEX):
         return False
@@ -155,7 +165,7 @@ def _another_sex_and_name(seen: _Levels) -> bool:
     )
 
 
-def _unproven(seen: _Levels) -> bool:
+def _unproven(seen: _Seen) -> bool:
     return (
         _nothing_personal_agrees(seen)
         or _siblings(seen)
@@ -163,7 +173,7 @@ def _unproven(seen: _Levels) -> bool:
     )
 
 
-def _nothing_personal_agrees(seen: _Levels) -> bool:
+def _nothing_personal_agrees(seen: _Seen) -> bool:
     """Neither given name nor birth date agrees: what else agrees, a whole family shares – at times even the SSN."""
     if not _none_better(seen, _OTHER_GIVEN) or not _none_better(seen, _OTHER_BIRTH):
         return False
@@ -172,7 +182,7 @@ def _nothing_personal_agrees(seen: _Levels) -> bool:
     return _only(seen, _OTHER_GIVEN) or _only(seen, _OTHER_BIRTH) or not _any(seen, _SAME_SSN)
 
 
-def _siblings(seen: _Levels) -> bool:
+def _siblings(seen: _Seen) -> bool:
     """Given names that are alike and both in use, and another birth date, be it by a digit."""
     return (
         _only(seen, _GIVEN_APART)
@@ -181,7 +191,7 @@ def _siblings(seen: _Levels) -> bool:
     )
 
 
-def _rests_on_a_town(seen: _Levels) -> bool:
+def _rests_on_a_town(seen: _Seen) -> bool:
     """For pairs that share no number, street, phone or e-mail: what is left may be common to two people of one town."""
     if _any(seen, _LAST_FOUR):
         # One of ten thousand has these digits, and more people than that have a frequent name.
@@ -193,12 +203,12 @@ def _rests_on_a_town(seen: _Levels) -> bool:
     return _half_named(seen) or any(_only(seen, doubt) for doubt in doubts)
 
 
-def _half_named(seen: _Levels) -> bool:
+def _half_named(seen: _Seen) -> bool:
     """A name is missing or another: strangers of one town have the other name and the birth date in common."""
     return _none_better(seen, _OTHER_GIVEN) or _none_better(seen, _OTHER_FAMILY)
 
 
-_CONTRADICTIONS: dict[str, Callable[[_Levels], bool]] = {
+_CONTRADICTIONS: dict[str, Callable[[_Seen], bool]] = {
     "suffix_conflict": lambda seen: _any(seen, _CONFLICTING_SUFFIX),
     "birth_order_conflict": lambda seen: _any(seen, _ANOTHER_CHILD),
     "one_of_several": lambda seen: (

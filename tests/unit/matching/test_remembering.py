@@ -21,18 +21,17 @@ def test_a_text_that_comes_again_is_read_once_unless_it_is_long() -> None:
     assert read == [usual, long, long]
 
 
-def test_none_of_several_texts_may_be_long() -> None:
+def test_the_oldest_text_is_forgotten_first() -> None:
     read: list[str] = []
 
     @remembered(2)
-    def seen(left: str, right: str) -> None:
-        read.append(left + right)
+    def seen(text: str) -> str:
+        read.append(text)
+        return text
 
-    usual, long = "a" * LONGEST, "b" * (LONGEST + 1)
-    for _ in range(2):
-        seen(usual, usual)
-        seen(usual, long)
-    assert len(read) == 3
+    for text in "abacba":
+        assert seen(text) == text
+    assert read == ["a", "b", "c", "a"]
 
 
 def test_long_names_and_streets_are_read_as_short_ones_are() -> None:
