@@ -92,10 +92,8 @@ def vetoes_between(levels: Matrix) -> tuple[str, ...]:
 
 
 def _any(seen: _Seen, *wanted: _Wanted) -> bool:
-    for (
-        trait,
-        levels,
-    ) in wanted:  # noqa: SIM110 -- a generator takes longer, and this is asked dozens of times
+    # A generator takes longer, and this is asked dozens of times.
+    for trait, levels in wanted:  # noqa: SIM110
         if seen[trait] & levels:
             return True
     return False
