@@ -8,7 +8,7 @@ from functools import partial
 from mpi.domain.identity import Assertion, Neighbour, Neighbourhood
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.stores.codec import neighbour
-from mpi.stores.mongo_documents import assertion_from, evidence, number_of
+from mpi.stores.mongo_documents import EVIDENCE, assertion_from, evidence, number_of
 from mpi.stores.mongo_reads import Pipeline, aggregated, assertions_about, found
 from mpi.stores.mongo_schema import HEAD, META, PERSON, RECORD, Document
 from mpi.stores.mongo_transactions import View, vanished
@@ -17,7 +17,7 @@ from mpi.stores.rows import NARROWED_FACTOR
 
 BlockingKeys = Sequence[tuple[int, tuple[int, ...]]]
 
-_WITH_RECORDS: Pipeline = [
+_OWNERS: Pipeline = [
     {"$group": {"_id": "$person", "members": {"$sum": 1}}},
     {
         "$lookup": {
@@ -27,6 +27,13 @@ _WITH_RECORDS: Pipeline = [
             "as": "records",
         }
     },
+]
+_TO_COMPARE: Pipeline = [
+    *_OWNERS,
+    {"$project": {"members": 1, "records": dict.fromkeys(EVIDENCE, 1)}},
+]
+_TO_CHANGE: Pipeline = [
+    *_OWNERS,
     {"$lookup": {"from": PERSON, "localField": "_id", "foreignField": "_id", "as": "person"}},
 ]
 
@@ -37,7 +44,7 @@ async def candidates(view: View, blocking_keys: BlockingKeys, limit: int) -> Nei
     owners, heads = await found(
         view,
         [
-            (RECORD, [*_under(wanted), {"$limit": limit + 1}, *_WITH_RECORDS]),
+            (RECORD, [*_under(wanted), {"$limit": limit + 1}, *_TO_COMPARE]),
             (META, [{"$match": {"_id": HEAD}}]),
         ],
     )
@@ -72,7 +79,7 @@ async def _known_around(
     view: View, unit: Unit, blocking_keys: BlockingKeys, limit: int
 ) -> Neighbourhood | None:
     wanted = [key for key, _ in blocking_keys]
-    pipeline = [*_under(wanted), {"$limit": limit + 1}, *_WITH_RECORDS]
+    pipeline = [*_under(wanted), {"$limit": limit + 1}, *_TO_CHANGE]
     owners = await aggregated(view, RECORD, pipeline)
     if _members(owners) > limit:
         return None
@@ -141,7 +148,7 @@ async def _narrowed(
     )
     numbers = {member["person"] for part in members for member in part}
     start: Pipeline = [{"$match": {"_id": {"$in": list(numbers)}}}, {"$set": {"person": "$_id"}}]
-    return await aggregated(view, PERSON, [*start, *_WITH_RECORDS]), len(large)
+    return await aggregated(view, PERSON, [*start, *_TO_COMPARE]), len(large)
 
 
 async def _larger_than(view: View, keys: Collection[int], limit: int) -> set[int]:

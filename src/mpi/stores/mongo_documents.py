@@ -149,6 +149,10 @@ def stored(document: Document, key: RecordKey, mpi_id: str | None) -> StoredReco
     )
 
 
+EVIDENCE = ("_id", "source", "source_id", "standard")
+"""The fields of a record that :func:`evidence` reads, and its number."""
+
+
 def evidence(record: Document) -> Member:
     """What a comparison needs of the current version of a record."""
     key = record_key(record["source"], record["source_id"])
