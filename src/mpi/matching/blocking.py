@@ -17,12 +17,12 @@ N*   both names, a nickname by its formal name   a move and a wrong or missing b
 B    both names, month and day                   the same with a mistyped year, of rich records
 S    social security number or national id       everything else changed
 F    first five of the SSN, initials             a mistyped SSN
-L    last four of the SSN, sounds of both names  half an SSN (LY*: year)
+L    last four of the SSN; both sounds or year*  half an SSN
 E    half of a national id; year, ZIP or sound   a mistyped national id
 X    identifier
 P    phone; year or initial                      moved within the household's number
 M    mailbox of the e-mail address               another or misspelt mail domain
-A    house, street; sound, initials, year        same home, other traits damaged (H*: ZIP)
+A    house, street; sound, initials, year, ZIP*  same home, other traits damaged
 ===  ==========================================  ==================================================
 
 Coarse keys (*) do not lead from one rich record to another. Who gives name, birth date, address and numbers twice
@@ -60,7 +60,8 @@ MAX_VALUES = 3
 RICH = 20
 """So many keys make a record rich."""
 
-_COARSE_KEYS = ("R|", "MD|", "N|", "LY|", "H|")
+_MARK = "*"
+"""Stands before the name of a coarse key until it is hashed."""
 
 # A key in words and the narrower keys; the words are hashed only once the record is done.
 _Named = tuple[str, tuple[str, ...]]
@@ -80,8 +81,12 @@ def stored_keys(record: StandardRecord) -> tuple[int, ...]:
 
 
 def keys_beside(record: StoredRecord) -> set[int]:
-    """What a record lies under beside its own keys: that of its link in an index elsewhere."""
-    return set(record.blocking_keys).difference(stored_keys(record.standard))
+    """What a record lies under beside its own keys: that of its link in an index elsewhere.
+
+    A record that was stored before there were rich ones lies under its coarse keys as any other.
+    """
+    own = stored_keys(record.standard)
+    return set(record.blocking_keys).difference(own, map(_of_rich, own))
 
 
 def key_of(name: str) -> int:
@@ -93,9 +98,10 @@ def key_of(name: str) -> int:
 @lru_cache(maxsize=128)
 def _keys(record: StandardRecord) -> tuple[BlockingKeys, tuple[int, ...]]:
     traits = _traits(record)
-    named: dict[str, tuple[str, ...]] = {}
+    marked: dict[str, tuple[str, ...]] = {}
     for family in (_by_birth, _by_name, _by_number, _by_contact, _by_home):
-        named.update(family(traits))
+        marked.update(family(traits))
+    named = {name.removeprefix(_MARK): narrower for name, narrower in marked.items()}
     rich = len(named) >= RICH
     if rich:
         named.update(_between_rich(traits))
@@ -105,7 +111,7 @@ def _keys(record: StandardRecord) -> tuple[BlockingKeys, tuple[int, ...]]:
     numbers = {name: key_of(name) for name in names}
     narrow = {group: tuple([numbers[name] for name in group]) for group in groups}
     asked = [(numbers[name], narrow[group]) for name, group in named.items()]
-    coarse = {numbers[name] for name in named if name.startswith(_COARSE_KEYS)}
+    coarse = {numbers[name[1:]] for name in marked if name.startswith(_MARK)}
     stored = dict.fromkeys(numbers.values())
     if rich:
         return tuple(asked), tuple([_of_rich(key) if key in coarse else key for key in stored])
@@ -197,7 +203,7 @@ def _by_birth(traits: _Traits) -> Iterator[_Named]:
     closer = tuple(f"YD|{pair}|{year}{day}" for pair in traits.coarse_pairs)
     for pair, narrow in zip(traits.coarse_pairs, closer, strict=True):
         yield narrow, ()
-        yield f"MD|{pair}|{month}{day}", (narrow,)
+        yield f"{_MARK}MD|{pair}|{month}{day}", (narrow,)
     for sound in traits.near:
         yield f"D|{date}|{sound}", closer
     for initials in traits.initial_pairs:
@@ -207,7 +213,7 @@ def _by_birth(traits: _Traits) -> Iterator[_Named]:
             yield f"T|{date}|{place}", closer
     for street in _distinct(address.core[:_STREET] for address in traits.addresses):
         if street:
-            yield f"R|{date}|{street}", closer
+            yield f"{_MARK}R|{date}|{street}", closer
 
 
 def _by_name(traits: _Traits) -> Iterator[_Named]:
@@ -228,7 +234,7 @@ def _by_name(traits: _Traits) -> Iterator[_Named]:
         for pair in traits.sound_pairs:
             yield f"C|{pair}|{city}", zips or by_year
     for pair in traits.formal:
-        yield f"N|{pair}", (*by_year, *zips)
+        yield f"{_MARK}N|{pair}", (*by_year, *zips)
 
 
 def _between_rich(traits: _Traits) -> Iterator[_Named]:
@@ -246,7 +252,7 @@ def _by_number(traits: _Traits) -> Iterator[_Named]:
         for half in halves:
             yield half, ()
         if year:
-            yield f"LY|{last4}|{year}", halves
+            yield f"{_MARK}L|{last4}|{year}", halves
         if record.ssn:
             yield f"S|{record.ssn}", halves
             for initials in traits.initial_pairs:
@@ -298,4 +304,4 @@ def _by_home(traits: _Traits) -> Iterator[_Named]:
         if address.house and address.zip:
             # One door of an apartment house; a name in place of a number is the house's own.
             door = address.unit if any(char.isdigit() for char in address.unit) else ""
-            yield f"H|{address.house}|{street}|{address.zip}|{door}", sounds
+            yield f"{_MARK}{home}|in {address.zip}|{door}", sounds

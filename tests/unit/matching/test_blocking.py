@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from mpi.domain.identity import StoredRecord
+from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.registration import read_flat
-from mpi.matching.blocking import RICH, blocking_keys, key_of, stored_keys
+from mpi.matching.blocking import RICH, blocking_keys, key_of, keys_beside, stored_keys
 from mpi.matching.record import StandardRecord
 from mpi.matching.standardize import standardize
 
@@ -143,8 +147,8 @@ STRANGERS = {
     "N": {"dob": "1987-10-02", "mrn": "78"},
     "R": {"first_name": "Zoe", "last_name": "Wu", "address": "9 Quarry Road"},
     "MD": COARSE | {"dob": "1916-03-17"},
-    "LY": {"first_name": "Zoe", "last_name": "Wu", "dob": "1961-11-28", "ssn": "523-66-7813"},
-    "H": {"first_name": "Zoe", "last_name": "Wu", "dob": "1999-11-28", "address": ANNA["address"],
+    "L": {"first_name": "Zoe", "last_name": "Wu", "dob": "1961-11-28", "ssn": "523-66-7813"},
+    "A": {"first_name": "Zoe", "last_name": "Wu", "dob": "1999-11-28", "address": ANNA["address"],
           "zip": ANNA["zip"]},
 }  # fmt: skip
 ELSEWHERE = {
@@ -174,8 +178,8 @@ def test_a_coarse_key_leads_from_poor_to_rich_records_and_back(key: str) -> None
         "N": NAMES,
         "R": ("dob", "address"),
         "MD": (*NAMES, "dob"),
-        "LY": ("dob", "ssn"),
-        "H": ("address", "zip"),
+        "L": ("dob", "ssn"),
+        "A": ("address", "zip"),
     }[key]
     poor = standard(**{name: changed[name] for name in needed})
     assert len(blocking_keys(poor)) < RICH
@@ -195,3 +199,25 @@ def test_a_key_is_the_same_number_for_ever() -> None:
 
 
 NUMBER = 218056474536021876
+
+
+def test_coarse_keys_of_a_record_stored_before_there_were_rich_ones_are_no_link() -> None:
+    """What lies beside a record's own keys is taken for its link in an index elsewhere, and joins people."""
+    standard_, link = only(*ANNA), 77
+    content, _ = read_flat(ANNA)
+    own = stored_keys(standard_)
+    asked = {key for key, _ in blocking_keys(standard_)}
+    before = tuple({*(key if key in asked else key ^ 1 for key in own), link})
+    assert set(before) != {*own, link}
+    for keys in ((*own, link), before):
+        record = StoredRecord(
+            key=RecordKey("A", "1"),
+            version=1,
+            status=RecordStatus.ACTIVE,
+            demographics=content.demographics,
+            standard=standard_,
+            blocking_keys=keys,
+            digest=b"",
+            received_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        assert keys_beside(record) == {link}
