@@ -10,11 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from mpi.domain.identity import StoredRecord
+from mpi.domain.identity import (
+    NEW_PERSON,
+    EventKind,
+    IdentityChange,
+    RecordMove,
+    StoredRecord,
+)
+from mpi.errors import ConcurrentChange
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Outcome
 from mpi.matching.placeholders import DEFAULT
 from mpi.providers.internal import InternalProvider
+from mpi.service.consequences import guarded
 from mpi.service.preparation import Preparation
 from mpi.stores.sqlite import SqliteStore, open_store
 from tests.support.index import (
@@ -157,3 +165,28 @@ async def test_growth_of_the_index_by_a_thirtysecond_ends_what_it_decided(
     found = await provider.resolve(*prepared(MARGA))
     assert found.valid_until - found.position == expected
     assert abs(model.prior(found.index_size) - model.prior(found.index_size + expected)) < 0.05
+
+
+NAMESAKE = {name: MARGA[name] for name in ("first_name", "last_name")}
+
+
+@pytest.mark.parametrize(
+    ("late", "early"), [(NAMESAKE, MARGA), (MARGA, NAMESAKE)], ids=["poor", "rich"]
+)
+async def test_a_commit_is_guarded_by_what_was_asked_for_and_by_what_is_stored(
+    bench: Bench, late: dict[str, str], early: dict[str, str]
+) -> None:
+    """These two share one coarse key, under which the rich lie elsewhere than the others."""
+    record, keys = prepared(late)
+    found = await bench.provider.resolve(record, keys)
+    await bench.index.add(early, "1")
+    change = IdentityChange(
+        kind=EventKind.CREATED,
+        at=record.received_at,
+        actor="test",
+        record=record,
+        moves=(RecordMove(record.key, None, NEW_PERSON),),
+        position=found.position,
+    )
+    with pytest.raises(ConcurrentChange):
+        await bench.index.store.commit(replace(change, guard_keys=guarded(record, found)))
