@@ -58,7 +58,7 @@ MAX_VALUES = 3
 """Addresses, phones, e-mails and identifiers that make keys, each; the first ones count."""
 
 RICH = 20
-"""So many keys make a record rich."""
+"""So many keys make a record rich; narrower ones and B are not counted."""
 
 _MARK = "*"
 """Stands before the name of a coarse key until it is hashed."""
@@ -67,7 +67,7 @@ _MARK = "*"
 _Named = tuple[str, tuple[str, ...]]
 
 # Letters of a Soundex code beside a full date, of each code in a pair, and of a street beside its number.
-_NEAR, _COARSE, _STREET = 3, 2, 4
+_NEAR, _HALF, _STREET = 3, 2, 4
 
 
 def blocking_keys(record: StandardRecord) -> BlockingKeys:
@@ -76,7 +76,7 @@ def blocking_keys(record: StandardRecord) -> BlockingKeys:
 
 
 def stored_keys(record: StandardRecord) -> tuple[int, ...]:
-    """What a record is to be found by: its own keys, the coarse ones as those of a rich record, and narrower ones."""
+    """What a record is to be found by: its own keys and their narrower ones; if it is rich, the coarse ones beside."""
     return _keys(record)[1]
 
 
@@ -111,7 +111,7 @@ def _keys(record: StandardRecord) -> tuple[BlockingKeys, tuple[int, ...]]:
     numbers = {name: key_of(name) for name in names}
     narrow = {group: tuple([numbers[name] for name in group]) for group in groups}
     asked = [(numbers[name], narrow[group]) for name, group in named.items()]
-    coarse = {numbers[name[1:]] for name in marked if name.startswith(_MARK)}
+    coarse = {numbers[name.removeprefix(_MARK)] for name in marked if name.startswith(_MARK)}
     stored = dict.fromkeys(numbers.values())
     if rich:
         return tuple(asked), tuple([_of_rich(key) if key in coarse else key for key in stored])
@@ -134,7 +134,7 @@ class _Traits:
     letters: tuple[str, ...]
     initial_pairs: tuple[str, ...]
     sound_pairs: tuple[str, ...]
-    coarse_pairs: tuple[str, ...]
+    half_pairs: tuple[str, ...]
     formal: tuple[str, ...]
     year: str
     month: str
@@ -160,9 +160,7 @@ def _traits(record: StandardRecord) -> _Traits:
         letters=_distinct(name[0] for name in (*given, *family)),
         initial_pairs=_distinct(_unordered(one[0], other[0]) for one, other in pairs),
         sound_pairs=_distinct(_unordered(one, other) for one, other in sounding),
-        coarse_pairs=_distinct(
-            _unordered(one[:_COARSE], other[:_COARSE]) for one, other in sounding
-        ),
+        half_pairs=_distinct(_unordered(one[:_HALF], other[:_HALF]) for one, other in sounding),
         formal=_distinct(_unordered(formal_name(one), formal_name(other)) for one, other in pairs),
         year=year,
         month=record.dob[5:7],
@@ -194,14 +192,14 @@ def _distinct(values: Iterable[str]) -> tuple[str, ...]:
 
 def _by_birth(traits: _Traits) -> Iterator[_Named]:
     year, month, day = traits.year, traits.month, traits.day
-    for pair in traits.coarse_pairs if month else ():
+    for pair in traits.half_pairs if month else ():
         yield f"YM|{pair}|{year}{month}", ()
     if not day:
         return
     # Day and month in order of size: 3 April and 4 March are one key.
     date = f"{year}{min(month, day)}{max(month, day)}"
-    closer = tuple(f"YD|{pair}|{year}{day}" for pair in traits.coarse_pairs)
-    for pair, narrow in zip(traits.coarse_pairs, closer, strict=True):
+    closer = tuple(f"YD|{pair}|{year}{day}" for pair in traits.half_pairs)
+    for pair, narrow in zip(traits.half_pairs, closer, strict=True):
         yield narrow, ()
         yield f"{_MARK}MD|{pair}|{month}{day}", (narrow,)
     for sound in traits.near:
@@ -220,13 +218,13 @@ def _by_name(traits: _Traits) -> Iterator[_Named]:
     by_year: tuple[str, ...] = ()
     if traits.year:
         by_year = tuple(f"Y|{pair}|{traits.year}" for pair in traits.sound_pairs)
-        by_month = tuple(f"YM|{pair}|{traits.year}{traits.month}" for pair in traits.coarse_pairs)
+        by_month = tuple(f"YM|{pair}|{traits.year}{traits.month}" for pair in traits.half_pairs)
         for name in by_year:
             yield name, by_month if traits.month else ()
     zips = tuple(
         f"Z|{pair}|{code}"
         for code in _distinct(address.zip for address in traits.addresses if address.zip)
-        for pair in traits.coarse_pairs
+        for pair in traits.half_pairs
     )
     for name in zips:
         yield name, by_year
@@ -248,7 +246,7 @@ def _by_number(traits: _Traits) -> Iterator[_Named]:
     record, year = traits.record, traits.year
     last4 = record.ssn_last4
     if last4:
-        halves = tuple(f"L|{last4}|{pair}" for pair in traits.coarse_pairs)
+        halves = tuple(f"L|{last4}|{pair}" for pair in traits.half_pairs)
         for half in halves:
             yield half, ()
         if year:

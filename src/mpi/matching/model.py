@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -27,13 +27,15 @@ Matrix = NDArray[np.int8]
 Weights = NDArray[np.float64]
 Names = Mapping[str, Mapping[str, float]]
 
-_WIDEST = max(len(trait.levels) for trait in TRAITS)
 FREQUENCY_TRAITS = ("given", "family")
 
 _LARGEST_WEIGHT = 64  # log2; more is a slip of the pen
 _LARGEST_COUNT = 1e12  # people
 
-_OFFSETS = np.arange(len(TRAITS)) * _WIDEST
+WIDEST = max(len(trait.levels) for trait in TRAITS)
+OFFSETS = np.arange(len(TRAITS)) * WIDEST
+"""Where the levels of each trait begin in an array [trait, level] that is read as a row."""
+
 _FREQUENT = -2.0
 """Term-frequency adjustment (bits, of both names together) from which on names are frequent."""
 
@@ -53,8 +55,8 @@ class SharedName(NamedTuple):
         return filled(self, self._fields)
 
 
-class Told(NamedTuple):
-    """What the levels of N pairs say (T traits, R of :data:`RIVALS`), read from a model at one time."""
+class Said(NamedTuple):
+    """What the levels of N pairs say (T traits, R of :data:`RIVALS`), read from a model in one look."""
 
     match: Weights  # (N, T): weight of each trait
     rivals: Weights  # (N, R): weight of all traits for each rival
@@ -88,16 +90,25 @@ class Model:
     smallest_index: int
     catchment: int
     expected: Weights  # how many of each of RIVALS a person has in the index, shape (R,)
-    community: Weights  # log2 of how much likelier a level is among people of one origin
+    community: Weights  # log2 of how much likelier a level is among people of one origin, [T, L]
     community_share: float  # of the index that is of one's origin
     thresholds: Thresholds
-    sums: Weights  # (T · L, R + 2): what is summed over traits, see :func:`_summed`
+    sums: Weights = field(init=False)  # (T · L, R + 2): what is summed over traits
 
-    def told(self, levels: Matrix) -> Told:
+    def __post_init__(self) -> None:
+        """Lay side by side what :meth:`said` sums, so that one look finds all of a level.
+
+        Last whether it agrees on more than that two people are called and born alike.
+        """
+        placing = (self.match > 0) & np.array([[t.name not in _OF_ANYBODY] for t in TRAITS])
+        sums = np.stack([*self.rivals, self.community, placing], axis=-1)
+        object.__setattr__(self, "sums", sums.reshape(-1, len(RIVALS) + 2))
+
+    def said(self, levels: Matrix) -> Said:
         """What pairs say. ``levels`` has shape (N, T)."""
-        places = levels + _OFFSETS
+        places = levels + OFFSETS
         sums = self.sums.take(places, axis=0).sum(axis=1)
-        return Told(self.match.take(places), sums[:, : len(RIVALS)], sums[:, -2], sums[:, -1] > 0)
+        return Said(self.match.take(places), sums[:, : len(RIVALS)], sums[:, -2], sums[:, -1] > 0)
 
     def prior(self, index_size: int) -> float:
         """Log2 odds that one given person of the index is the one asked for.
@@ -107,49 +118,49 @@ class Model:
         """
         return math.log2(self.known_share / max(index_size, self.smallest_index))
 
-    def unplaced(self, told: Told, rarities: Weights, index_size: int) -> Weights:
+    def unplaced(self, said: Said, rarities: Weights, index_size: int) -> Weights:
         """Weight lost by pairs of which nothing agrees but name, birth date and sex. Shape (pairs,).
 
         An index holds the patients of some places, and who was born or lives there is likelier to be in it. Of a
         namesake of unknown place no more is known than that he is one of the catchment.
         """
-        if told.placed.all():
+        if said.placed.all():
             return np.zeros(len(rarities))
         size = max(index_size, self.smallest_index)
-        found: Weights = np.log2(size / np.maximum(self.catchments(told, rarities), size))
+        found: Weights = np.log2(size / np.maximum(self.catchments(said, rarities), size))
         return found
 
-    def catchments(self, told: Told, rarities: Weights) -> Weights:
+    def catchments(self, said: Said, rarities: Weights) -> Weights:
         """Of how many people a stranger is one who looks like that; 0 where he is one of the index. Shape (pairs,).
 
         Frequent names are more frequent still in their generation and community, of which the birth date and the
         other name are signs: where nothing else agrees, their frequency counts twice.
         """
         bearers = np.exp2(np.maximum(0.0, _FREQUENT - rarities))
-        return np.where(told.placed, 0.0, self.catchment * bearers)
+        return np.where(said.placed, 0.0, self.catchment * bearers)
 
     def penalties(
-        self, told: Told, rarities: Weights, unplaced: Weights, index_size: int
+        self, said: Said, rarities: Weights, unplaced: Weights, index_size: int
     ) -> Weights:
         """Weight lost because a pair may be relatives, twins or of one community: −log2(1 + Σ odds against a stranger).
 
         ``rarities``, ``unplaced`` (see there) and the answer have shape (pairs,).
         """
         size = max(index_size, self.smallest_index)
-        likelier = told.rivals + np.log2(self.expected / size)
+        likelier = said.rivals + np.log2(self.expected / size)
         # Where a pair is unplaced, the strangers are more.
         related = np.logaddexp2.reduce(likelier, axis=1) + rarities + unplaced
-        loss: Weights = -np.logaddexp2(self.excess(told, rarities), related)
+        loss: Weights = -np.logaddexp2(self.excess(said, rarities), related)
         return loss
 
-    def excess(self, told: Told, rarities: Weights) -> Weights:
+    def excess(self, said: Said, rarities: Weights) -> Weights:
         """Log2 of how much likelier two strangers are to look alike, as some are of one origin. Shape (pairs,).
 
         They have names in common that others hardly have, live in the same towns and, where birthdays are not
         registered, were born on the same 1 January. No labelled set knows them, so these weights are not trained.
         """
         # A name too rare to be told apart from others counts as frequent as a community makes it already.
-        alike = told.community + np.minimum(rarities, 0.0)
+        alike = said.community + np.minimum(rarities, 0.0)
         found: Weights = np.logaddexp2(0.0, alike + math.log2(self.community_share))
         return found
 
@@ -190,8 +201,8 @@ def shared_value(trait: str, left: StandardRecord, right: StandardRecord) -> Sha
 def load_model(document: bytes) -> Model:
     """Read a model document. Raises ``ValueError`` naming the trait or level that is wrong."""
     content = orjson.loads(document)
-    weights = np.zeros((1 + len(RIVALS), len(TRAITS), _WIDEST))
-    chance = np.ones((len(TRAITS), _WIDEST))
+    weights = np.zeros((1 + len(RIVALS), len(TRAITS), WIDEST))
+    chance = np.ones((len(TRAITS), WIDEST))
     for row, trait in enumerate(TRAITS):
         levels = content["traits"].get(trait.name, {})
         if unknown := set(levels) - set(trait.levels):
@@ -200,8 +211,8 @@ def load_model(document: bytes) -> Model:
             if level not in levels:
                 raise ValueError(f"model: trait {trait.name} lacks level {level}")
             chance[row, column], weights[:, row, column] = _level(trait.name, level, levels[level])
-    match, community = weights[0], _community(content["community"])
-    order = np.where(np.arange(_WIDEST) == 0, -np.inf, match)
+    match = weights[0]
+    order = np.where(np.arange(WIDEST) == 0, -np.inf, match)
     prior = content["prior"]
     return Model(
         version=content["version"],
@@ -215,20 +226,10 @@ def load_model(document: bytes) -> Model:
         smallest_index=_number("smallest_index", prior["smallest_index"]),
         catchment=_number("catchment", prior["catchment"]),
         expected=np.array([_number(f"expected.{r}", prior["expected"][r]) for r in RIVALS]),
-        community=community,
+        community=_community(content["community"]),
         community_share=_number("community_share", prior["community_share"], most=1),
         thresholds=Thresholds(**content["thresholds"]),
-        sums=_summed(match, weights[1:], community),
     )
-
-
-def _summed(match: Weights, rivals: Weights, community: Weights) -> Weights:
-    """What :meth:`Model.told` sums over traits, side by side, so that one look finds all of a level.
-
-    Last whether it agrees on more than that two people are called and born alike.
-    """
-    placing = (match > 0) & np.array([[t.name not in _OF_ANYBODY] for t in TRAITS])
-    return np.stack([*rivals, community, placing], axis=-1).reshape(-1, len(RIVALS) + 2)
 
 
 def _number(name: str, value: Any, most: float = _LARGEST_COUNT) -> Any:
@@ -252,7 +253,7 @@ def _frequencies(content: Names | None) -> Names:
 
 def _community(content: Mapping[str, Mapping[str, float]]) -> Weights:
     """The weights that are told, [trait, level]; people of one origin have all else in common by chance."""
-    found = np.zeros((len(TRAITS), _WIDEST))
+    found = np.zeros((len(TRAITS), WIDEST))
     for trait, levels in content.items():
         for level, weight in levels.items():
             found[TRAIT_INDEX[trait], level_number(trait, level)] = weight

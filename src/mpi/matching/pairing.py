@@ -63,17 +63,17 @@ class ComparedPairs:
 
     def weights(self, model: Model, index_size: int) -> Weights:
         """The total weight of each pair, as of a person with that one record. Shape (N,)."""
-        rarities, told = self.rarities(model).sum(axis=1), model.told(self.levels)
-        unplaced = model.unplaced(told, rarities, index_size)
-        penalties = model.penalties(told, rarities, unplaced, index_size)
-        agreements: Weights = told.match.sum(axis=1)
+        rarities, said = self.rarities(model).sum(axis=1), model.said(self.levels)
+        unplaced = model.unplaced(said, rarities, index_size)
+        penalties = model.penalties(said, rarities, unplaced, index_size)
+        agreements: Weights = said.match.sum(axis=1)
         total: Weights = agreements + rarities + unplaced + penalties + model.prior(index_size)
         return total
 
     def unplaced(self, model: Model, index_size: int) -> Weights:
         """The part of each weight that is of pairs of unknown place, as the model has it. Shape (N,)."""
-        told = model.told(self.levels)
-        return model.unplaced(told, self.rarities(model).sum(axis=1), index_size)
+        said = model.said(self.levels)
+        return model.unplaced(said, self.rarities(model).sum(axis=1), index_size)
 
     def vetoed(self) -> NDArray[np.bool_]:
         """Which pairs may not be linked automatically. Shape (N,)."""

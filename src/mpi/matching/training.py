@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mpi.matching.comparison import TRAITS
 from mpi.matching.descent import minimise
 from mpi.matching.document import with_weights
-from mpi.matching.model import RIVALS, Matrix, Model, Weights
+from mpi.matching.model import OFFSETS, RIVALS, Matrix, Model, Weights
 from mpi.matching.monotone import CHAINS, bounds_in_order, ordered
 
 BOX = 2.0
@@ -126,12 +126,11 @@ def _check(sets: Sequence[LabelledPairs]) -> None:
 def _term(anchor: Model, pairs: LabelledPairs) -> _Term:
     scaled = pairs.records >= _WORTH_SCALING and bool(pairs.strangers.any())
     sizes = tuple({max(size, pairs.records) for size in (SIZES if scaled else SIZES[:1])})
-    offsets = np.arange(len(TRAITS)) * max(len(trait.levels) for trait in TRAITS)
     kinds, counts = _kinds_of(pairs)
-    said = anchor.told(kinds.levels)
+    said = anchor.said(kinds.levels)
     return _Term(
         pairs=kinds,
-        columns=kinds.levels.astype(np.int64) + offsets,
+        columns=kinds.levels.astype(np.int64) + OFFSETS,
         counts=counts,
         excess=anchor.excess(said, kinds.rarities),
         catchments=anchor.catchments(said, kinds.rarities),

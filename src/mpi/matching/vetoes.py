@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mpi.matching.comparison import TRAIT_INDEX, TRAITS, level_number
-from mpi.matching.model import Matrix
+from mpi.matching.comparison import TRAIT_INDEX, level_number
+from mpi.matching.model import WIDEST, Matrix
 
 UNPROVEN = "nothing_personal_agrees"
 """The one veto that is no contradiction, told where there is none: what agrees may be a family's, or that of
@@ -20,7 +20,7 @@ _Wanted = tuple[int, int]
 """The place of a trait, and bits of its levels."""
 
 _SILENT = 1  # the bit of level 0: not compared
-_BITS = 1 << np.arange(max(len(trait.levels) for trait in TRAITS))
+_BITS = 1 << np.arange(WIDEST)
 
 
 def _levels(trait: str, *names: str) -> _Wanted:
@@ -92,11 +92,7 @@ def vetoes_between(levels: Matrix) -> tuple[str, ...]:
 
 
 def _any(seen: _Seen, *wanted: _Wanted) -> bool:
-    # A generator takes longer, and this is asked dozens of times.
-    for trait, levels in wanted:  # noqa: SIM110
-        if seen[trait] & levels:
-            return True
-    return False
+    return any(seen[trait] & levels for trait, levels in wanted)
 
 
 def _none_better(seen: _Seen, wanted: _Wanted) -> bool:

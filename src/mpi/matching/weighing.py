@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi.domain.identity import Candidate, Evidence
+from mpi.domain.identity import Candidate
 from mpi.matching.comparison import TRAIT_INDEX, TRAITS, informative
 from mpi.matching.gathering import Compared, compare_persons
 from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Weights, shared_value
@@ -44,9 +44,7 @@ class Weighing:
     """
 
     compared: Compared
-    best: (
-        NDArray[np.intp] | None
-    )  # (P, T): its row that is most telling for a trait; None: its only one
+    best: NDArray[np.intp]  # (P, T): its row that is most telling for a trait
     levels: Matrix  # (P, T): its level, 0 where the trait was not compared
     weights: Weights  # (P, T)
     rarities: Weights  # (P, F)
@@ -71,7 +69,7 @@ class Weighing:
             level = int(self.levels[number, column])
             if not level:
                 continue
-            key = _most_alike(self.compared, self.best, number, column).key
+            key = self.compared.record(number, column, int(self.best[number, column])).key
             named, word = (key.source, key.source_id), trait.levels[level]
             weight = float(self.weights[number, column])
             found.append(ExplanationRow(trait.name, word, weight, named, "comparison"))
@@ -93,38 +91,31 @@ def weigh(
     """Weigh a record against persons, each with at least one record."""
     compared = compare_persons(record, persons)
     best = _most_telling(compared, model)
-    levels = informative(compared.vectors if best is None else compared.vectors[best, _COLUMNS])
-    told = model.told(levels)
+    levels = informative(compared.vectors[best, _COLUMNS])
+    said = model.said(levels)
+    weights = said.match.copy()
     for number, (start, end) in enumerate(pairwise(compared.starts)):
         if end - start > 1:
-            _count_values(compared, number, levels[number], told.match[number], model)
-    rarities = _rarities(record, compared, best, told.match, model)
+            _count_values(compared, number, levels[number], weights[number], model)
+    rarities = _rarities(record, compared, best, weights, model)
     rarity = rarities.sum(axis=1)
-    unplaced = model.unplaced(told, rarity, index_size)
-    penalties = model.penalties(told, rarity, unplaced, index_size)
+    unplaced = model.unplaced(said, rarity, index_size)
+    penalties = model.penalties(said, rarity, unplaced, index_size)
     return Weighing(
-        compared, best, levels, told.match, rarities, unplaced, penalties, model.prior(index_size)
+        compared, best, levels, weights, rarities, unplaced, penalties, model.prior(index_size)
     )
 
 
-def _most_telling(compared: Compared, model: Model) -> NDArray[np.intp] | None:
-    """Per person and trait the row whose level weighs most; the first of equals. Shape (P, T); None if all have one."""
-    size = len(compared.vectors)
-    if size == len(compared.persons):
-        return None
+def _most_telling(compared: Compared, model: Model) -> NDArray[np.intp]:
+    """Per person and trait the row whose level weighs most; the first of equals. Shape (P, T)."""
+    vectors, starts = compared.vectors, compared.starts[:-1]
+    size = len(vectors)
+    if size == len(starts):
+        return np.broadcast_to(np.arange(size)[:, np.newaxis], vectors.shape)
     # Rank first, then an earlier row before a later one, in one number to take the maximum of.
-    order = model.ranks[_COLUMNS, compared.vectors] * size
-    order += np.arange(size - 1, -1, -1)[:, np.newaxis]
-    strongest = np.maximum.reduceat(order, compared.starts[:-1], axis=0)
+    order = model.ranks[_COLUMNS, vectors] * size + np.arange(size - 1, -1, -1)[:, np.newaxis]
+    strongest = np.maximum.reduceat(order, starts, axis=0)
     return np.asarray(size - 1 - strongest % size, dtype=np.intp)
-
-
-def _most_alike(
-    compared: Compared, best: NDArray[np.intp] | None, number: int, column: int
-) -> Evidence:
-    """The record of a person whose value of a trait is most telling."""
-    row = compared.starts[number] if best is None else int(best[number, column])
-    return compared.record(number, column, row)
 
 
 def _count_values(
@@ -142,7 +133,7 @@ def _count_values(
 def _rarities(
     record: StandardRecord,
     compared: Compared,
-    best: NDArray[np.intp] | None,
+    best: NDArray[np.intp],
     weights: Weights,
     model: Model,
 ) -> Weights:
@@ -150,6 +141,6 @@ def _rarities(
     found = np.zeros((len(weights), len(FREQUENCY_TRAITS)))
     for place, (trait, column) in enumerate(_FREQUENCY_COLUMNS):
         for number in np.flatnonzero(weights[:, column] > 0).tolist():
-            other = _most_alike(compared, best, number, column).standard
+            other = compared.record(number, column, int(best[number, column])).standard
             found[number, place] = model.rarity(trait, shared_value(trait, record, other))
     return found

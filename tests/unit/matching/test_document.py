@@ -29,6 +29,6 @@ def test_a_written_model_reads_back_the_same() -> None:
 def test_what_follows_from_weights_follows_from_new_ones() -> None:
     turned = with_weights(MODEL, -MODEL.match, MODEL.rivals, MODEL.expected)
     levels = np.eye(len(TRAITS), dtype=np.int8)  # one trait agrees
-    before, after = MODEL.told(levels).placed, turned.told(levels).placed
+    before, after = MODEL.said(levels).placed, turned.said(levels).placed
     assert before.any()
     assert not (before & after).any()

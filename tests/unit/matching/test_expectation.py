@@ -135,10 +135,10 @@ def population() -> tuple[UnlabelledPairs, np.ndarray, int]:
 
 def recall(model: Model, found: tuple[UnlabelledPairs, np.ndarray, int]) -> float:
     pairs, same, total = found
-    told = model.told(pairs.levels)
-    unplaced = model.unplaced(told, pairs.rarities, pairs.records)
-    penalties = model.penalties(told, pairs.rarities, unplaced, pairs.records)
-    weights = told.match.sum(axis=1) + pairs.rarities + penalties
+    said = model.said(pairs.levels)
+    unplaced = model.unplaced(said, pairs.rarities, pairs.records)
+    penalties = model.penalties(said, pairs.rarities, unplaced, pairs.records)
+    weights = said.match.sum(axis=1) + pairs.rarities + penalties
     return PairScores(weights, same, total).recall_at(0.995)
 
 

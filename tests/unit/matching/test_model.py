@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -131,12 +132,24 @@ def test_relatives_cost_more_the_more_two_records_look_related() -> None:
     stranger = np.repeat(_levels(phone="exact"), 4, axis=0)
     likelier = MODEL.rivals[:, TRAIT_INDEX["phone"], level_number("phone", "exact")]
     rarities = np.array([-50.0, -10.0, 20.0, 40.0])
-    told = MODEL.told(stranger)
-    costs = MODEL.penalties(told, rarities, MODEL.unplaced(told, rarities, 0), 0)
+    said = MODEL.said(stranger)
+    costs = MODEL.penalties(said, rarities, MODEL.unplaced(said, rarities, 0), 0)
     assert costs.tolist() == sorted(costs.tolist(), reverse=True)
     assert costs[0] == pytest.approx(0)
     odds = math.log2((MODEL.expected * np.exp2(likelier)).sum() / MODEL.smallest_index)
     assert costs[3] == pytest.approx(-(40 + odds), 0.01)
+
+
+def test_what_pairs_say_is_what_stands_in_the_tables() -> None:
+    chance, columns = np.random.default_rng(7), np.arange(len(TRAITS))
+    levels = chance.integers(0, [len(trait.levels) for trait in TRAITS], (200, len(TRAITS)))
+    for model in (MODEL, replace(MODEL, match=-MODEL.match, rivals=MODEL.rivals[::-1])):
+        said = model.said(levels.astype(np.int8))
+        assert np.array_equal(said.match, model.match[columns, levels])
+        assert pytest.approx(model.rivals[:, columns, levels].sum(axis=2)) == said.rivals.T
+        assert said.community == pytest.approx(model.community[columns, levels].sum(axis=1))
+        local = [t.name in ("ssn", "national_id", "address", "phone", "email") for t in TRAITS]
+        assert said.placed[(said.match[:, local] > 0).any(axis=1)].all()
 
 
 def test_another_given_name_on_one_birthday_is_a_twin_rather_than_a_relative() -> None:
@@ -196,8 +209,8 @@ def test_only_names_have_a_shared_value() -> None:
 
 def test_a_namesake_of_unknown_place_is_one_of_a_catchment_however_small_the_index() -> None:
     alike = {"given": "exact", "family": "exact", "dob": "exact"}
-    unplaced = MODEL.told(_levels(**alike, locality="different"))
-    placed = MODEL.told(_levels(**alike, locality="zip"))
+    unplaced = MODEL.said(_levels(**alike, locality="different"))
+    placed = MODEL.said(_levels(**alike, locality="zip"))
     usual = np.zeros(1)
     for size in (0, 50_000, 1_000_000):
         lost = float(MODEL.unplaced(unplaced, usual, size)[0])
@@ -208,7 +221,7 @@ def test_a_namesake_of_unknown_place_is_one_of_a_catchment_however_small_the_ind
 
 def test_frequent_names_count_twice_where_nothing_else_agrees() -> None:
     unplaced = np.repeat(_levels(given="exact", family="exact", dob="exact"), 3, axis=0)
-    usual, frequent, very = MODEL.unplaced(MODEL.told(unplaced), np.array([1.0, -4.0, -6.0]), 0)
+    usual, frequent, very = MODEL.unplaced(MODEL.said(unplaced), np.array([1.0, -4.0, -6.0]), 0)
     assert very == pytest.approx(frequent - 2)
     assert frequent < usual - 1
 
@@ -220,7 +233,7 @@ def test_people_of_one_community_share_names_town_and_estimated_birthday() -> No
     known = _levels(**shared, dob="exact")
     size = 10**12
     costs = [
-        MODEL.penalties(MODEL.told(found), np.zeros(1), np.zeros(1), size)[0]
+        MODEL.penalties(MODEL.said(found), np.zeros(1), np.zeros(1), size)[0]
         for found in (estimated, known)
     ]
     assert costs[0] < costs[1] - 2 < -3
