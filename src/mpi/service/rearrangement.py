@@ -45,8 +45,8 @@ class Rearrangement:
 
     async def apply(self) -> None:
         """Only what has changed there moves anything here: what is known is settled, whoever settled it."""
-        before = {record.key: set(record.blocking_keys) for record in self.person.records}
-        changed = [r for r in self.located if set(r.blocking_keys) != before[r.key]]
+        before = {record.key: keys_beside(record) for record in self.person.records}
+        changed = [r for r in self.located if keys_beside(r) != before[r.key]]
         parts = _parts(self.located)
         home = _home(parts, changed)
         for link, part in parts.items():

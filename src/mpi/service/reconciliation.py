@@ -23,7 +23,7 @@ from mpi.domain.identity import (
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail, told_in
 from mpi.errors import ConcurrentChange, PreconditionFailed, ProviderLeftAlone, ProviderUnavailable
-from mpi.matching.blocking import blocking_keys
+from mpi.matching.blocking import blocking_keys, keys_beside
 from mpi.matching.decision import Outcome
 from mpi.ports import AskedLater, IndexStore, Outbox, Resolution
 from mpi.service.consequences import guarded, introduced_along, joining, tasks_of
@@ -66,7 +66,7 @@ class Reconciliation:
             found = await self.provider.locate(record, home)
             if found.told is not None and not found.told.answered:
                 raise _unavailable(found)
-            if set(found.blocking_keys) != set(record.blocking_keys):
+            if keys_beside(found) != keys_beside(record):
                 await self._settle(found)
 
     async def _active(self, key: RecordKey) -> StoredRecord | None:

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from bench.daemons import Mongod
+from mpi.domain.errand import Errand, ErrandKind
 from mpi.domain.record import RecordKey
+from mpi.matching.blocking import blocking_keys, stored_keys
+from mpi.matching.record import StandardRecord
+from mpi.providers import verato_links
+from mpi.service import preparation
 from tests.support.api import Api, serving
 from tests.support.verato import SOURCE, Verato, registrations
 from tests.support.verato_service import match, settings
@@ -227,3 +232,29 @@ async def test_a_reserved_id_follows_its_link(verato: Verato, api: Api, tmp_path
     record = await api.parts.store.record(RecordKey("verato", link))
     assert record is not None
     assert record.mpi_id == mpi_id
+
+
+def stored_before_there_were_rich_ones(record: StandardRecord) -> tuple[int, ...]:
+    """Every record lay in the common place under its coarse keys."""
+    asked = {key for key, _ in blocking_keys(record)}
+    return tuple(
+        key if key in asked or key ^ 1 not in asked else key ^ 1 for key in stored_keys(record)
+    )
+
+
+async def test_records_stored_under_earlier_keys_have_not_moved(
+    verato: Verato, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They lie under other numbers than today's code would give them, and under the same link."""
+    with monkeypatch.context() as earlier:
+        for module in (preparation, verato_links):
+            earlier.setattr(module, "stored_keys", stored_before_there_were_rich_ones)
+        await registered(api, *PAIR)
+    await poll(api)
+    keys = [RecordKey(SOURCE, str(number)) for number in PAIR]
+    held = [await api.parts.store.record(key) for key in keys]
+    assert any(r and not set(stored_keys(r.standard)) <= set(r.blocking_keys) for r in held)
+    before = await events(api)
+    await api.parts.store.queue([Errand(ErrandKind.FOLLOW, (key,)) for key in keys])
+    await poll(api)
+    assert (await events(api), await tasks(api)) == (before, [])
