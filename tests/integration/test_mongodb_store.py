@@ -10,7 +10,7 @@ import pytest
 from pymongo import AsyncMongoClient, MongoClient
 
 from mpi.domain.errand import Errand, ErrandKind
-from mpi.errors import StoreUnavailable
+from mpi.errors import ConfigurationError, StoreUnavailable
 from mpi.stores.mongo_abandoned import APP_NAME, RESTED
 from mpi.stores.mongo_opening import Address
 from mpi.stores.mongodb import MongoStore
@@ -147,3 +147,23 @@ async def test_an_index_of_an_earlier_schema_keeps_the_indexes_that_it_has(
     await created(later, "1", 1)
     assert await later.verify() == []
     await later.close()
+
+
+async def test_an_index_of_our_name_that_finds_something_else_is_refused(
+    store: MongoStore, address: Address
+) -> None:
+    with MongoClient[dict[str, Any]](address.uri) as client:
+        database = client[address.database]
+        database["record"].drop_index("source_source_id")
+        database["record"].create_index(["source", "source_id"], name="source_source_id")
+        database["meta"].update_one({"_id": "head"}, {"$set": {"schema": 1}})
+    later = MongoStore(address)
+    with pytest.raises(ConfigurationError, match="IndexKeySpecsConflict"):
+        await later.open(b"fingerprint")
+    await later.close()
+
+
+async def test_the_index_of_keys_has_small_pages(store: MongoStore, address: Address) -> None:
+    with MongoClient[dict[str, Any]](address.uri) as client:
+        made = client[address.database]["record"].index_information()["keys"]
+    assert made["storageEngine"] == {"wiredTiger": {"configString": "leaf_page_max=4KB"}}

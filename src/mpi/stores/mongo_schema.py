@@ -51,7 +51,7 @@ _NUMBERS = ("position", "last_record", "last_task", "last_assertion", *COUNTERS)
 
 
 _SMALL_PAGES = {"wiredTiger": {"configString": "leaf_page_max=4KB"}}
-"""For an index of digests: those of a record fall on thirty pages, each of which is read, changed and written whole."""
+"""For an index of digests: those of a record fall on some 25 pages, each of which is read and written whole."""
 
 
 def _index(*names: str, unique: bool = False, sparse: bool = False, **options: Any) -> IndexModel:
@@ -87,11 +87,22 @@ async def _make(database: Database, name: str, indexes: Sequence[IndexModel]) ->
     if not indexes:
         await make_collection(database, name)
         return
-    # An index that was made with other options serves as well; to make it anew is for whoever can spare the time.
     known = await database[name].index_information()
-    lacking = [index for index in indexes if index.document["name"] not in known]
+    lacking = [index for index in indexes if not _serves(known, index)]
     if lacking:
         await database[name].create_indexes(lacking)
+
+
+def _serves(known: Mapping[str, Any], index: IndexModel) -> bool:
+    """Whether the index is there, perhaps with other pages: to make it anew is for whoever can spare the time.
+
+    One of its name that finds something else is none; MongoDB refuses to make ours beside it.
+    """
+    wanted = index.document
+    there = known.get(wanted["name"], {})
+    return list(wanted["key"].items()) == there.get("key") and all(
+        bool(wanted.get(option)) == bool(there.get(option)) for option in ("unique", "sparse")
+    )
 
 
 async def make_collection(database: Database, name: str) -> None:
