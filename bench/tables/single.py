@@ -18,9 +18,10 @@ _GOALS, _GOAL_RECORDS = {"sqlite": 200.0, "mongodb": 100.0}, 1_000_000
 _ASKED_EACH, _SECONDS = 500, 0.25
 """Records of a round and its time: more of them than are asked, for none is asked twice."""
 _ASKED_OF_SPLINK = 3
-_WARMING, _A_SECOND, _AT_ONCE = {"sqlite": 0, "mongodb": 20}, 1_000, 8
-"""Seconds of queries before the rounds, on so many connections, and no more of them a second than are made up for it:
-a mongod that was just started reads from disk what it is asked for."""
+_WARMING, _WARMING_CONNECTIONS = {"sqlite": 0, "mongodb": 20}, 8
+"""Seconds of queries before the rounds: a mongod that was just started reads from disk what it is asked for."""
+_MOST_A_SECOND = 1_000
+"""Queries made up for each of these seconds: more than are answered."""
 _IDENTITY = "source || '|' || source_id"
 
 
@@ -28,7 +29,7 @@ def table(run: Run) -> Table:
     """In each round some records over HTTP, one after the other, then some by Splink's ``predict_between``."""
     index = run.index()
     asked, warming = (run.sizes.rounds + 1) * _ASKED_EACH, _WARMING[run.sizes.store]
-    count = asked + warming * _A_SECOND
+    count = asked + warming * _MOST_A_SECOND
     patients = list(islice(altered(index.population, index.records), count))
     bodies = run.folder / "single.ndjson"
     lines = (orjson.dumps({"patient_data": patient, "enroll": False}) for patient in patients)
@@ -36,7 +37,9 @@ def table(run: Run) -> Table:
     with run.service(index) as service:
         if warming:
             run.step(f"one new record: {warming} s to fill the cache of the server")
-            order = Order(service.port, "/mpi/match", str(bodies), asked, _AT_ONCE, warming)
+            order = Order(
+                service.port, "/mpi/match", str(bodies), asked, _WARMING_CONNECTIONS, warming
+            )
             generate(order)
         if run.peers is None:
             rounds = range(run.sizes.rounds + 1)
