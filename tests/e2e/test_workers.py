@@ -213,14 +213,20 @@ def test_workers_that_cannot_start_stop_the_service_with_the_reason(
 ) -> None:
     pipe = tmp_path / "placeholders.json"
     os.mkfifo(pipe)
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command("serve", "--embedded", "--workers", "2", "--port", str(free_port())),
         env=environment(tmp_path, {"MPI_PLACEHOLDERS": str(pipe)}),
         stderr=subprocess.PIPE,
-    )
-    _write_once(pipe, b"{}")
-    _write_once(pipe, b"no JSON")
-    _, said = process.communicate(timeout=60)
+    ) as process:
+        assert process.stderr is not None
+        try:
+            _write_once(pipe, b"{}")
+            # The parent has read and closed: what is written next is for the workers alone.
+            assert b"Serving" in process.stderr.readline()
+            _write_once(pipe, b"no JSON")
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 2
     assert b"mpi: MPI_PLACEHOLDERS must be a JSON object of lists" in said
     assert b"Traceback" not in said
