@@ -14,7 +14,7 @@ YM   year and month, sounds of both names        a mistyped day (YD: month, MD*:
 Y    year, sounds of both names                  a mistyped month and day
 Z C  ZIP or city, sounds of both names           a wrong or missing birth date
 N*   both names, a nickname by its formal name   a move and a wrong or missing birth date
-B    both names, month and day                   the same with a mistyped year, of rich records
+B    sounds of both names, month and day         the same with a mistyped year, of rich records
 S    social security number or national id       everything else changed
 F    first five of the SSN, initials             a mistyped SSN
 L    last four of the SSN; both sounds or year*  half an SSN
@@ -25,8 +25,9 @@ M    mailbox of the e-mail address               another or misspelt mail domain
 A    house, street; sound, initials, year, ZIP*  same home, other traits damaged
 ===  ==========================================  ==================================================
 
-Coarse keys (*) do not lead from one rich record to another. Who gives name, birth date, address and numbers twice
-shares several keys with himself, whatever is wrong; half of the strangers that were looked up shared a coarse one only.
+Coarse keys (*) do not lead from one rich record to another: half of the strangers that were looked up shared one of
+them and nothing else. Between rich records each is joined with one trait more: R with the state, A with birthday and
+state, L with two parts of the date, both names with the birthday (B). So who changed both names is still found.
 
 Which keys, and how coarse, was measured on FEBRL, pseudopeople and Splink data and on noise profiles: completeness
 against candidates (ADR 0022).
@@ -190,14 +191,25 @@ def _distinct(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
 
+def _date(traits: _Traits) -> str:
+    """Day and month in order of size: 3 April and 4 March are one key."""
+    first, second = sorted((traits.month, traits.day))
+    return f"{traits.year}{first}{second}"
+
+
+def _home(address: StandardAddress) -> str:
+    """Beside a house number the beginning of the street will do, and survives a misspelt rest."""
+    street = address.core[:_STREET] if address.house else address.core
+    return f"A|{address.house}|{street}"
+
+
 def _by_birth(traits: _Traits) -> Iterator[_Named]:
     year, month, day = traits.year, traits.month, traits.day
     for pair in traits.half_pairs if month else ():
         yield f"YM|{pair}|{year}{month}", ()
     if not day:
         return
-    # Day and month in order of size: 3 April and 4 March are one key.
-    date = f"{year}{min(month, day)}{max(month, day)}"
+    date = _date(traits)
     closer = tuple(f"YD|{pair}|{year}{day}" for pair in traits.half_pairs)
     for pair, narrow in zip(traits.half_pairs, closer, strict=True):
         yield narrow, ()
@@ -236,10 +248,20 @@ def _by_name(traits: _Traits) -> Iterator[_Named]:
 
 
 def _between_rich(traits: _Traits) -> Iterator[_Named]:
-    """What finds the rich that share two coarse keys and no other."""
-    if traits.day:
-        for pair in traits.formal:
-            yield f"B|{pair}|{traits.month}{traits.day}", ()
+    """What finds the rich that share coarse keys and no other: these joined with one trait more."""
+    year, month, day = traits.year, traits.month, traits.day
+    if not day:
+        return
+    for pair in traits.sound_pairs:
+        yield f"B|{pair}|{month}{day}", ()
+    if traits.record.ssn_last4:
+        for part in (f"YM|{year}{month}", f"YD|{year}{day}", f"MD|{month}{day}"):
+            yield f"L|{traits.record.ssn_last4}|{part}", ()
+    date = _date(traits)
+    for address in traits.addresses:
+        if address.core:
+            yield f"R|{date}|{address.core[:_STREET]}|{address.state}", ()
+            yield f"{_home(address)}|{month}{day}|{address.state}", ()
 
 
 def _by_number(traits: _Traits) -> Iterator[_Named]:
@@ -289,9 +311,7 @@ def _by_home(traits: _Traits) -> Iterator[_Named]:
     for address in traits.addresses:
         if not address.core:
             continue
-        # Beside a house number the beginning of the street will do, and survives a misspelt rest.
-        street = address.core[:_STREET] if address.house else address.core
-        home = f"A|{address.house}|{street}"
+        home = _home(address)
         sounds = tuple(f"{home}|{sound}" for sound in traits.sounds)
         for name in sounds:
             yield name, ()

@@ -146,7 +146,7 @@ def test_a_record_is_found_by_a_copy_of_itself_under_every_key_that_leads_to_its
 # Everything but one coarse key tells these from Anna, and both have keys enough.
 STRANGERS = {
     "N": {"dob": "1987-10-02", "mrn": "78"},
-    "R": {"first_name": "Zoe", "last_name": "Wu", "address": "9 Quarry Road"},
+    "R": {"first_name": "Zoe", "last_name": "Wu", "address": "9 Quarry Road", "state": "OR"},
     "MD": COARSE | {"dob": "1916-03-17"},
     "L": {"first_name": "Zoe", "last_name": "Wu", "dob": "1961-11-28", "ssn": "523-66-7813"},
     "A": {"first_name": "Zoe", "last_name": "Wu", "dob": "1999-11-28", "address": ANNA["address"],
@@ -188,9 +188,24 @@ def test_a_coarse_key_leads_from_poor_to_rich_records_and_back(key: str) -> None
     assert meet(poor, anna)
 
 
-def test_rich_namesakes_of_one_birthday_meet_whatever_the_year() -> None:
-    moved = ANNA | ELSEWHERE | {"dob": "1916-03-17"}
-    assert meet(only(*ANNA), standard(**moved))
+# Both names begin with other letters, and nearly all else has changed as well.
+RENAMED = ANNA | ELSEWHERE | {"first_name": "Hanna", "last_name": "Covalsky"}
+STILL_FOUND = {
+    "half of the SSN, year and month": {"ssn": "7813", "dob": "1961-03-28"},
+    "half of the SSN, year and day": {"ssn": "7813", "dob": "1961-08-17"},
+    "half of the SSN, birthday": {"ssn": "7813", "dob": "1916-03-17"},
+    "door and birthday": {"dob": "1916-03-17", "address": ANNA["address"]},
+    "birth date and street": {"address": "9 Quarry Road"},
+    "sounds and birthday": SOUNDING | {"dob": "1916-03-17"},
+}
+
+
+@pytest.mark.parametrize("what", STILL_FOUND)
+def test_rich_records_meet_by_a_coarse_key_joined_with_one_trait_more(what: str) -> None:
+    anna, renamed = only(*ANNA), standard(**RENAMED | STILL_FOUND[what])
+    assert min(len(blocking_keys(each)) for each in (anna, renamed)) >= RICH
+    assert meet(anna, renamed)
+    assert meet(renamed, anna)
 
 
 def test_a_key_is_the_same_number_for_ever() -> None:
