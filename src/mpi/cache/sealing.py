@@ -13,8 +13,9 @@ from hmac import compare_digest
 
 from mpi.ports import KeptAnswer
 
-FORMAT = 1
-"""To be raised whenever the form changes: a part of every key, so that versions never read each other's answers."""
+FORMAT = 2
+"""To be raised whenever the form changes, or what is looked up for an answer and so the tags that make it stale: a
+part of every key, so that versions never read each other's answers."""
 
 _SEAL_BYTES = 16
 _HEAD = struct.Struct(">QQQdHB")

@@ -26,12 +26,11 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import CollectionInvalid, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from mpi.errors import ConfigurationError
 
@@ -52,6 +51,8 @@ _NUMBERS = ("position", "last_record", "last_task", "last_assertion", *COUNTERS)
 
 _SMALL_PAGES = {"wiredTiger": {"configString": "leaf_page_max=4KB"}}
 """For an index of digests: those of a record fall on some 25 pages, each of which is read and written whole."""
+
+_NAMESPACE_EXISTS = 48
 
 
 def _index(*names: str, unique: bool = False, sparse: bool = False, **options: Any) -> IndexModel:
@@ -106,9 +107,12 @@ def _serves(known: Mapping[str, Any], index: IndexModel) -> bool:
 
 
 async def make_collection(database: Database, name: str) -> None:
-    """A collection without its indexes, unless it is there."""
-    with suppress(CollectionInvalid):  # Another process makes the same schema at this moment.
-        await database.create_collection(name)
+    """A collection without its indexes, unless it is there, perhaps since another process has made it just now."""
+    try:
+        await database.create_collection(name, check_exists=False)
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_EXISTS:
+            raise
 
 
 Migration = Callable[[Database], Awaitable[None]]
