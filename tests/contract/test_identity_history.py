@@ -20,6 +20,7 @@ from tests.contract.changes import (
     change,
     create,
     created,
+    delete,
     key,
     link,
     merge,
@@ -96,6 +97,42 @@ class TestEvents:
     async def test_may_change_nothing_but_themselves(self, store: Store) -> None:
         made = await store.commit(change(EventKind.TASK_CLAIMED))
         assert (made.mpi_id, made.event.persons, made.event.moves) == (None, (), ())
+
+
+class TestTouched:
+    async def test_are_persons_and_keys_before_and_after(self, store: Store, other: Store) -> None:
+        first = await created(store, "1", 10)
+        await store.commit(change(record=record("1", 11, 12, family="JONES")))
+        second = await created(other, "2", 20)
+        await store.commit(delete("1", first, last=True))
+        events = await store.events()
+        for each in (store, other):
+            found = await each.touched(1, 4)
+            assert [(t.seq, t.at, t.persons) for t in found] == [
+                (e.seq, e.at, e.persons) for e in events
+            ]
+            assert [t.persons for t in found] == [(first,), (first,), (second,), (first,)]
+            wanted: list[set[int]] = [{10}, {10, 11, 12}, {20}, {11, 12}]
+            assert all(w <= t.keys for w, t in zip(wanted, found, strict=True))
+            others = [{20}, {20}, {10, 11, 12}, {20}]
+            assert all(t.keys.isdisjoint(o) for o, t in zip(others, found, strict=True))
+
+    async def test_come_in_order_as_far_as_there_are_any(self, store: Store) -> None:
+        for number in range(1, 6):
+            await created(store, str(number), number)
+        assert [t.seq for t in await store.touched(2, 4)] == [2, 3, 4]
+        assert [t.seq for t in await store.touched(4, 9)] == [4, 5]
+        assert await store.touched(1, 0) == ()
+        assert await store.touched(6, 9) == ()
+
+    async def test_are_both_persons_of_a_merge_in_one_order(
+        self, store: Store, other: Store
+    ) -> None:
+        first, second = await created(store, "1"), await created(store, "2")
+        await merged(store, second, first)
+        for each in (store, other):
+            (found,) = await each.touched(3, 3)
+            assert found.persons == tuple(sorted((first, second)))
 
 
 class TestUndoing:

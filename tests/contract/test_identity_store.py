@@ -110,25 +110,6 @@ class TestRecordsAndPersons:
         assert [p.mpi_id for p in (await store.candidates(plain(10))).persons] == [mpi_id]
 
 
-class TestKeysOfAllVersions:
-    async def test_each_record_has_the_keys_of_all_its_versions(self, store: Store) -> None:
-        await created(store, "1", 10)
-        await store.commit(change(record=record("1", 11, 12, family="JONES")))
-        pending = record("1", 13, family="SMITH", status=RecordStatus.PENDING)
-        await store.commit(change(record=pending))
-        gone = await created(store, "2", 20)
-        await store.commit(delete("2", gone, last=True))
-        await created(store, "3", 30)
-        assert await store.ever_under([key("1"), key("2"), key("4")]) == {
-            key("1"): {10, 11, 12, 13},
-            key("2"): {20},
-        }
-
-    async def test_nothing_is_asked_about_no_record(self, store: Store) -> None:
-        assert await store.ever_under([]) == {}
-        assert await store.ever_under([key("1")]) == {}
-
-
 class TestPendingVersions:
     async def test_a_pending_version_waits_beside_the_current_one(self, store: Store) -> None:
         mpi_id = await created(store, "1", 10)

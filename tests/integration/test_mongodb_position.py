@@ -28,13 +28,15 @@ WITHIN = 1.0
 
 
 class Questions(monitoring.CommandListener):
-    """Counts what the drivers of this process ask for the head, while it is one of their listeners."""
+    """Counts what the drivers of this process ask for the head and for events, while it is one of their listeners."""
 
     def __init__(self) -> None:
         self.heads = 0
+        self.events = 0
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         self.heads += event.command_name == "find" and event.command["find"] == "meta"
+        self.events += event.command_name == "find" and event.command["find"] == "event"
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
     def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
@@ -205,3 +207,57 @@ async def test_an_index_that_is_restored_is_followed_from_where_it_stands(
     await told(here, questions)
     await created(there, "2", 2)
     assert await known(here, 2) < WITHIN
+
+
+async def test_what_others_touched_is_known_without_a_question(
+    questions: Questions, opened: Opened, address: Address
+) -> None:
+    here, there = await opened(address), await opened(address)
+    await told(here, questions)
+    for number in range(1, 9):
+        mpi_id = await created(there if number % 2 else here, str(number), number)
+        await known(here, number)
+        (touched,) = await here.touched(number, number)
+        assert (touched.seq, touched.persons) == (number, (mpi_id,))
+        assert touched.keys == {number}
+    assert len(await here.touched(1, 8)) == 8
+    assert questions.events == 0
+    # A process that came later was told of none of them.
+    assert (await (await opened(address)).touched(1, 8)) == await here.touched(1, 8)
+    assert questions.events == 1
+
+
+async def test_what_a_large_commit_touched_is_read(
+    questions: Questions, opened: Opened, address: Address
+) -> None:
+    here, there = await opened(address), await opened(address)
+    await told(here, questions)
+    async with there.group():
+        for number in range(30):
+            await created(there, str(number), *range(100 * number, 100 * number + 40))
+    await known(here, 30)
+    found = await here.touched(1, 30)
+    assert [t.keys for t in found] == [
+        set(range(100 * number, 100 * number + 40)) for number in range(30)
+    ]
+    assert questions.events == 1
+
+
+async def test_nothing_that_was_told_outlives_its_history(
+    questions: Questions, opened: Opened, address: Address
+) -> None:
+    here = await opened(address)
+    await told(here, questions)
+    await created(here, "1", 1)
+    assert [t.keys for t in await here.touched(1, 1)] == [{1}]
+    async with AsyncMongoClient[dict[str, Any]](address.uri) as client:
+        await client.drop_database(address.database)
+        there = await opened(address)
+        await created(there, "2", 2)
+
+    async def follows() -> bool:
+        with suppress(StoreUnavailable):
+            return [t.keys for t in await here.touched(1, 1)] == [{2}]
+        return False
+
+    assert await until(follows) < WITHIN

@@ -320,6 +320,17 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Touched:
+    """What an event touched: persons, and every key under which a record lay or lies that it registered, changed
+    or deleted. ``at`` tells two histories apart."""
+
+    seq: int
+    at: datetime
+    persons: tuple[str, ...]
+    keys: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """What a commit made: the event, the minted or touched person, the tasks in the order they were asked for."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -17,6 +17,7 @@ from mpi.domain.identity import (
     StoredRecord,
     Task,
     TaskStatus,
+    Touched,
 )
 from mpi.domain.record import RecordKey
 
@@ -40,10 +41,6 @@ class IdentityStore(Protocol):
 
     async def versions(self, key: RecordKey) -> tuple[StoredRecord, ...]:
         """Every stored version, oldest first, including PENDING, HISTORY and DELETED ones."""
-        ...
-
-    async def ever_under(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, frozenset[int]]:
-        """Each record that was ever seen, with the blocking keys of all its versions."""
         ...
 
     async def person(self, mpi_id: str) -> PersonState | None:
@@ -111,6 +108,13 @@ class IdentityHistory(Protocol):
         """``seq`` of the last event (0 when empty). Cheap: called on every cached read.
 
         Every event up to it can be read. It knows each commit of this process at once, of others within a second.
+        """
+        ...
+
+    async def touched(self, first: int, last: int) -> tuple[Touched, ...]:
+        """What the events from ``first`` to ``last`` touched, in order; rather more than less.
+
+        Cheap when :meth:`position` has just become known: every process asks after every commit.
         """
         ...
 

@@ -14,8 +14,6 @@ from hashlib import blake2b
 
 import orjson
 
-from mpi.domain.identity import Event
-from mpi.domain.record import RecordKey
 from mpi.ports import IndexStore, KeptAnswer
 
 _MOST_EVENTS = 100
@@ -110,19 +108,11 @@ class RecentChanges:
 
     async def _read(self, start: int, end: int) -> list[_Change]:
         """Event ``start``, of which only the mark counts, and those after it."""
-        before = max(start - 1, 0)
-        events = await self._store.events(before, end - before)
-        touched = {event.seq: _registrations(event) for event in events if event.seq > start}
-        under = await self._store.ever_under(frozenset().union(*touched.values()))
         changes = [] if start else [_BEGINNING]
-        for event in events:
-            told = (event.seq, event.at, event.kind, event.actor, event.persons)
-            tags: tuple[int, ...] = ()
-            if event.seq in touched:
-                # A record that is registered, changed or deleted touches the keys of all its versions.
-                keys = frozenset().union(*(under.get(record, ()) for record in touched[event.seq]))
-                tags = self.tags(event.persons, keys)
-            changes.append(_Change(event.seq, self._digest(orjson.dumps(told)), tags))
+        for event in await self._store.touched(max(start, 1), end):
+            mark = self._digest(orjson.dumps((event.seq, event.at, event.persons)))
+            tags = self.tags(event.persons, event.keys) if event.seq > start else ()
+            changes.append(_Change(event.seq, mark, tags))
         return changes
 
     def _add(self, changes: Iterable[_Change], end: int) -> None:
@@ -155,9 +145,3 @@ class RecentChanges:
         digest = self._keyed.copy()  # the key has been read: half the work
         digest.update(value)
         return int.from_bytes(digest.digest())
-
-
-def _registrations(event: Event) -> set[RecordKey]:
-    """Records whose content, and so whose keys, the event may have changed."""
-    born_or_gone = {move.key for move in event.moves if None in (move.origin, move.target)}
-    return born_or_gone if event.record is None else {*born_or_gone, event.record}

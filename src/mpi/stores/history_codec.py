@@ -50,6 +50,12 @@ def touched_records(blob: bytes) -> list[int]:
     return numbers
 
 
+def registered_in(event: Event) -> set[RecordKey]:
+    """Records whose content, and so whose keys, the event may have changed."""
+    born_or_gone = {move.key for move in event.moves if None in (move.origin, move.target)}
+    return born_or_gone if event.record is None else {*born_or_gone, event.record}
+
+
 def decode_event(row: Sequence[Any], undone_by: str | None = None) -> Event:
     """Number, kind, time, actor, reason, undone event and payload as a value."""
     seq, kind, at, actor, reason, undoes, blob = row

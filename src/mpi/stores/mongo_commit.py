@@ -28,7 +28,7 @@ from mpi.stores.mongo_schema import (
     VERSION,
     Document,
 )
-from mpi.stores.mongo_tail import Touched
+from mpi.stores.mongo_tail import Trace
 from mpi.stores.mongo_unit import Unit
 from mpi.stores.numbering import event_seq, person_number, task_number
 from mpi.stores.plan import Plan, make_plan, named_persons
@@ -114,8 +114,11 @@ def _change_event(unit: Unit, plan: Plan, event: Event) -> None:
         before = unit.record_document(key)
         if before is not None:
             keys.update(keys_of(before))
-    unit.insert(EVENT, event_document(event, persons, records))
-    unit.events[event.seq] = Touched(frozenset(persons), frozenset(records), frozenset(keys))
+    document = event_document(event, persons, records)
+    unit.insert(EVENT, document)
+    unit.events[event.seq] = Trace(
+        document["at"], frozenset(persons), frozenset(records), frozenset(keys)
+    )
 
 
 def _change_persons(unit: Unit, plan: Plan) -> None:

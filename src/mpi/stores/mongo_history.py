@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from mpi.domain.identity import Event, Task, TaskStatus
+from mpi.domain.identity import Event, Task, TaskStatus, Touched
 from mpi.domain.record import RecordKey
 from mpi.errors import InvalidInput
 from mpi.stores.codec import encode_time
+from mpi.stores.history_codec import registered_in
 from mpi.stores.mongo_documents import event_from, task_from
+from mpi.stores.mongo_reads import ever_under
 from mpi.stores.mongo_schema import COUNTERS, EVENT, RECORD, TASK, Document
 from mpi.stores.mongo_transactions import View
 from mpi.stores.numbering import event_seq, person_number, task_number
@@ -64,6 +66,26 @@ async def later_events(view: View, of: Event) -> tuple[Event, ...]:
         return ()
     either = [{name: {"$in": touched[name]}} for name in ("records", "persons") if touched[name]]
     return await _events(view, {"_id": {"$gt": of.seq}, "$or": either}) if either else ()
+
+
+async def touched(view: View, first: int, last: int) -> tuple[Touched, ...]:
+    """See :meth:`mpi.ports.IdentityHistory.touched`."""
+    wanted = {"_id": {"$gte": first, "$lte": last}}
+    documents = view.database[EVENT].find(wanted, session=view.session).sort("_id", 1)
+    events = [event_from(document) for document in await documents.to_list()]
+    registered = {event.seq: registered_in(event) for event in events}
+    under = await ever_under(view, frozenset().union(*registered.values()))
+    return tuple(
+        [
+            Touched(
+                event.seq,
+                event.at,
+                tuple(sorted(event.persons)),
+                frozenset().union(*(under[record] for record in registered[event.seq])),
+            )
+            for event in events
+        ]
+    )
 
 
 async def tasks(

@@ -20,6 +20,7 @@ from pymongo.errors import PyMongoError
 
 from mpi.errors import StoreUnavailable
 from mpi.stores.mongo_schema import HEAD, META, Database
+from mpi.stores.mongo_tail import Tail, told_by
 
 GOOD_FOR = 0.7
 """Seconds. Others' commits have to be known within one, also when the driver resumes a stream that broke off."""
@@ -40,6 +41,7 @@ _TOLD: list[dict[str, Any]] = [
                     "$fullDocument.position",
                 ]
             },
+            "touched": "$fullDocument.touched",
         }
     },
     # What begins a transaction changes the head as well; that is no news.
@@ -48,18 +50,23 @@ _TOLD: list[dict[str, Any]] = [
 
 
 class KnownPosition:
-    """The number of the last event. ``ask`` asks the server for it; ``timeout``: seconds for each of its answers."""
+    """The number of the last event. ``ask`` asks the server for it; ``timeout``: seconds for each of its answers.
+
+    ``tail`` is told what others' events touched, before they are known to have happened.
+    """
 
     def __init__(
         self,
         database: Database,
         ask: Callable[[], Awaitable[int]],
+        tail: Tail,
         *,
         timeout: float,
         now: Callable[[], float] = monotonic,
     ) -> None:
         self._database = database
         self._ask = ask
+        self._tail = tail
         self._silence = min(_SILENCE, timeout / 2)
         self._now = now
         self._position = 0
@@ -96,6 +103,7 @@ class KnownPosition:
             with suppress(PyMongoError, StoreUnavailable):
                 await self._follow()
             self._good_until = -math.inf
+            self._tail.clear()
             await asyncio.sleep(_PAUSE)
 
     async def _follow(self) -> None:
@@ -118,6 +126,7 @@ class KnownPosition:
                     self._good_until = asked + GOOD_FOR
                     continue
                 if told["of"] == HEAD:
+                    self._tail.add(told_by(told))
                     self.reached(told["position"])
                 if self._now() > self._good_until - GOOD_FOR / 2:
                     await self._make_sure()

@@ -75,7 +75,7 @@ async def versions(view: View, key: RecordKey) -> tuple[StoredRecord, ...]:
 
 
 async def ever_under(view: View, keys: Collection[RecordKey]) -> dict[RecordKey, frozenset[int]]:
-    """See :meth:`mpi.ports.IdentityStore.ever_under`."""
+    """Each record that was ever seen, with the blocking keys of all its versions."""
     found: dict[RecordKey, frozenset[int]] = {}
     named = list(keys)
     for start in range(0, len(named), _AT_ONCE):

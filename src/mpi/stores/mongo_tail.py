@@ -1,68 +1,117 @@
-"""What the last events touched, kept in memory: every commit asks whether one of them came in between."""
+"""What the last events touched, kept in memory: every commit and every kept answer asks what came in between.
+
+The head tells of its own last commit what that touched, unless it was too much, and a change stream brings it to every
+process. What was not told is read.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from mpi.stores.codec import decode_keys
+from mpi.domain.identity import Touched
+from mpi.domain.mpi_id import format_mpi_id
+from mpi.stores.codec import decode_keys, decode_time, encode_keys
 from mpi.stores.mongo_documents import keys_of
-from mpi.stores.mongo_schema import EVENT, RECORD, VERSION, Database
+from mpi.stores.mongo_schema import EVENT, RECORD, VERSION, Database, Document
 from mpi.stores.rows import VERSION_BITS
 
 LONGEST_TAIL = 2_000
 """Events that may come between a decision and its commit. Deciding again is cheaper than reading more of them."""
 
+_MOST_KEYS = 1_000
+"""Of a commit that is told, 8 KB of the head: some thirty registrations."""
+
 
 @dataclass(frozen=True, slots=True)
-class Touched:
-    """Numbers of persons and records that an event touched, and keys under which these records lay or lie."""
+class Trace:
+    """What an event left behind: its time (microseconds), the numbers of the persons and records that it touched, and
+    keys under which these records lay or lie."""
 
+    at: int
     persons: frozenset[int]
     records: frozenset[int]
     keys: frozenset[int]
 
+    def told(self, seq: int) -> Document:
+        """As it stands in the head."""
+        return {
+            "seq": seq,
+            "at": self.at,
+            "persons": list(self.persons),
+            "records": list(self.records),
+            "keys": encode_keys(tuple(self.keys)),
+        }
+
+
+def to_tell(events: Mapping[int, Trace]) -> list[Document]:
+    """What the head tells of the events of a commit: all of them, or nothing when that were too much."""
+    if sum(len(trace.keys) + len(trace.records) for trace in events.values()) > _MOST_KEYS:
+        return []
+    return [trace.told(seq) for seq, trace in events.items()]
+
+
+def told_by(head: Document) -> dict[int, Trace]:
+    """What the head tells of its last commit."""
+    return {
+        told["seq"]: _trace(told, decode_keys(told["keys"])) for told in head.get("touched", ())
+    }
+
+
+def _trace(document: Document, keys: Iterable[int]) -> Trace:
+    persons, records = frozenset(document["persons"]), frozenset(document["records"])
+    return Trace(document["at"], persons, records, frozenset(keys))
+
 
 class Tail:
-    """The last durable events by number. Those of other processes are read when they are asked for."""
+    """The last durable events by number: those of this process, and those of others as far as they were told."""
 
     def __init__(self) -> None:
-        self._events: OrderedDict[int, Touched] = OrderedDict()
+        self._events: OrderedDict[int, Trace] = OrderedDict()
 
-    def get(self, seq: int) -> Touched | None:
+    def get(self, seq: int) -> Trace | None:
         """What the event touched, if that is known."""
         return self._events.get(seq)
 
-    def add(self, events: Iterable[tuple[int, Touched]]) -> None:
+    def between(self, first: int, last: int) -> tuple[Touched, ...] | None:
+        """What the events touched, from ``first`` to ``last``; None if that is not known of all, or much."""
+        found = []
+        for seq in range(first, last + 1):
+            trace = self._events.get(seq)
+            if trace is None or len(trace.keys) > _MOST_KEYS:
+                return None
+            persons = tuple(sorted(map(format_mpi_id, trace.persons)))
+            found.append(Touched(seq, decode_time(trace.at), persons, trace.keys))
+        return tuple(found)
+
+    def add(self, events: Mapping[int, Trace]) -> None:
         """Keep durable events."""
         self._events.update(events)
         while len(self._events) > 2 * LONGEST_TAIL:
             self._events.popitem(last=False)
 
-    async def load(self, database: Database, session: AsyncClientSession, after: int) -> None:
-        """Read what events touched. All versions of their records count: one of them may have just left a block."""
-        found = (
-            await database[EVENT]
-            .find({"_id": {"$gt": after}}, {"persons": 1, "records": 1}, session=session)
-            .limit(LONGEST_TAIL)
-            .sort("_id", 1)
-            .to_list()
-        )
-        keys = await _keys_of(database, session, {r for event in found for r in event["records"]})
-        self.add(
-            (
-                event["_id"],
-                Touched(
-                    frozenset(event["persons"]),
-                    frozenset(event["records"]),
-                    frozenset(key for record in event["records"] for key in keys[record]),
-                ),
-            )
-            for event in found
-        )
+    def clear(self) -> None:
+        """Forget all: the history may have become another one."""
+        self._events.clear()
+
+
+async def traces(database: Database, session: AsyncClientSession, after: int) -> dict[int, Trace]:
+    """Read what events touched. All versions of their records count: one of them may have just left a block."""
+    found = (
+        await database[EVENT]
+        .find({"_id": {"$gt": after}}, {"at": 1, "persons": 1, "records": 1}, session=session)
+        .limit(LONGEST_TAIL)
+        .sort("_id", 1)
+        .to_list()
+    )
+    keys = await _keys_of(database, session, {r for event in found for r in event["records"]})
+    return {
+        event["_id"]: _trace(event, (key for record in event["records"] for key in keys[record]))
+        for event in found
+    }
 
 
 async def _keys_of(

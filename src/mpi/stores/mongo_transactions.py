@@ -85,12 +85,13 @@ class Transactions:
         self,
         client: AsyncMongoClient[Document],
         database: Database,
+        tail: Tail,
         reached: Callable[[int], None],
     ) -> None:
         self._client = client
         self._database = database
         self._reached = reached
-        self._tail = Tail()
+        self._tail = tail
         self._writing = asyncio.Lock()
         self._waiting: list[_Waiting] = []
         self._writer: asyncio.Task[None] | None = None
@@ -276,7 +277,7 @@ class Transactions:
             return
         await unit.finish()
         await _commit(unit.session)
-        self._tail.add(unit.events.items())
+        self._tail.add(unit.events)
         self._reached(unit.head["position"])
         await unit.session.end_session()
 

@@ -33,7 +33,7 @@ from mpi.stores.mongo_schema import (
     Database,
     Document,
 )
-from mpi.stores.mongo_tail import LONGEST_TAIL, Tail, Touched
+from mpi.stores.mongo_tail import LONGEST_TAIL, Tail, Trace, to_tell, told_by, traces
 from mpi.stores.numbering import person_number
 from mpi.stores.plan import named_persons
 from mpi.stores.rows import VERSION_BITS, AssertionRow, Head, PersonRow, RecordRow
@@ -72,7 +72,7 @@ class _State:
     numbers: dict[RecordKey, int | None]
     new: dict[str, dict[int, None]]
     changed: dict[str, dict[int, None]]
-    events: dict[int, Touched]
+    events: dict[int, Trace]
     errands: list[UpdateOne]
 
 
@@ -84,8 +84,9 @@ class Unit:
     ) -> None:
         self.session = session
         self.head = head
-        self.tail = tail
-        self.events: dict[int, Touched] = {}
+        self._tail = tail
+        self._others = told_by(head)
+        self.events: dict[int, Trace] = {}
         self.errands: list[UpdateOne] = []
         self.has_errands = False
         self._database = database
@@ -190,12 +191,12 @@ class Unit:
         last = max(undoing, default=None)
         return None if last is None or self.undone_by(last) is not None else last
 
-    def touched_since(self, position: int) -> Iterable[Touched]:
+    def touched_since(self, position: int) -> Iterable[Trace]:
         """What the events after ``position`` touched. Raises ``ConcurrentChange`` when they are too many to tell."""
         if self.head["position"] - position > LONGEST_TAIL:
             raise ConcurrentChange("too much has changed since the change was decided")
         for seq in range(position + 1, self.head["position"] + 1):
-            known = self.events.get(seq) or self.tail.get(seq)
+            known = self.events.get(seq) or self._tail.get(seq) or self._others.get(seq)
             if known is None:
                 raise NotLoaded(Want(EVENT, "after", (seq - 1,)))
             yield known
@@ -257,7 +258,7 @@ class Unit:
         if isinstance(want, WantRecords):
             await self._load_records(want.keys)
         elif want.field == "after":
-            await self.tail.load(self._database, self.session, want.values[0])
+            self._others |= await traces(self._database, self.session, want.values[0])
         else:
             found = await self._find(want.collection, _filter(want))
             if want.field == "_id":
@@ -364,6 +365,7 @@ class Unit:
     async def finish(self) -> None:
         """Write everything that is left, and the head."""
         await self.write()
+        self.head["touched"] = to_tell(self.events)
         await self._database[META].replace_one({"_id": HEAD}, self.head, session=self.session)
 
 

@@ -7,7 +7,7 @@ Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
@@ -22,6 +22,7 @@ from mpi.domain.identity import (
     StoredRecord,
     Task,
     TaskStatus,
+    Touched,
 )
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey
@@ -34,6 +35,7 @@ from mpi.stores.mongo_long_read import long_read
 from mpi.stores.mongo_opening import Address, client_for, database_of, prepare_database
 from mpi.stores.mongo_position import KnownPosition
 from mpi.stores.mongo_schema import HEAD, META, RECORD, SCHEMA_VERSION
+from mpi.stores.mongo_tail import Tail
 from mpi.stores.mongo_transactions import Transactions
 from mpi.stores.mongo_verify import verify
 from mpi.stores.rows import BLOCK_LIMIT
@@ -58,8 +60,13 @@ class MongoStore:
         self._database = database_of(self._client, address.database)
         self._block_limit = block_limit
         self._clock = clock
-        self._position = KnownPosition(self._database, self._ask_position, timeout=address.timeout)
-        self._transactions = Transactions(self._client, self._database, self._position.reached)
+        self._tail = Tail()
+        self._position = KnownPosition(
+            self._database, self._ask_position, self._tail, timeout=address.timeout
+        )
+        self._transactions = Transactions(
+            self._client, self._database, self._tail, self._position.reached
+        )
 
     async def open(self, hmac_fingerprint: bytes, *, create: bool = True) -> None:
         """Connect; make or migrate the database.
@@ -94,10 +101,6 @@ class MongoStore:
     async def versions(self, key: RecordKey) -> tuple[StoredRecord, ...]:
         """See :class:`mpi.ports.IdentityStore`."""
         return await self._transactions.read(lambda view: mongo_reads.versions(view, key))
-
-    async def ever_under(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, frozenset[int]]:
-        """See :class:`mpi.ports.IdentityStore`."""
-        return await self._transactions.read(lambda view: mongo_reads.ever_under(view, keys))
 
     async def person(self, mpi_id: str) -> PersonState | None:
         """See :class:`mpi.ports.IdentityStore`."""
@@ -137,6 +140,13 @@ class MongoStore:
     async def later_events(self, event: Event) -> tuple[Event, ...]:
         """See :class:`mpi.ports.IdentityHistory`."""
         return await self._transactions.read(lambda view: mongo_history.later_events(view, event))
+
+    async def touched(self, first: int, last: int) -> tuple[Touched, ...]:
+        """See :class:`mpi.ports.IdentityHistory`. Nobody is asked for what was told by a stream that lives."""
+        known = self._tail.between(first, last) if self._position.is_told else None
+        if known is not None:
+            return known
+        return await self._transactions.read(lambda view: mongo_history.touched(view, first, last))
 
     async def tasks(
         self,

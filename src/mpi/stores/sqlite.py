@@ -7,7 +7,7 @@ Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from mpi.domain.identity import (
     StoredRecord,
     Task,
     TaskStatus,
+    Touched,
 )
 from mpi.domain.record import RecordKey
 from mpi.errors import KeyMismatch, SchemaMismatch
@@ -106,10 +107,6 @@ class SqliteStore:
         """See :class:`mpi.ports.IdentityStore`."""
         return await self._transactions.read(lambda c: sqlite_reads.versions(c, key))
 
-    async def ever_under(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, frozenset[int]]:
-        """See :class:`mpi.ports.IdentityStore`."""
-        return await self._transactions.read(lambda c: sqlite_reads.ever_under(c, keys))
-
     async def person(self, mpi_id: str) -> PersonState | None:
         """See :class:`mpi.ports.IdentityStore`."""
         return await self._transactions.read(lambda c: sqlite_reads.person(c, mpi_id))
@@ -147,6 +144,10 @@ class SqliteStore:
     async def later_events(self, event: Event) -> tuple[Event, ...]:
         """See :class:`mpi.ports.IdentityHistory`."""
         return await self._transactions.read(lambda c: sqlite_history.later_events(c, event))
+
+    async def touched(self, first: int, last: int) -> tuple[Touched, ...]:
+        """See :class:`mpi.ports.IdentityHistory`."""
+        return await self._transactions.read(lambda c: sqlite_history.touched(c, first, last))
 
     async def tasks(
         self,

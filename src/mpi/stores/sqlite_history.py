@@ -5,17 +5,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import orjson
 
-from mpi.domain.identity import Event, Task, TaskKind, TaskStatus
+from mpi.domain.identity import Event, Task, TaskKind, TaskStatus, Touched
 from mpi.domain.record import RecordKey
 from mpi.errors import InvalidInput
 from mpi.stores.codec import decode_time, encode_time
-from mpi.stores.history_codec import decode_event, touched_records
+from mpi.stores.history_codec import decode_event, registered_in, touched_records
 from mpi.stores.numbering import event_id, event_seq, task_id, task_number
-from mpi.stores.sqlite_reads import as_list
+from mpi.stores.sqlite_reads import as_list, keys_of_versions, record_number
 
 _EVENTS = "SELECT e.* FROM event e WHERE e.seq > ? ORDER BY e.seq LIMIT ?"
 _EVENTS_OF_PERSON = """SELECT e.* FROM event_person x
@@ -82,6 +83,19 @@ def events(
     else:
         rows = connection.execute(_EVENTS_OF_PERSON, (mpi_id, after, limit)).fetchall()
     return _with_undone(connection, rows)
+
+
+def touched(connection: sqlite3.Connection, first: int, last: int) -> tuple[Touched, ...]:
+    """See :meth:`mpi.ports.IdentityHistory.touched`."""
+    rows = connection.execute(_EVENTS, (first - 1, last - first + 1)).fetchall()
+    return tuple([_touched(connection, decode_event(row)) for row in rows])
+
+
+def _touched(connection: sqlite3.Connection, event: Event) -> Touched:
+    numbers = {record_number(connection, key) for key in registered_in(event)}
+    known = {number for number in numbers if number is not None}
+    keys = frozenset(chain.from_iterable(keys_of_versions(connection, known)))
+    return Touched(event.seq, event.at, tuple(sorted(event.persons)), keys)
 
 
 def record_events(connection: sqlite3.Connection, key: RecordKey) -> tuple[Event, ...]:

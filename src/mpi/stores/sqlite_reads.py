@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Any
 
 import orjson
@@ -168,18 +168,6 @@ def versions(connection: sqlite3.Connection, key: RecordKey) -> tuple[StoredReco
         "SELECT * FROM stored_version WHERE id BETWEEN ? AND ? ORDER BY id", (first, last)
     )
     return tuple(map(stored, rows))
-
-
-def ever_under(
-    connection: sqlite3.Connection, keys: Collection[RecordKey]
-) -> dict[RecordKey, frozenset[int]]:
-    """See :meth:`mpi.ports.IdentityStore.ever_under`."""
-    numbers = {key: record_number(connection, key) for key in keys}
-    return {
-        key: frozenset().union(*keys_of_versions(connection, {number}))
-        for key, number in numbers.items()
-        if number is not None
-    }
 
 
 def keys_of_versions(
