@@ -35,7 +35,7 @@ def recall_of(
     return Recall(
         near,
         tiers,
-        RecentChanges(store, secret, lookback=_LOOKBACK if tiers else 0),
+        RecentChanges(store, secret, lookback=_LOOKBACK) if tiers else RecentChanges(store, None),
         secret,
         version=lambda: provider.version,
         lifetime=Lifetime(settings.cache_ttl, time),

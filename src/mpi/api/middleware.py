@@ -67,7 +67,10 @@ class Edge:
             await self._answer(scope, receive, answer)
         finally:
             self._metrics.in_progress.dec()
-            self._record(scope, answer, perf_counter() - started)
+            # Once the answer has left: its client need not wait for our books.
+            asyncio.get_running_loop().call_soon(
+                self._record, scope, answer.status, perf_counter() - started
+            )
 
     async def _answer(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         try:
@@ -89,11 +92,11 @@ class Edge:
             raise error
         await problem_response(error, scope[REQUEST_ID])(scope, receive, answer.send)
 
-    def _record(self, scope: Scope, answer: _Answer, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path_format", _UNROUTED))
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        self._metrics.answered(method, route, answer.status, seconds)
-        level = _LEVELS[min(answer.status // 100, 5)]
+        self._metrics.answered(method, route, status, seconds)
+        level = _LEVELS[min(status // 100, 5)]
         if not _ROOT.isEnabledFor(level):
             return
         log.log(
@@ -102,7 +105,7 @@ class Edge:
             request_id=scope[REQUEST_ID],
             method=method,
             route=route,
-            status=answer.status,
+            status=status,
             duration_ms=round(seconds * 1000, 2),
         )
 

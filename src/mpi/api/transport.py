@@ -9,7 +9,7 @@ from mpi.api.wire import BoundedHttp
 
 
 class _Gathering:
-    """A transport that writes once per turn of the loop what was written in pieces.
+    """A transport that writes once per turn of the loop, or at the end of an answer, what was written in pieces.
 
     Each write is a call to the kernel, which wakes the client: for half an answer, that is time twice spent.
     """
@@ -25,15 +25,16 @@ class _Gathering:
     def write(self, data: bytes) -> None:
         """Send ``data`` before anything else happens on the loop."""
         if not self._pieces:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._pieces.append(data)
 
     def close(self) -> None:
         """Send what is left, then end."""
-        self._flush()
+        self.flush()
         self._transport.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what is there."""
         pieces, self._pieces = self._pieces, []
         if pieces and not self._transport.is_closing():
             self._transport.write(b"".join(pieces))
@@ -44,4 +45,10 @@ class Protocol(BoundedHttp):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
-        super().connection_made(cast("asyncio.Transport", _Gathering(transport, self.loop)))
+        self._gathering = _Gathering(transport, self.loop)
+        super().connection_made(cast("asyncio.Transport", self._gathering))
+
+    def on_response_complete(self) -> None:
+        """The whole answer is written: nothing else comes before it."""
+        self._gathering.flush()
+        super().on_response_complete()

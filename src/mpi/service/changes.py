@@ -38,16 +38,23 @@ _BEGINNING = _Change(0, 0, ())
 class RecentChanges:
     """The history since some event, as far as answers depend on it. Belongs to one event loop.
 
+    ``secret``: what tags are digested with, as they leave this process with the answers; None if they never do.
     ``lookback``: how many events before the first look are read as well, so that answers are usable that other
     processes have kept. ``most_tags`` bounds the memory: older events are forgotten, and answers from before them
     count as touched.
     """
 
     def __init__(
-        self, store: IndexStore, secret: bytes, *, lookback: int = 0, most_tags: int = _MOST_TAGS
+        self,
+        store: IndexStore,
+        secret: bytes | None,
+        *,
+        lookback: int = 0,
+        most_tags: int = _MOST_TAGS,
     ) -> None:
         self._store = store
-        self._keyed = blake2b(key=secret, digest_size=_TAG_BYTES)
+        self._is_secret = secret is not None
+        self._keyed = blake2b(key=secret or b"", digest_size=_TAG_BYTES)
         self._lookback = lookback
         self._most_events = max(_MOST_EVENTS, lookback)
         self._most_tags = most_tags
@@ -91,7 +98,9 @@ class RecentChanges:
         return replace(answer, position=self._position, mark=self._marks[self._position])
 
     def tags(self, persons: Iterable[str], keys: Iterable[int]) -> tuple[int, ...]:
-        """Keyed digests of persons and blocking keys."""
+        """Keyed digests of persons and blocking keys; where they stay in this process, these themselves."""
+        if not self._is_secret:
+            return (*map(hash, persons), *keys)
         values = {mpi_id.encode() for mpi_id in persons}
         values.update(key.to_bytes(8) for key in keys)
         return tuple(map(self._digest, values))
