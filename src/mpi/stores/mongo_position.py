@@ -72,6 +72,7 @@ class KnownPosition:
         self._position = 0
         self._good_until = -math.inf
         self._following: asyncio.Task[None] | None = None
+        self._moved = asyncio.Event()
         self._is_closed = False
 
     async def get(self) -> int:
@@ -88,6 +89,12 @@ class KnownPosition:
     def reached(self, position: int) -> None:
         """This process has made that event durable, which it is to know at once."""
         self._position = max(self._position, position)
+
+    async def moved(self, seconds: float) -> None:
+        """Wait until the next commit of any process is told, ``seconds`` at the most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._moved.wait()
 
     async def close(self) -> None:
         """Follow no more."""
@@ -128,6 +135,8 @@ class KnownPosition:
                 if told["of"] == HEAD:
                     self._tail.add(told_by(told))
                     self.reached(told["position"])
+                    self._moved.set()
+                    self._moved.clear()
                 if self._now() > self._good_until - GOOD_FOR / 2:
                     await self._make_sure()
 

@@ -43,6 +43,8 @@ DEADLINE = 10.0
 
 _TOGETHER = 100
 _FIRST_PAUSE, _LAST_PAUSE = 0.002, 0.050
+_TURN = 0.020
+"""Seconds after which another writer's transaction may have ended without a commit that is told."""
 _LOOK_AROUND = 0.5
 """Seconds of waiting for another writer after which its transaction may be an abandoned one."""
 _SNAPSHOT = ReadConcern("snapshot")
@@ -79,7 +81,11 @@ class _Group:
 
 
 class Transactions:
-    """Reading and writing in one database. ``reached`` is told the last event of each commit that is durable."""
+    """Reading and writing in one database.
+
+    ``reached`` is told the last event of each commit that is durable; ``moved`` waits for the next commit of any
+    process, some seconds at the most.
+    """
 
     def __init__(
         self,
@@ -87,10 +93,12 @@ class Transactions:
         database: Database,
         tail: Tail,
         reached: Callable[[int], None],
+        moved: Callable[[float], Awaitable[None]],
     ) -> None:
         self._client = client
         self._database = database
         self._reached = reached
+        self._moved = moved
         self._tail = tail
         self._writing = asyncio.Lock()
         self._waiting: list[_Waiting] = []
@@ -179,13 +187,12 @@ class Transactions:
         """Write what waits, all that has come meanwhile in one transaction, until nothing waits."""
         while self._waiting:
             async with self._writing:
-                batch = self._waiting[:_TOGETHER]
-                del self._waiting[:_TOGETHER]
-                await self._settle([w for w in batch if not w.done.done()])
+                await self._settle([], self._waiting)
 
-    async def _settle(self, batch: Sequence[_Waiting]) -> None:
+    async def _settle(self, batch: list[_Waiting], more: list[_Waiting]) -> None:
+        """Write the batch, and of ``more`` what is there once it is our turn."""
         # As a task of its own: whatever it raises is for those who wait, not for the writer.
-        attempt = asyncio.create_task(self._patiently(lambda: self._together(batch)))
+        attempt = asyncio.create_task(self._patiently(lambda: self._together(batch, more)))
         await asyncio.wait([attempt])
         error = attempt.exception()
         if error is None:
@@ -195,15 +202,20 @@ class Transactions:
         else:
             # A change that cannot even be written must not take the others with it.
             for waiting in batch:
-                await self._settle([waiting])
+                await self._settle([waiting], [])
             return
         for waiting, outcome in zip(batch, outcomes, strict=True):
             _answer(waiting.done, outcome)
 
-    async def _together(self, batch: Sequence[_Waiting]) -> list[Committed | BaseException]:
+    async def _together(
+        self, batch: list[_Waiting], more: list[_Waiting]
+    ) -> list[Committed | BaseException]:
         """One transaction; a change that is refused leaves the others."""
         outcomes: list[Committed | BaseException] = []
         unit = await self._begin()
+        # Whoever came while others had the head goes along.
+        batch += [waiting for waiting in more[:_TOGETHER] if not waiting.done.done()]
+        del more[:_TOGETHER]
         try:
             await unit.prefetch([change for waiting in batch for change in waiting.changes])
             for waiting in batch:
@@ -292,13 +304,18 @@ class Transactions:
                 now = time.monotonic()
                 if not is_transient(error) or now >= begun + DEADLINE:
                     raise unavailable(error) from None
-                in_the_way = is_conflict(error) and now >= looked + _LOOK_AROUND
+                is_blocked = is_conflict(error)
+                in_the_way = is_blocked and now >= looked + _LOOK_AROUND
             if in_the_way:
                 await end_abandoned(self._client)
                 looked = now
             # Unequal pauses keep processes that met once from meeting again.
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
-            pause = min(pause * 2, _LAST_PAUSE)
+            unequal = random.uniform(0.5, 1.5)  # noqa: S311
+            if is_blocked:
+                await self._moved(_TURN * unequal)
+            else:
+                await asyncio.sleep(pause * unequal)
+                pause = min(pause * 2, _LAST_PAUSE)
 
 
 async def _commit(session: AsyncClientSession) -> None:

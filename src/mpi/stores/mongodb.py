@@ -65,7 +65,11 @@ class MongoStore:
             self._database, self._ask_position, self._tail, timeout=address.timeout
         )
         self._transactions = Transactions(
-            self._client, self._database, self._tail, self._position.reached
+            self._client,
+            self._database,
+            self._tail,
+            self._position.reached,
+            self._position.moved,
         )
 
     async def open(self, hmac_fingerprint: bytes, *, create: bool = True) -> None:
