@@ -33,6 +33,20 @@ Two = tuple[str, str]
 Refused = Callable[[IdentityChange, type[Exception]], Awaitable[None]]
 
 
+class TestNewcomers:
+    async def test_who_is_known_by_then_takes_nobody_else_along(
+        self, store: Store, other: Store
+    ) -> None:
+        """Two processes register the same record; one of them has another registration under way as well."""
+        mpi_id = await created(other, "1", 10)
+        late, beside = await asyncio.gather(
+            store.commit(create("1", 10)), store.commit(create("2", 20)), return_exceptions=True
+        )
+        assert isinstance(late, ConcurrentChange)
+        assert not isinstance(beside, BaseException)
+        assert [e.persons for e in await store.events()] == [(mpi_id,), (beside.mpi_id,)]
+
+
 class TestRefusals:
     """Each leaves the index as it was."""
 

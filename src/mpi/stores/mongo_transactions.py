@@ -19,10 +19,11 @@ from typing import TypeVar
 
 from pymongo import AsyncMongoClient, ReadPreference, ReturnDocument, WriteConcern
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from mpi.domain.identity import Committed, IdentityChange
+from mpi.domain.identity import Committed, EventKind, IdentityChange
+from mpi.domain.record import RecordKey
 from mpi.errors import MpiError, StoreUnavailable
 from mpi.stores import mongo_commit
 from mpi.stores.mongo_abandoned import end_abandoned
@@ -187,12 +188,18 @@ class Transactions:
         """Write what waits, all that has come meanwhile in one transaction, until nothing waits."""
         while self._waiting:
             async with self._writing:
-                await self._settle([], self._waiting)
+                await self._settle(self._joining(_TOGETHER), may_grow=True)
 
-    async def _settle(self, batch: list[_Waiting], more: list[_Waiting]) -> None:
-        """Write the batch, and of ``more`` what is there once it is our turn."""
+    def _joining(self, most: int) -> list[_Waiting]:
+        joining, self._waiting = self._waiting[:most], self._waiting[most:]
+        return [waiting for waiting in joining if not waiting.done.done()]
+
+    async def _settle(self, batch: list[_Waiting], *, may_grow: bool) -> None:
+        """Write the batch, and if it ``may_grow`` what has come until it is our turn."""
         # As a task of its own: whatever it raises is for those who wait, not for the writer.
-        attempt = asyncio.create_task(self._patiently(lambda: self._together(batch, more)))
+        attempt = asyncio.create_task(
+            self._patiently(lambda: self._together(batch, may_grow=may_grow))
+        )
         await asyncio.wait([attempt])
         error = attempt.exception()
         if error is None:
@@ -202,22 +209,33 @@ class Transactions:
         else:
             # A change that cannot even be written must not take the others with it.
             for waiting in batch:
-                await self._settle([waiting], [])
+                await self._settle([waiting], may_grow=False)
             return
         for waiting, outcome in zip(batch, outcomes, strict=True):
             _answer(waiting.done, outcome)
 
     async def _together(
-        self, batch: list[_Waiting], more: list[_Waiting]
+        self, batch: list[_Waiting], *, may_grow: bool
     ) -> list[Committed | BaseException]:
-        """One transaction; a change that is refused leaves the others."""
+        """One transaction. Records that come as new ones are not looked for, unless one of them proves to be there."""
+        try:
+            return await self._attempt(batch, may_grow=may_grow, is_trusting=True)
+        except BulkWriteError:
+            return await self._attempt(batch, may_grow=False, is_trusting=False)
+
+    async def _attempt(
+        self, batch: list[_Waiting], *, may_grow: bool, is_trusting: bool
+    ) -> list[Committed | BaseException]:
+        """Write the changes; one that is refused leaves the others."""
         outcomes: list[Committed | BaseException] = []
         unit = await self._begin()
-        # Whoever came while others had the head goes along.
-        batch += [waiting for waiting in more[:_TOGETHER] if not waiting.done.done()]
-        del more[:_TOGETHER]
+        if may_grow:  # whoever came while others had the head goes along
+            batch += self._joining(_TOGETHER - len(batch))
         try:
-            await unit.prefetch([change for waiting in batch for change in waiting.changes])
+            changes = [change for waiting in batch for change in waiting.changes]
+            if is_trusting:
+                unit.take_for_absent(filter(None, map(_newcomer, changes)))
+            await unit.prefetch(changes)
             for waiting in batch:
                 try:
                     outcomes.append(await mongo_commit.apply(unit, waiting.changes))
@@ -333,6 +351,14 @@ async def _commit(session: AsyncClientSession) -> None:
 async def _abort(session: AsyncClientSession) -> None:
     """Give the transaction up, if there is one; MongoDB ends by itself what it cannot be told about."""
     await session.end_session()
+
+
+def _newcomer(change: IdentityChange) -> RecordKey | None:
+    """The record that the change registers for the first time, as its author believes."""
+    if change.record is None or change.kind is EventKind.REVIVED:
+        return None
+    key = change.record.key
+    return key if any(move.key == key and move.origin is None for move in change.moves) else None
 
 
 def _answer(done: asyncio.Future[Committed], outcome: Committed | BaseException) -> None:

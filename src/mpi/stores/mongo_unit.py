@@ -235,6 +235,11 @@ class Unit:
             self._keep(PERSON, (person,))
             self._searched[RECORD, "person"].add(person["_id"])
 
+    def take_for_absent(self, keys: Iterable[RecordKey]) -> None:
+        """Believe that these records were never seen; writing one that was fails."""
+        for key in keys:
+            self._numbers.setdefault(key, None)
+
     async def prefetch(self, changes: Iterable[IdentityChange]) -> None:
         """Read what the changes name, in few round trips."""
         keys: set[RecordKey] = set()
