@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -43,8 +44,22 @@ class TestNewcomers:
             store.commit(create("1", 10)), store.commit(create("2", 20)), return_exceptions=True
         )
         assert isinstance(late, ConcurrentChange)
+        assert late.__context__ is None  # drivers' texts quote documents
+        assert "SMITH" not in "".join(traceback.format_exception(late)).upper()
         assert not isinstance(beside, BaseException)
         assert [e.persons for e in await store.events()] == [(mpi_id,), (beside.mpi_id,)]
+
+    async def test_who_is_known_by_then_spoils_no_other_change_of_the_record(
+        self, store: Store, other: Store
+    ) -> None:
+        await created(other, "1", 10)
+        late, update = await asyncio.gather(
+            store.commit(create("1", 10, position=0, guard_keys=(10,))),
+            store.commit(change(record=record("1", 11, family="JONES"))),
+            return_exceptions=True,
+        )
+        assert isinstance(late, ConcurrentChange)
+        assert not isinstance(update, BaseException)
 
 
 class TestRefusals:

@@ -105,16 +105,23 @@ class TestTouched:
         await store.commit(change(record=record("1", 11, 12, family="JONES")))
         second = await created(other, "2", 20)
         await store.commit(delete("1", first, last=True))
+        back = change(
+            EventKind.REVIVED,
+            record=record("1", 13),
+            moves=(move("1", None, first),),
+            revive=(first,),
+        )
+        await other.commit(back)
         events = await store.events()
         for each in (store, other):
-            found = await each.touched(1, 4)
+            found = await each.touched(1, 5)
             assert [(t.seq, t.at, t.persons) for t in found] == [
                 (e.seq, e.at, e.persons) for e in events
             ]
-            assert [t.persons for t in found] == [(first,), (first,), (second,), (first,)]
-            wanted: list[set[int]] = [{10}, {10, 11, 12}, {20}, {11, 12}]
+            assert [t.persons for t in found] == [(first,), (first,), (second,), (first,), (first,)]
+            wanted: list[set[int]] = [{10}, {10, 11, 12}, {20}, {11, 12}, {11, 12, 13}]
             assert all(w <= t.keys for w, t in zip(wanted, found, strict=True))
-            others = [{20}, {20}, {10, 11, 12}, {20}]
+            others = [{20}, {20}, {10, 11, 12, 13}, {20}, {20}]
             assert all(t.keys.isdisjoint(o) for o, t in zip(others, found, strict=True))
 
     async def test_come_in_order_as_far_as_there_are_any(self, store: Store) -> None:
@@ -123,6 +130,7 @@ class TestTouched:
         assert [t.seq for t in await store.touched(2, 4)] == [2, 3, 4]
         assert [t.seq for t in await store.touched(4, 9)] == [4, 5]
         assert await store.touched(1, 0) == ()
+        assert await store.touched(4, 1) == ()
         assert await store.touched(6, 9) == ()
 
     async def test_are_both_persons_of_a_merge_in_one_order(

@@ -13,7 +13,6 @@ from mpi.service.changes import RecentChanges
 from tests.support.cache import an_answer
 from tests.support.index import MARGA, OTTO, Index, indexing
 
-SECRET = b"s" * 32
 FAR = 10**6
 
 
@@ -25,6 +24,13 @@ class Restored:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
+
+
+@pytest.fixture(params=[b"s" * 32, None], ids=["leaving", "staying"])
+def secret(request: pytest.FixtureRequest) -> bytes | None:
+    """Whether tags leave the process."""
+    found: bytes | None = request.param
+    return found
 
 
 @pytest.fixture
@@ -46,8 +52,8 @@ async def kept_by(changes: RecentChanges, tags: tuple[int, ...] = ()) -> Any:
     return type(found)(found.body, found.status, tags, position, mark, FAR, found.expires)
 
 
-async def test_only_what_an_event_touched_ends(index: Index) -> None:
-    changes = RecentChanges(index.store, SECRET)
+async def test_only_what_an_event_touched_ends(index: Index, secret: bytes | None) -> None:
+    changes = RecentChanges(index.store, secret)
     made = await index.add(MARGA, "1")
     touched = await kept_by(changes, changes.tags([made.mpi_id or ""], []))
     other = await kept_by(changes, changes.tags(["MPI-somebody"], [7]))
@@ -58,7 +64,9 @@ async def test_only_what_an_event_touched_ends(index: Index) -> None:
     assert changes.holds(changes.renewed(other))
 
 
-async def test_history_that_went_on_differently_ends_everything(tmp_path: Path) -> None:
+async def test_history_that_went_on_differently_ends_everything(
+    tmp_path: Path, secret: bytes | None
+) -> None:
     before, after = tmp_path / "before", tmp_path / "after"
     before.mkdir()
     async with indexing(before) as index:
@@ -66,7 +74,7 @@ async def test_history_that_went_on_differently_ends_everything(tmp_path: Path) 
     shutil.copytree(before, after)
     async with indexing(before) as first, indexing(after) as second:
         store = Restored(first.store)
-        changes = RecentChanges(store, SECRET)
+        changes = RecentChanges(store, secret)
         early = await kept_by(changes)
         await first.add(MARGA, "2")
         late = await kept_by(changes)
@@ -79,7 +87,9 @@ async def test_history_that_went_on_differently_ends_everything(tmp_path: Path) 
         assert not changes.holds(late)
 
 
-async def test_an_index_that_went_back_ends_what_it_never_knew(tmp_path: Path) -> None:
+async def test_an_index_that_went_back_ends_what_it_never_knew(
+    tmp_path: Path, secret: bytes | None
+) -> None:
     before, after = tmp_path / "before", tmp_path / "after"
     before.mkdir()
     async with indexing(before) as index:
@@ -88,7 +98,7 @@ async def test_an_index_that_went_back_ends_what_it_never_knew(tmp_path: Path) -
     async with indexing(before) as first, indexing(after) as second:
         await first.add(MARGA, "2")
         store = Restored(first.store)
-        changes = RecentChanges(store, SECRET)
+        changes = RecentChanges(store, secret)
         late = await kept_by(changes)
         store.store = second.store
         assert await changes.catch_up() == 1
@@ -97,9 +107,9 @@ async def test_an_index_that_went_back_ends_what_it_never_knew(tmp_path: Path) -
 
 
 async def test_memory_is_bounded_and_what_is_no_longer_known_counts_as_touched(
-    index: Index,
+    index: Index, secret: bytes | None
 ) -> None:
-    changes = RecentChanges(index.store, SECRET, most_tags=20)
+    changes = RecentChanges(index.store, secret, most_tags=20)
     first = await kept_by(changes)
     second = None
     for number in range(30):
@@ -115,8 +125,8 @@ async def test_memory_is_bounded_and_what_is_no_longer_known_counts_as_touched(
     assert len(changes._marks) == len(changes._changes)
 
 
-async def test_too_many_events_at_once_end_everything(index: Index) -> None:
-    changes = RecentChanges(index.store, SECRET)
+async def test_too_many_events_at_once_end_everything(index: Index, secret: bytes | None) -> None:
+    changes = RecentChanges(index.store, secret)
     early = await kept_by(changes)
     for number in range(100):
         await solitary(index, number)

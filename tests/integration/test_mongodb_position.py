@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, suppress
 from functools import partial
@@ -28,15 +29,20 @@ WITHIN = 1.0
 
 
 class Questions(monitoring.CommandListener):
-    """Counts what the drivers of this process ask for the head and for events, while it is one of their listeners."""
+    """Counts what the drivers of this process look for, by collection, and the transactions that they commit."""
 
     def __init__(self) -> None:
-        self.heads = 0
-        self.events = 0
+        self.asked: Counter[str] = Counter()
+        self.commits = 0
+
+    @property
+    def heads(self) -> int:
+        return self.asked["meta"]
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
-        self.heads += event.command_name == "find" and event.command["find"] == "meta"
-        self.events += event.command_name == "find" and event.command["find"] == "event"
+        if event.command_name == "find":
+            self.asked[event.command["find"]] += 1
+        self.commits += event.command_name == "commitTransaction"
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
     def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
@@ -221,26 +227,60 @@ async def test_what_others_touched_is_known_without_a_question(
         assert (touched.seq, touched.persons) == (number, (mpi_id,))
         assert touched.keys == {number}
     assert len(await here.touched(1, 8)) == 8
-    assert questions.events == 0
+    # Nor does whoever commits after another process, or registers who was never seen.
+    assert set(questions.asked) == {"meta"}
     # A process that came later was told of none of them.
     assert (await (await opened(address)).touched(1, 8)) == await here.touched(1, 8)
-    assert questions.events == 1
+    assert questions.asked["event"] == 1
 
 
+@pytest.mark.parametrize(("records", "keys"), [(25, 40), (40, 1)])
 async def test_what_a_large_commit_touched_is_read(
+    records: int, keys: int, questions: Questions, opened: Opened, address: Address
+) -> None:
+    here, there = await opened(address), await opened(address)
+    await told(here, questions)
+    async with there.group():
+        for number in range(records):
+            await created(there, str(number), *range(100 * number, 100 * number + keys))
+    await known(here, records)
+    found = await here.touched(1, records)
+    assert [t.keys for t in found] == [
+        set(range(100 * number, 100 * number + keys)) for number in range(records)
+    ]
+    assert questions.asked["event"] == 1
+
+
+async def test_commits_that_wait_for_another_process_become_one(
     questions: Questions, opened: Opened, address: Address
 ) -> None:
     here, there = await opened(address), await opened(address)
     await told(here, questions)
     async with there.group():
-        for number in range(30):
-            await created(there, str(number), *range(100 * number, 100 * number + 40))
-    await known(here, 30)
-    found = await here.touched(1, 30)
-    assert [t.keys for t in found] == [
-        set(range(100 * number, 100 * number + 40)) for number in range(30)
-    ]
-    assert questions.events == 1
+        await created(there, "0", 0)
+        first = asyncio.create_task(created(here, "1", 1))
+        await asyncio.sleep(0.1)  # it has met the conflict by now
+        others = [asyncio.create_task(created(here, str(n), n)) for n in range(2, 6)]
+        await asyncio.sleep(0)
+    await asyncio.gather(first, *others)
+    assert questions.commits == 2
+
+
+async def test_whoever_waits_is_told_of_a_commit_and_waits_no_longer_than_he_said(
+    questions: Questions, opened: Opened, address: Address
+) -> None:
+    here, there = await opened(address), await opened(address)
+    await told(here, questions)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    waiting = asyncio.create_task(here._position.next_commit(20))
+    await asyncio.sleep(0)
+    await created(there, "1", 1)
+    await waiting
+    assert loop.time() - started < 20 * WITHIN / 2
+    started = loop.time()
+    await here._position.next_commit(0.05)
+    assert loop.time() - started >= 0.05 - 0.002
 
 
 async def test_nothing_that_was_told_outlives_its_history(

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient, Request, Response
+from httpx2 import ASGITransport, AsyncClient
 
 from mpi.api.app import create_app
 from mpi.bootstrap import Container, build
 from mpi.settings import EMBEDDED, read_settings
-
-
-class _Turning(ASGITransport):
-    """Gives the loop a turn after each answer, as a socket does: what follows an answer is done then."""
-
-    async def handle_async_request(self, request: Request) -> Response:
-        response = await super().handle_async_request(request)
-        await asyncio.sleep(0)
-        return response
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +27,7 @@ class Api:
         self, address: str = "127.0.0.1", host: str = "127.0.0.1", **headers: str
     ) -> AsyncClient:
         """Another client: from an address, for a host name, with headers of its own."""
-        transport = _Turning(app=self.app, client=(address, 50000))
+        transport = ASGITransport(app=self.app, client=(address, 50000))
         return AsyncClient(transport=transport, base_url=f"http://{host}", headers=headers)
 
 
@@ -48,7 +38,7 @@ async def serving(folder: Path, **settings: str) -> AsyncIterator[Api]:
     parts = build(read_settings(chosen))
     await parts.open()
     app = create_app(parts)
-    transport = _Turning(app=app, client=("127.0.0.1", 50000))
+    transport = ASGITransport(app=app, client=("127.0.0.1", 50000))
     async with AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         yield Api(app, parts, client)
     await parts.close()

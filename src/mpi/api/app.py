@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import multiprocessing
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp
 
 from mpi import __version__
 from mpi.api import events, mpi, operations, persons, problems, records, tasks
+from mpi.api.garbage import collect_between_answers
 from mpi.api.middleware import Bounds, Edge, FastPath
 from mpi.api.requests import BODIES
 from mpi.api.room import Room
@@ -112,7 +112,7 @@ def from_environment() -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         await container.open()
         await container.warm_up()
-        _collect_rarely()
+        collect_between_answers()
         log.info(
             "started", version=__version__, model_version=container.follower.deciding().version
         )
@@ -123,17 +123,6 @@ def from_environment() -> FastAPI:
         log.info("stopped")
 
     return create_app(container, lifespan)
-
-
-def _collect_rarely() -> None:
-    """Keep the garbage collector from walking everything that is kept while patients wait.
-
-    Nearly everything dies young or by reference counting; what the start made lives as long as the worker. Young
-    objects are looked at often, as that takes as long as there are many of them.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(300, 40, 1_000)
 
 
 def _end_with_parent() -> None:

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mpi.api.deadlines import Deadlines
+from mpi.api.garbage import collect_if_due
 from mpi.api.problems import RequestTimeout, UnsupportedMediaType, problem_response
 from mpi.errors import DeadlineExceeded, MpiError, PayloadTooLarge
 from mpi.telemetry import Metrics, place_of
@@ -67,10 +68,9 @@ class Edge:
             await self._answer(scope, receive, answer)
         finally:
             self._metrics.in_progress.dec()
-            # Once the answer has left: its client need not wait for our books.
-            asyncio.get_running_loop().call_soon(
-                self._record, scope, answer.status, perf_counter() - started
-            )
+            # The answer has left by now: its client waits neither for our books nor for our cleaning.
+            self._record(scope, answer, perf_counter() - started)
+            collect_if_due()
 
     async def _answer(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         try:
@@ -92,11 +92,11 @@ class Edge:
             raise error
         await problem_response(error, scope[REQUEST_ID])(scope, receive, answer.send)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, answer: _Answer, seconds: float) -> None:
         route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path_format", _UNROUTED))
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        self._metrics.answered(method, route, status, seconds)
-        level = _LEVELS[min(status // 100, 5)]
+        self._metrics.answered(method, route, answer.status, seconds)
+        level = _LEVELS[min(answer.status // 100, 5)]
         if not _ROOT.isEnabledFor(level):
             return
         log.log(
@@ -105,7 +105,7 @@ class Edge:
             request_id=scope[REQUEST_ID],
             method=method,
             route=route,
-            status=status,
+            status=answer.status,
             duration_ms=round(seconds * 1000, 2),
         )
 

@@ -49,6 +49,6 @@ class Protocol(BoundedHttp):
         super().connection_made(cast("asyncio.Transport", self._gathering))
 
     def on_response_complete(self) -> None:
-        """The whole answer is written: nothing else comes before it."""
+        """The whole answer is written: it leaves before the request is counted and logged."""
         self._gathering.flush()
         super().on_response_complete()

@@ -321,8 +321,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """What an event touched: persons, and every key under which a record lay or lies that it registered, changed
-    or deleted. ``at`` tells two histories apart."""
+    """What an event touched: persons, and at least the keys under which a record that it registered, changed or deleted
+    lay before it and lies after it. ``at`` tells two histories apart."""
 
     seq: int
     at: datetime

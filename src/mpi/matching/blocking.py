@@ -26,8 +26,9 @@ A    house, street; sound, initials, year, ZIP*  same home, other traits damaged
 ===  ==========================================  ==================================================
 
 Coarse keys (*) do not lead from one rich record to another: half of the strangers that were looked up shared one of
-them and nothing else. Between rich records each is joined with one trait more: R with the state, A with birthday and
-state, L with two parts of the date, both names with the birthday (B). So who changed both names is still found.
+them and nothing else. Between rich records each has a narrower one in its stead: R with the state; house and street
+with birthday and state; the last four with two parts of the date; for N and MD the sounds of both names with the
+birthday (B). So most of those who changed both names are still found.
 
 Which keys, and how coarse, was measured on FEBRL, pseudopeople and Splink data and on noise profiles: completeness
 against candidates (ADR 0022).
@@ -59,7 +60,7 @@ MAX_VALUES = 3
 """Addresses, phones, e-mails and identifiers that make keys, each; the first ones count."""
 
 RICH = 20
-"""So many keys make a record rich; narrower ones and B are not counted."""
+"""So many keys make a record rich; narrower ones and those of rich records alone are not counted."""
 
 _MARK = "*"
 """Stands before the name of a coarse key until it is hashed."""
@@ -248,7 +249,7 @@ def _by_name(traits: _Traits) -> Iterator[_Named]:
 
 
 def _between_rich(traits: _Traits) -> Iterator[_Named]:
-    """What finds the rich that share coarse keys and no other: these joined with one trait more."""
+    """What finds the rich that share coarse keys and no other."""
     year, month, day = traits.year, traits.month, traits.day
     if not day:
         return

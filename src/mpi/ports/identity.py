@@ -112,9 +112,9 @@ class IdentityHistory(Protocol):
         ...
 
     async def touched(self, first: int, last: int) -> tuple[Touched, ...]:
-        """What the events from ``first`` to ``last`` touched, in order; rather more than less.
+        """What the events from ``first`` to ``last`` touched, in order; rather too many keys than too few.
 
-        Cheap when :meth:`position` has just become known: every process asks after every commit.
+        Every process asks after every commit, so it is cheap where the store was told it with the position.
         """
         ...
 

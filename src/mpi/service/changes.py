@@ -53,7 +53,7 @@ class RecentChanges:
         most_tags: int = _MOST_TAGS,
     ) -> None:
         self._store = store
-        self._is_secret = secret is not None
+        self._has_secret = secret is not None
         self._keyed = blake2b(key=secret or b"", digest_size=_TAG_BYTES)
         self._lookback = lookback
         self._most_events = max(_MOST_EVENTS, lookback)
@@ -98,8 +98,8 @@ class RecentChanges:
         return replace(answer, position=self._position, mark=self._marks[self._position])
 
     def tags(self, persons: Iterable[str], keys: Iterable[int]) -> tuple[int, ...]:
-        """Keyed digests of persons and blocking keys; where they stay in this process, these themselves."""
-        if not self._is_secret:
+        """Keyed digests of persons and blocking keys; without a secret, numbers that mean something here only."""
+        if not self._has_secret:
             return (*map(hash, persons), *keys)
         values = {mpi_id.encode() for mpi_id in persons}
         values.update(key.to_bytes(8) for key in keys)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, InvalidOperation, OperationFailure, PyMongoError
 
 from mpi.errors import StoreUnavailable
 
 _WRITE_CONFLICT = 112
+_DUPLICATE = 11000
 _CURSOR_GONE = 43
 """Nobody asked for more documents for ten minutes."""
 _SNAPSHOT_GONE = 239
@@ -43,6 +44,12 @@ def is_snapshot_lost(error: PyMongoError) -> bool:
 def is_conflict(error: PyMongoError) -> bool:
     """Whether another transaction holds what this one wants to write."""
     return isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT
+
+
+def is_duplicate(error: BulkWriteError) -> bool:
+    """Whether what was to be inserted is there already."""
+    failed = (error.details or {}).get("writeErrors", ())
+    return any(one.get("code") == _DUPLICATE for one in failed)
 
 
 def unavailable(error: PyMongoError) -> StoreUnavailable:

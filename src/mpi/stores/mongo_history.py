@@ -81,7 +81,7 @@ async def touched(view: View, first: int, last: int) -> tuple[Touched, ...]:
                 event.seq,
                 event.at,
                 tuple(sorted(event.persons)),
-                frozenset().union(*(under[record] for record in registered[event.seq])),
+                frozenset().union(*(under.get(record, ()) for record in registered[event.seq])),
             )
             for event in events
         ]

@@ -72,7 +72,7 @@ class KnownPosition:
         self._position = 0
         self._good_until = -math.inf
         self._following: asyncio.Task[None] | None = None
-        self._moved = asyncio.Event()
+        self._told = asyncio.Event()
         self._is_closed = False
 
     async def get(self) -> int:
@@ -87,14 +87,14 @@ class KnownPosition:
         return self._now() < self._good_until
 
     def reached(self, position: int) -> None:
-        """This process has made that event durable, which it is to know at once."""
+        """An event of that number is durable. What this process has made so is known at once."""
         self._position = max(self._position, position)
 
-    async def moved(self, seconds: float) -> None:
-        """Wait until the next commit of any process is told, ``seconds`` at the most."""
+    async def next_commit(self, seconds: float) -> None:
+        """Wait until a commit is told, ``seconds`` at the most; as long where nothing is followed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._moved.wait()
+                await self._told.wait()
 
     async def close(self) -> None:
         """Follow no more."""
@@ -135,8 +135,8 @@ class KnownPosition:
                 if told["of"] == HEAD:
                     self._tail.add(told_by(told))
                     self.reached(told["position"])
-                    self._moved.set()
-                    self._moved.clear()
+                    self._told.set()
+                    self._told.clear()
                 if self._now() > self._good_until - GOOD_FOR / 2:
                     await self._make_sure()
 

@@ -22,8 +22,10 @@ from mpi.stores.rows import VERSION_BITS
 LONGEST_TAIL = 2_000
 """Events that may come between a decision and its commit. Deciding again is cheaper than reading more of them."""
 
+_MOST_TOLD, _MOST_NUMBERS = 30, 1_000
+"""Events of a commit that is told, and the persons, records and keys of all of them together: 10 KB of the head."""
 _MOST_KEYS = 1_000
-"""Of a commit that is told, 8 KB of the head: some thirty registrations."""
+"""Of one event that is answered from memory. A merge leaves the keys of all its records; kept answers need none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,9 @@ class Trace:
 
 
 def to_tell(events: Mapping[int, Trace]) -> list[Document]:
-    """What the head tells of the events of a commit: all of them, or nothing when that were too much."""
-    if sum(len(trace.keys) + len(trace.records) for trace in events.values()) > _MOST_KEYS:
+    """What the head tells of the events of a commit: of all of them, or of none if that would be too much."""
+    numbers = sum(len(t.persons) + len(t.records) + len(t.keys) for t in events.values())
+    if len(events) > _MOST_TOLD or numbers > _MOST_NUMBERS:
         return []
     return [trace.told(seq) for seq, trace in events.items()]
 
@@ -77,7 +80,7 @@ class Tail:
         return self._events.get(seq)
 
     def between(self, first: int, last: int) -> tuple[Touched, ...] | None:
-        """What the events touched, from ``first`` to ``last``; None if that is not known of all, or much."""
+        """What the events from ``first`` to ``last`` touched; None unless all are known and none touched much."""
         found = []
         for seq in range(first, last + 1):
             trace = self._events.get(seq)

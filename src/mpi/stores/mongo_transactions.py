@@ -3,7 +3,7 @@
 Every write transaction begins by changing the head document. So writers of all processes queue up for it, nothing that
 they read can change before they commit, and events are numbered without a gap. Within a process, changes that wait
 for the writer before them are written together; between processes MongoDB answers with a conflict, after which
-this one pauses and begins anew.
+this one waits to be told of the other's commit and begins anew.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from mpi.domain.identity import Committed, EventKind, IdentityChange
-from mpi.domain.record import RecordKey
+from mpi.domain.identity import Committed, IdentityChange
 from mpi.errors import MpiError, StoreUnavailable
 from mpi.stores import mongo_commit
 from mpi.stores.mongo_abandoned import end_abandoned
 from mpi.stores.mongo_errors import (
+    TRANSIENT,
     UNKNOWN_COMMIT,
     is_conflict,
+    is_duplicate,
     is_transient,
     unavailable,
 )
@@ -73,6 +74,15 @@ class _Waiting:
 
 
 @dataclass(slots=True)
+class _Batch:
+    """Changes of one transaction; ``is_trusting``: who comes as new is not looked for."""
+
+    waiting: list[_Waiting]
+    may_grow: bool
+    is_trusting: bool = True
+
+
+@dataclass(slots=True)
 class _Group:
     """A transaction that stays open for a block of code; ``turn`` lets its tasks use the session one by one."""
 
@@ -84,8 +94,8 @@ class _Group:
 class Transactions:
     """Reading and writing in one database.
 
-    ``reached`` is told the last event of each commit that is durable; ``moved`` waits for the next commit of any
-    process, some seconds at the most.
+    ``reached`` is told the last event of each commit that is durable; ``next_commit`` waits until one of another
+    process is told, some seconds at the most.
     """
 
     def __init__(
@@ -94,12 +104,12 @@ class Transactions:
         database: Database,
         tail: Tail,
         reached: Callable[[int], None],
-        moved: Callable[[float], Awaitable[None]],
+        next_commit: Callable[[float], Awaitable[None]],
     ) -> None:
         self._client = client
         self._database = database
         self._reached = reached
-        self._moved = moved
+        self._next_commit = next_commit
         self._tail = tail
         self._writing = asyncio.Lock()
         self._waiting: list[_Waiting] = []
@@ -188,63 +198,63 @@ class Transactions:
         """Write what waits, all that has come meanwhile in one transaction, until nothing waits."""
         while self._waiting:
             async with self._writing:
-                await self._settle(self._joining(_TOGETHER), may_grow=True)
+                await self._settle(_Batch(self._joining(_TOGETHER), may_grow=True))
 
     def _joining(self, most: int) -> list[_Waiting]:
         joining, self._waiting = self._waiting[:most], self._waiting[most:]
         return [waiting for waiting in joining if not waiting.done.done()]
 
-    async def _settle(self, batch: list[_Waiting], *, may_grow: bool) -> None:
-        """Write the batch, and if it ``may_grow`` what has come until it is our turn."""
+    async def _settle(self, batch: _Batch) -> None:
+        first = len(batch.waiting)
         # As a task of its own: whatever it raises is for those who wait, not for the writer.
-        attempt = asyncio.create_task(
-            self._patiently(lambda: self._together(batch, may_grow=may_grow))
-        )
+        attempt = asyncio.create_task(self._patiently(lambda: self._together(batch)))
         await asyncio.wait([attempt])
         error = attempt.exception()
         if error is None:
             outcomes = attempt.result()
-        elif isinstance(error, MpiError) or len(batch) == 1:
-            outcomes = [error] * len(batch)
         else:
-            # A change that cannot even be written must not take the others with it.
-            for waiting in batch:
-                await self._settle([waiting], may_grow=False)
-            return
-        for waiting, outcome in zip(batch, outcomes, strict=True):
+            # Who came later has not waited for as long as the error says.
+            late, batch.waiting = batch.waiting[first:], batch.waiting[:first]
+            self._waiting[:0] = late
+            if not isinstance(error, MpiError) and first + len(late) > 1:
+                # A change that cannot even be written must not take the others with it.
+                for waiting in batch.waiting:
+                    await self._settle(_Batch([waiting], may_grow=False))
+                return
+            outcomes = [error] * first
+        for waiting, outcome in zip(batch.waiting, outcomes, strict=True):
             _answer(waiting.done, outcome)
 
-    async def _together(
-        self, batch: list[_Waiting], *, may_grow: bool
-    ) -> list[Committed | BaseException]:
-        """One transaction. Records that come as new ones are not looked for, unless one of them proves to be there."""
-        try:
-            return await self._attempt(batch, may_grow=may_grow, is_trusting=True)
-        except BulkWriteError:
-            return await self._attempt(batch, may_grow=False, is_trusting=False)
-
-    async def _attempt(
-        self, batch: list[_Waiting], *, may_grow: bool, is_trusting: bool
-    ) -> list[Committed | BaseException]:
-        """Write the changes; one that is refused leaves the others."""
-        outcomes: list[Committed | BaseException] = []
+    async def _together(self, batch: _Batch) -> list[Committed | BaseException]:
+        """One transaction; a change that is refused leaves the others."""
         unit = await self._begin()
-        if may_grow:  # whoever came while others had the head goes along
-            batch += self._joining(_TOGETHER - len(batch))
         try:
-            changes = [change for waiting in batch for change in waiting.changes]
-            if is_trusting:
-                unit.take_for_absent(filter(None, map(_newcomer, changes)))
-            await unit.prefetch(changes)
-            for waiting in batch:
-                try:
-                    outcomes.append(await mongo_commit.apply(unit, waiting.changes))
-                except MpiError as refusal:
-                    outcomes.append(refusal)
-            await self._finish(unit)
+            if batch.may_grow:  # whoever came while others had the head goes along
+                batch.waiting += self._joining(_TOGETHER - len(batch.waiting))
+            return await self._apply(unit, batch)
+        except BulkWriteError as error:
+            await _abort(unit.session)
+            if not batch.is_trusting or not is_duplicate(error):
+                raise
+            batch.is_trusting = False
         except BaseException:
             await _abort(unit.session)
             raise
+        # Outside of the block above: its error quotes documents.
+        raise PyMongoError("a record that came as a new one is there", [TRANSIENT])
+
+    async def _apply(self, unit: Unit, batch: _Batch) -> list[Committed | BaseException]:
+        changes = [change for waiting in batch.waiting for change in waiting.changes]
+        if batch.is_trusting:
+            unit.trust(changes)
+        await unit.prefetch(changes)
+        outcomes: list[Committed | BaseException] = []
+        for waiting in batch.waiting:
+            try:
+                outcomes.append(await mongo_commit.apply(unit, waiting.changes))
+            except MpiError as refusal:
+                outcomes.append(refusal)
+        await self._finish(unit)
         return outcomes
 
     @asynccontextmanager
@@ -327,10 +337,10 @@ class Transactions:
             if in_the_way:
                 await end_abandoned(self._client)
                 looked = now
-            # Unequal pauses keep processes that met once from meeting again.
+            # Unequal pauses keep processes that met once from meeting again, where nobody tells them.
             unequal = random.uniform(0.5, 1.5)  # noqa: S311
             if is_blocked:
-                await self._moved(_TURN * unequal)
+                await self._next_commit(_TURN * unequal)
             else:
                 await asyncio.sleep(pause * unequal)
                 pause = min(pause * 2, _LAST_PAUSE)
@@ -351,14 +361,6 @@ async def _commit(session: AsyncClientSession) -> None:
 async def _abort(session: AsyncClientSession) -> None:
     """Give the transaction up, if there is one; MongoDB ends by itself what it cannot be told about."""
     await session.end_session()
-
-
-def _newcomer(change: IdentityChange) -> RecordKey | None:
-    """The record that the change registers for the first time, as its author believes."""
-    if change.record is None or change.kind is EventKind.REVIVED:
-        return None
-    key = change.record.key
-    return key if any(move.key == key and move.origin is None for move in change.moves) else None
 
 
 def _answer(done: asyncio.Future[Committed], outcome: Committed | BaseException) -> None:

@@ -35,7 +35,7 @@ from mpi.stores.mongo_schema import (
 )
 from mpi.stores.mongo_tail import LONGEST_TAIL, Tail, Trace, to_tell, told_by, traces
 from mpi.stores.numbering import person_number
-from mpi.stores.plan import named_persons
+from mpi.stores.plan import named_persons, named_records, newcomers
 from mpi.stores.rows import VERSION_BITS, AssertionRow, Head, PersonRow, RecordRow
 
 T = TypeVar("T")
@@ -235,9 +235,9 @@ class Unit:
             self._keep(PERSON, (person,))
             self._searched[RECORD, "person"].add(person["_id"])
 
-    def take_for_absent(self, keys: Iterable[RecordKey]) -> None:
-        """Believe that these records were never seen; writing one that was fails."""
-        for key in keys:
+    def trust(self, changes: Sequence[IdentityChange]) -> None:
+        """Take records that come as new ones for new, without looking; writing one that is there fails."""
+        for key in newcomers(changes):
             self._numbers.setdefault(key, None)
 
     async def prefetch(self, changes: Iterable[IdentityChange]) -> None:
@@ -245,7 +245,7 @@ class Unit:
         keys: set[RecordKey] = set()
         persons: set[str] = set()
         for change in changes:
-            keys.update(_named_records(change))
+            keys.update(named_records(change))
             persons.update(named_persons(change))
             persons.update(mpi_id for task in change.tasks for mpi_id in task.candidates)
         if keys - self._numbers.keys():
@@ -370,15 +370,9 @@ class Unit:
     async def finish(self) -> None:
         """Write everything that is left, and the head."""
         await self.write()
-        self.head["touched"] = to_tell(self.events)
+        if self.events:
+            self.head["touched"] = to_tell(self.events)
         await self._database[META].replace_one({"_id": HEAD}, self.head, session=self.session)
-
-
-def _named_records(change: IdentityChange) -> set[RecordKey]:
-    keys = {move.key for move in change.moves} | {task.record for task in change.tasks}
-    for assertion in (*change.assertions, *change.lift):
-        keys.update((assertion.left, assertion.right))
-    return keys if change.record is None else keys | {change.record.key}
 
 
 def _filter(want: Want) -> Document:

@@ -69,7 +69,7 @@ class MongoStore:
             self._database,
             self._tail,
             self._position.reached,
-            self._position.moved,
+            self._position.next_commit,
         )
 
     async def open(self, hmac_fingerprint: bytes, *, create: bool = True) -> None:

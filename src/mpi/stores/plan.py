@@ -7,10 +7,19 @@ came too late – is checked by the store before.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
-from mpi.domain.identity import NEW_PERSON, AssertionKind, Event, IdentityChange, RecordMove
+from mpi.domain.identity import (
+    NEW_PERSON,
+    AssertionKind,
+    Event,
+    EventKind,
+    IdentityChange,
+    RecordMove,
+)
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.errors import ConcurrentChange, Conflict
@@ -151,6 +160,27 @@ def named_persons(change: IdentityChange) -> set[str]:
     named.update(change.revive)
     named.update(name for name, _ in change.expected_versions)
     return {mpi_id for mpi_id in named if mpi_id is not None and mpi_id != NEW_PERSON}
+
+
+def named_records(change: IdentityChange) -> set[RecordKey]:
+    """The records that the change names."""
+    keys = {move.key for move in change.moves} | {task.record for task in change.tasks}
+    for assertion in (*change.assertions, *change.lift):
+        keys.update((assertion.left, assertion.right))
+    return keys if change.record is None else keys | {change.record.key}
+
+
+def newcomers(changes: Sequence[IdentityChange]) -> set[RecordKey]:
+    """Records that a change registers for the first time, as its author believes, and that no other change names."""
+    named = Counter(chain.from_iterable(map(named_records, changes)))
+    born = {
+        change.record.key
+        for change in changes
+        if change.record is not None
+        and change.kind is not EventKind.REVIVED
+        and any(m.key == change.record.key and m.origin is None for m in change.moves)
+    }
+    return {key for key in born if named[key] == 1}
 
 
 def make_plan(change: IdentityChange, head: Head, rows: Rows) -> Plan:

@@ -19,6 +19,7 @@ from mpi.stores.numbering import event_id, event_seq, task_id, task_number
 from mpi.stores.sqlite_reads import as_list, keys_of_versions, record_number
 
 _EVENTS = "SELECT e.* FROM event e WHERE e.seq > ? ORDER BY e.seq LIMIT ?"
+_EVENTS_BETWEEN = "SELECT e.* FROM event e WHERE e.seq BETWEEN ? AND ? ORDER BY e.seq"
 _EVENTS_OF_PERSON = """SELECT e.* FROM event_person x
     CROSS JOIN event e ON e.seq = x.seq
     WHERE x.person = (SELECT id FROM person WHERE mpi_id = ?) AND x.seq > ?
@@ -87,7 +88,7 @@ def events(
 
 def touched(connection: sqlite3.Connection, first: int, last: int) -> tuple[Touched, ...]:
     """See :meth:`mpi.ports.IdentityHistory.touched`."""
-    rows = connection.execute(_EVENTS, (first - 1, last - first + 1)).fetchall()
+    rows = connection.execute(_EVENTS_BETWEEN, (first, last)).fetchall()
     return tuple([_touched(connection, decode_event(row)) for row in rows])
 
 

@@ -73,6 +73,20 @@ async def test_head_and_body_are_written_together() -> None:
         assert not wire.closed
 
 
+async def test_an_answer_has_left_when_the_application_goes_on() -> None:
+    async with connected() as (protocol, wire):
+        packets: list[int] = []
+
+        async def app(scope: dict[str, object], receive: object, send: object) -> None:
+            await _app(scope, receive, send)
+            packets.append(len(wire.written))
+
+        protocol.app = app
+        protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await _settled()
+        assert packets == [1]
+
+
 async def test_an_answer_is_written_before_its_connection_is_closed() -> None:
     async with connected() as (protocol, wire):
         protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

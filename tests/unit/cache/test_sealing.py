@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi.cache.sealing import Seal
+from mpi.cache.sealing import FORMAT, Seal
 from mpi.ports import KeptAnswer
 from tests.support.cache import SECRET, an_answer
 
@@ -44,3 +44,8 @@ def test_an_answer_belongs_to_its_key_and_its_secret() -> None:
     sealed = Seal(SECRET).close(b"key", an_answer())
     assert Seal(SECRET).open(b"other", sealed) is None
     assert Seal(b"t" * 32).open(b"key", sealed) is None
+
+
+def test_the_form_has_a_number() -> None:
+    # To be raised with the keys that are asked for (`test_blocking.py`) and with the marks of events as well.
+    assert FORMAT == 2
