@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, suppress
@@ -17,11 +18,11 @@ import pytest
 from pymongo import AsyncMongoClient, MongoClient, monitoring
 
 from bench.daemons import Mongod
-from mpi.errors import StoreUnavailable
+from mpi.errors import ConcurrentChange, StoreUnavailable
 from mpi.stores.mongo_opening import Address
 from mpi.stores.mongo_position import GOOD_FOR
 from mpi.stores.mongodb import MongoStore
-from tests.contract.changes import created
+from tests.contract.changes import create, created
 
 Opened = Callable[[Address], Awaitable[MongoStore]]
 WITHIN = 1.0
@@ -301,3 +302,53 @@ async def test_nothing_that_was_told_outlives_its_history(
         return False
 
     assert await until(follows) < WITHIN
+
+
+async def test_files_of_another_day_are_noticed_though_the_stream_goes_on(
+    questions: Questions, opened: Opened, own_mongod: Mongod, tmp_path: Path
+) -> None:
+    """The driver resumes the stream as if nothing had happened, if the server comes back soon enough."""
+    address = Address(own_mongod.uri, "index")
+    here = await opened(address)
+    await created(here, "early", 1)
+    own_mongod.stop()
+    files, copy = tmp_path / "mongod", tmp_path / "copy"
+    shutil.copytree(files, copy)
+    own_mongod.start()
+    for number in (2, 3):
+        await created(here, f"lost-{number}", number)
+    await told(here, questions)
+    own_mongod.kill()
+    shutil.rmtree(files)
+    shutil.copytree(copy, files)
+    own_mongod.start()
+
+    async def follows() -> bool:
+        with suppress(StoreUnavailable):
+            return await here.position() == 1
+        return False
+
+    await until(follows, 10)
+    there = await opened(address)
+    await created(there, "new-2", 900)
+    await until(partial(has_touched, here, 2, 900), 10)
+    late = create("new-3", 900, position=1, guard_keys=(900,))
+    with pytest.raises(ConcurrentChange):
+        await here.commit(late)
+
+
+async def has_touched(store: MongoStore, seq: int, key: int) -> bool:
+    with suppress(StoreUnavailable):
+        return [t.keys for t in await store.touched(seq, seq)] == [{key}]
+    return False
+
+
+async def test_whoever_is_told_nothing_learns_from_the_head_what_came_before(
+    questions: Questions, opened: Opened, address: Address
+) -> None:
+    here, there = await opened(address), await opened(address)
+    await created(there, "1", 10)
+    with pytest.raises(ConcurrentChange):
+        await here.commit(create("2", 20, position=0, guard_keys=(10,)))
+    await here.commit(create("2", 20, position=0, guard_keys=(20,)))
+    assert questions.asked["event"] == 0

@@ -93,9 +93,10 @@ class RecentChanges:
 
     def renewed(self, answer: KeptAnswer) -> KeptAnswer:
         """An answer that holds, said of the last event: it outlives what is remembered of the events before."""
-        if answer.position == self._position:
+        mark = self._marks.get(self._position)
+        if mark is None or answer.position == self._position:
             return answer
-        return replace(answer, position=self._position, mark=self._marks[self._position])
+        return replace(answer, position=self._position, mark=mark)
 
     def tags(self, persons: Iterable[str], keys: Iterable[int]) -> tuple[int, ...]:
         """Keyed digests of persons and blocking keys; without a secret, numbers that mean something here only."""

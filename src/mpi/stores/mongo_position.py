@@ -24,6 +24,8 @@ from mpi.stores.mongo_tail import Tail, told_by
 
 GOOD_FOR = 0.7
 """Seconds. Others' commits have to be known within one, also when the driver resumes a stream that broke off."""
+_LOOK = 1.0
+"""Seconds of silence after which the server is asked all the same: drivers resume a stream over files of another day."""
 _SILENCE = 0.25
 """Seconds for which the server waits for something to tell."""
 _PAUSE = 0.5
@@ -70,7 +72,7 @@ class KnownPosition:
         self._silence = min(_SILENCE, timeout / 2)
         self._now = now
         self._position = 0
-        self._good_until = -math.inf
+        self._good_until = self._sure_at = -math.inf
         self._following: asyncio.Task[None] | None = None
         self._told = asyncio.Event()
         self._is_closed = False
@@ -109,7 +111,7 @@ class KnownPosition:
             # What is wrong is told to who asks meanwhile: they get the error of their own question.
             with suppress(PyMongoError, StoreUnavailable):
                 await self._follow()
-            self._good_until = -math.inf
+            self._good_until = self._sure_at = -math.inf
             self._tail.clear()
             await asyncio.sleep(_PAUSE)
 
@@ -122,8 +124,9 @@ class KnownPosition:
         )
         async with changes:
             self._position = 0
-            await self._make_sure()
             while not self._is_closed:
+                if self._now() > self._sure_at + _LOOK and not await self._is_going_on():
+                    return
                 asked = self._now()
                 told = await changes.try_next()
                 is_over = not changes.alive  # from then on it answers without asking
@@ -137,10 +140,15 @@ class KnownPosition:
                     self.reached(told["position"])
                     self._told.set()
                     self._told.clear()
-                if self._now() > self._good_until - GOOD_FOR / 2:
-                    await self._make_sure()
+                if self._now() > self._good_until - GOOD_FOR / 2 and not await self._is_going_on():
+                    return
 
-    async def _make_sure(self) -> None:
-        asked = self._now()
-        self.reached(await self._ask())
-        self._good_until = asked + GOOD_FOR
+    async def _is_going_on(self) -> bool:
+        """Ask where the index stands. It has never gone back, unless another one was put in its place."""
+        known, self._sure_at = self._position, self._now()
+        position = await self._ask()
+        if position < known:
+            return False
+        self.reached(position)
+        self._good_until = self._sure_at + GOOD_FOR
+        return True

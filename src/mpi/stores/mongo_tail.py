@@ -96,6 +96,11 @@ class Tail:
         while len(self._events) > 2 * LONGEST_TAIL:
             self._events.popitem(last=False)
 
+    def clear_beyond(self, position: int) -> None:
+        """Forget all if there was more than there is: another index was put in the place of this one."""
+        if any(seq > position for seq in self._events):
+            self._events.clear()
+
     def clear(self) -> None:
         """Forget all: the history may have become another one."""
         self._events.clear()

@@ -308,6 +308,7 @@ class Transactions:
         except BaseException:
             await _abort(session)
             raise
+        self._tail.clear_beyond(head["position"])
         return Unit(self._database, session, head, self._tail)
 
     async def _finish(self, unit: Unit) -> None:

@@ -18,7 +18,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from mpi.domain.identity import IdentityChange, TaskKind, TaskStatus
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.errors import ConcurrentChange
+from mpi.errors import ConcurrentChange, StoreUnavailable
 from mpi.stores.mongo_documents import assertion_row, named, versions_of
 from mpi.stores.mongo_schema import (
     ASSERTION,
@@ -196,7 +196,7 @@ class Unit:
         if self.head["position"] - position > LONGEST_TAIL:
             raise ConcurrentChange("too much has changed since the change was decided")
         for seq in range(position + 1, self.head["position"] + 1):
-            known = self.events.get(seq) or self._tail.get(seq) or self._others.get(seq)
+            known = self.events.get(seq) or self._others.get(seq) or self._tail.get(seq)
             if known is None:
                 raise NotLoaded(Want(EVENT, "after", (seq - 1,)))
             yield known
@@ -263,7 +263,10 @@ class Unit:
         if isinstance(want, WantRecords):
             await self._load_records(want.keys)
         elif want.field == "after":
-            self._others |= await traces(self._database, self.session, want.values[0])
+            (after,) = want.values
+            self._others |= await traces(self._database, self.session, after)
+            if after + 1 not in self._others:
+                raise StoreUnavailable("the history lacks an event; `mpi verify` tells more")
         else:
             found = await self._find(want.collection, _filter(want))
             if want.field == "_id":
