@@ -25,7 +25,7 @@ from mpi.stores.mongo_tail import Tail, told_by
 GOOD_FOR = 0.7
 """Seconds. Others' commits have to be known within one, also when the driver resumes a stream that broke off."""
 _LOOK = 1.0
-"""Seconds of silence after which the server is asked all the same: drivers resume a stream over files of another day."""
+"""Seconds of silence after which the server is asked all the same: drivers resume over files of another day."""
 _SILENCE = 0.25
 """Seconds for which the server waits for something to tell."""
 _PAUSE = 0.5
