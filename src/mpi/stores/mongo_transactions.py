@@ -1,9 +1,9 @@
 """Transactions on MongoDB: one writer at a time, snapshots for readers.
 
 Every write transaction begins by changing the head document. So writers of all processes queue up for it, nothing that
-they read can change before they commit, and events are numbered without a gap. Within a process, changes that wait
-for the writer before them are written together; between processes MongoDB answers with a conflict, after which
-this one waits to be told of the other's commit and begins anew.
+they read can change before they commit, and events are numbered without a gap. Within a process they stand in one
+queue (:mod:`mpi.stores.mongo_queue`); between processes MongoDB answers with a conflict, after which this one waits to
+be told of the other's commit and begins anew.
 """
 
 from __future__ import annotations
@@ -19,21 +19,20 @@ from typing import TypeVar
 
 from pymongo import AsyncMongoClient, ReadPreference, ReturnDocument, WriteConcern
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from mpi.domain.identity import Committed, IdentityChange
-from mpi.errors import MpiError, StoreUnavailable
+from mpi.errors import StoreUnavailable
 from mpi.stores import mongo_commit
 from mpi.stores.mongo_abandoned import end_abandoned
 from mpi.stores.mongo_errors import (
-    TRANSIENT,
     UNKNOWN_COMMIT,
     is_conflict,
-    is_duplicate,
     is_transient,
     unavailable,
 )
+from mpi.stores.mongo_queue import CommitQueue
 from mpi.stores.mongo_schema import HEAD, META, Database, Document
 from mpi.stores.mongo_tail import Tail
 from mpi.stores.mongo_unit import Unit
@@ -43,7 +42,6 @@ T = TypeVar("T")
 DEADLINE = 10.0
 """Seconds for which a transaction is tried again."""
 
-_TOGETHER = 100
 _FIRST_PAUSE, _LAST_PAUSE = 0.002, 0.050
 _TURN = 0.020
 """Seconds after which another writer's transaction may have ended without a commit that is told."""
@@ -65,21 +63,6 @@ class View:
 def vanished() -> StoreUnavailable:
     """There is a database, but its head is gone."""
     return StoreUnavailable("the index has vanished from its database")
-
-
-@dataclass(slots=True)
-class _Waiting:
-    changes: Sequence[IdentityChange]
-    done: asyncio.Future[Committed]
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Changes of one transaction; ``is_trusting``: who comes as new is not looked for."""
-
-    waiting: list[_Waiting]
-    may_grow: bool
-    is_trusting: bool = True
 
 
 @dataclass(slots=True)
@@ -112,8 +95,7 @@ class Transactions:
         self._next_commit = next_commit
         self._tail = tail
         self._writing = asyncio.Lock()
-        self._waiting: list[_Waiting] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._queue = CommitQueue(self._begin, self._finish, self._patiently, self._writing)
         self._open_group: _Group | None = None
         self._my_group: ContextVar[_Group | None] = ContextVar("group", default=None)
 
@@ -173,11 +155,7 @@ class Transactions:
         group = self._group
         if group is not None:
             return await self._inside(group, lambda unit: mongo_commit.apply(unit, changes))
-        waiting = _Waiting(changes, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write())
-        return await waiting.done
+        return await self._queue.commit(changes)
 
     async def outside_history(
         self, body: Callable[[Database, AsyncClientSession | None], Awaitable[T]]
@@ -194,69 +172,6 @@ class Transactions:
 
         return await self._inside(group, within)
 
-    async def _write(self) -> None:
-        """Write what waits, all that has come meanwhile in one transaction, until nothing waits."""
-        while self._waiting:
-            async with self._writing:
-                await self._settle(_Batch(self._joining(_TOGETHER), may_grow=True))
-
-    def _joining(self, most: int) -> list[_Waiting]:
-        joining, self._waiting = self._waiting[:most], self._waiting[most:]
-        return [waiting for waiting in joining if not waiting.done.done()]
-
-    async def _settle(self, batch: _Batch) -> None:
-        first = len(batch.waiting)
-        # As a task of its own: whatever it raises is for those who wait, not for the writer.
-        attempt = asyncio.create_task(self._patiently(lambda: self._together(batch)))
-        await asyncio.wait([attempt])
-        error = attempt.exception()
-        if error is None:
-            outcomes = attempt.result()
-        else:
-            # Who came later has not waited for as long as the error says.
-            late, batch.waiting = batch.waiting[first:], batch.waiting[:first]
-            self._waiting[:0] = late
-            if not isinstance(error, MpiError) and first + len(late) > 1:
-                # A change that cannot even be written must not take the others with it.
-                for waiting in batch.waiting:
-                    await self._settle(_Batch([waiting], may_grow=False))
-                return
-            outcomes = [error] * first
-        for waiting, outcome in zip(batch.waiting, outcomes, strict=True):
-            _answer(waiting.done, outcome)
-
-    async def _together(self, batch: _Batch) -> list[Committed | BaseException]:
-        """One transaction; a change that is refused leaves the others."""
-        unit = await self._begin()
-        try:
-            if batch.may_grow:  # whoever came while others had the head goes along
-                batch.waiting += self._joining(_TOGETHER - len(batch.waiting))
-            return await self._apply(unit, batch)
-        except BulkWriteError as error:
-            await _abort(unit.session)
-            if not batch.is_trusting or not is_duplicate(error):
-                raise
-            batch.is_trusting = False
-        except BaseException:
-            await _abort(unit.session)
-            raise
-        # Outside of the block above: its error quotes documents.
-        raise PyMongoError("a record that came as a new one is there", [TRANSIENT])
-
-    async def _apply(self, unit: Unit, batch: _Batch) -> list[Committed | BaseException]:
-        changes = [change for waiting in batch.waiting for change in waiting.changes]
-        if batch.is_trusting:
-            unit.trust(changes)
-        await unit.prefetch(changes)
-        outcomes: list[Committed | BaseException] = []
-        for waiting in batch.waiting:
-            try:
-                outcomes.append(await mongo_commit.apply(unit, waiting.changes))
-            except MpiError as refusal:
-                outcomes.append(refusal)
-        await self._finish(unit)
-        return outcomes
-
     @asynccontextmanager
     async def group(self) -> AsyncIterator[None]:
         """Writes inside become durable together. A group inside a group is part of it."""
@@ -272,7 +187,7 @@ class Transactions:
                 yield
                 await self._inside(group, self._finish)
             except BaseException:
-                await _abort(group.unit.session)
+                await group.unit.give_up()
                 raise
             finally:
                 self._open_group = None
@@ -306,7 +221,7 @@ class Transactions:
             if head is None:
                 raise vanished()
         except BaseException:
-            await _abort(session)
+            await session.end_session()
             raise
         self._tail.clear_beyond(head["position"])
         return Unit(self._database, session, head, self._tail)
@@ -314,7 +229,7 @@ class Transactions:
     async def _finish(self, unit: Unit) -> None:
         """Make what the unit changed durable."""
         if not unit.events and not unit.has_errands:
-            await _abort(unit.session)
+            await unit.give_up()
             return
         await unit.finish()
         await _commit(unit.session)
@@ -357,17 +272,3 @@ async def _commit(session: AsyncClientSession) -> None:
             if not error.has_error_label(UNKNOWN_COMMIT) or time.monotonic() >= deadline:
                 raise
         await asyncio.sleep(_LAST_PAUSE)
-
-
-async def _abort(session: AsyncClientSession) -> None:
-    """Give the transaction up, if there is one; MongoDB ends by itself what it cannot be told about."""
-    await session.end_session()
-
-
-def _answer(done: asyncio.Future[Committed], outcome: Committed | BaseException) -> None:
-    if done.done():
-        return  # whoever waited has gone away
-    if isinstance(outcome, BaseException):
-        done.set_exception(outcome)
-    else:
-        done.set_result(outcome)

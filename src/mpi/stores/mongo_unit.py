@@ -377,6 +377,10 @@ class Unit:
             self.head["touched"] = to_tell(self.events)
         await self._database[META].replace_one({"_id": HEAD}, self.head, session=self.session)
 
+    async def give_up(self) -> None:
+        """End the transaction, if it is still open; MongoDB ends by itself what it cannot be told about."""
+        await self.session.end_session()
+
 
 def _filter(want: Want) -> Document:
     if want.collection == VERSION:

@@ -1,0 +1,143 @@
+"""Changes of one process that wait to be written: all that have come when it is their turn share a transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from mpi.domain.identity import Committed, IdentityChange
+from mpi.errors import MpiError
+from mpi.stores import mongo_commit
+from mpi.stores.mongo_errors import TRANSIENT, is_duplicate
+from mpi.stores.mongo_unit import Unit
+
+T = TypeVar("T")
+Outcomes = list[Committed | BaseException]
+
+_TOGETHER = 100
+"""Changes of one transaction, at most."""
+
+
+class Patiently(Protocol):
+    """Runs something, again while others are in the way, until a deadline."""
+
+    async def __call__(self, body: Callable[[], Awaitable[T]]) -> T: ...
+
+
+@dataclass(slots=True)
+class _Waiting:
+    changes: Sequence[IdentityChange]
+    done: asyncio.Future[Committed]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Changes of one transaction; ``is_trusting``: who comes as new is not looked for."""
+
+    waiting: list[_Waiting]
+    may_grow: bool
+    is_trusting: bool = True
+
+
+class CommitQueue:
+    """Writes what waits. ``begin`` opens a transaction, ``finish`` makes it durable; both raise ``PyMongoError``.
+
+    ``writing`` is held meanwhile, so that nobody else of this process opens one.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], Awaitable[Unit]],
+        finish: Callable[[Unit], Awaitable[None]],
+        patiently: Patiently,
+        writing: asyncio.Lock,
+    ) -> None:
+        self._begin = begin
+        self._finish = finish
+        self._patiently = patiently
+        self._writing = writing
+        self._waiting: list[_Waiting] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def commit(self, changes: Sequence[IdentityChange]) -> Committed:
+        """Apply the changes whole or not at all; durable on return."""
+        waiting = _Waiting(changes, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+        return await waiting.done
+
+    async def _write(self) -> None:
+        while self._waiting:
+            async with self._writing:
+                await self._settle(_Batch(self._joining(_TOGETHER), may_grow=True))
+
+    def _joining(self, most: int) -> list[_Waiting]:
+        joining, self._waiting = self._waiting[:most], self._waiting[most:]
+        return [waiting for waiting in joining if not waiting.done.done()]
+
+    async def _settle(self, batch: _Batch) -> None:
+        first = len(batch.waiting)
+        # As a task of its own: whatever it raises is for those who wait, not for the writer.
+        attempt = asyncio.create_task(self._patiently(lambda: self._together(batch)))
+        await asyncio.wait([attempt])
+        error = attempt.exception()
+        if error is None:
+            outcomes = attempt.result()
+        else:
+            # Who came later has not waited for as long as the error says.
+            late, batch.waiting = batch.waiting[first:], batch.waiting[:first]
+            self._waiting[:0] = late
+            if not isinstance(error, MpiError) and first + len(late) > 1:
+                # A change that cannot even be written must not take the others with it.
+                for waiting in batch.waiting:
+                    await self._settle(_Batch([waiting], may_grow=False))
+                return
+            outcomes = [error] * first
+        for waiting, outcome in zip(batch.waiting, outcomes, strict=True):
+            _answer(waiting.done, outcome)
+
+    async def _together(self, batch: _Batch) -> Outcomes:
+        """One transaction; a change that is refused leaves the others."""
+        unit = await self._begin()
+        try:
+            if batch.may_grow:  # whoever came while others had the head goes along
+                batch.waiting += self._joining(_TOGETHER - len(batch.waiting))
+            return await self._apply(unit, batch)
+        except BulkWriteError as error:
+            await unit.give_up()
+            if not batch.is_trusting or not is_duplicate(error):
+                raise
+            batch.is_trusting = False
+        except BaseException:
+            await unit.give_up()
+            raise
+        # Outside of the block above: its error quotes documents.
+        raise PyMongoError("a record that came as a new one is there", [TRANSIENT])
+
+    async def _apply(self, unit: Unit, batch: _Batch) -> Outcomes:
+        changes = [change for waiting in batch.waiting for change in waiting.changes]
+        if batch.is_trusting:
+            unit.trust(changes)
+        await unit.prefetch(changes)
+        outcomes: Outcomes = []
+        for waiting in batch.waiting:
+            try:
+                outcomes.append(await mongo_commit.apply(unit, waiting.changes))
+            except MpiError as refusal:
+                outcomes.append(refusal)
+        await self._finish(unit)
+        return outcomes
+
+
+def _answer(done: asyncio.Future[Committed], outcome: Committed | BaseException) -> None:
+    if done.done():
+        return  # whoever waited has gone away
+    if isinstance(outcome, BaseException):
+        done.set_exception(outcome)
+    else:
+        done.set_result(outcome)
