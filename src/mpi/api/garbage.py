@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import gc
 
-_DUE = (300, 40, 1_000)
-"""Young objects, collections of these, and of what those left over, after which the next is due."""
+_DUE = (300, 40, 10_000)
+"""A generation is due after so many: new objects; collections of the young; collections of the middle-aged.
+
+The oldest is due every 160,000 matches or so. It is walked whole: 9 ms for 10,000 kept answers, 51 ms for 40,000.
+"""
 _WITHOUT_ANSWERS = 20_000
 """Young objects after which the interpreter collects by itself: in batches, and in what runs in the background."""
 
@@ -18,11 +21,11 @@ def collect_between_answers() -> None:
     """Spare whoever waits. What the start made lives as long as the worker, and is never looked at again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_WITHOUT_ANSWERS, *_DUE[1:])
+    gc.set_threshold(_WITHOUT_ANSWERS, _DUE[1], 1_000)
 
 
 def collect_if_due() -> None:
-    """To be called when an answer has left."""
+    """Collect the oldest generation that is due. To be called when an answer has left; others may be under way."""
     counts = gc.get_count()
     for generation in (2, 1, 0):
         if counts[generation] > _DUE[generation]:

@@ -60,7 +60,7 @@ MAX_VALUES = 3
 """Addresses, phones, e-mails and identifiers that make keys, each; the first ones count."""
 
 RICH = 20
-"""So many keys make a record rich; narrower ones and those of rich records alone are not counted."""
+"""So many keys make a record rich. Narrower ones, and those that only rich records have, are not counted."""
 
 _MARK = "*"
 """Stands before the name of a coarse key until it is hashed."""

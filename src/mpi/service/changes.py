@@ -1,7 +1,8 @@
 """What the last events touched: whether an answer from before them still holds.
 
-Nothing is announced to anybody. The store's own history is read, up to where the index stands now, and an answer is
-compared with it wherever it was kept meanwhile. So no message can be missed, and no tier has to forget anything.
+The store says what each event touched, up to where the index stands now, and an answer is compared with that wherever
+it was kept meanwhile. Events are counted: what the store was not told of, it reads. So no message can be missed, and
+no tier has to forget anything.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ a quarter of a second at the latest. So what is known stays good for a while aft
 with silence, counted from when that was sent. Where changes are many it is never silent, and may still be telling of
 old ones: then the server is asked now and then as well. When what is known runs out – a stream was lost, the server
 hangs, another one has become the primary – the server is asked as if there were no stream, until there is one again.
+In silence it is asked once a second: a driver resumes a stream even over files of another day.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from mpi.stores.mongo_tail import Tail, told_by
 GOOD_FOR = 0.7
 """Seconds. Others' commits have to be known within one, also when the driver resumes a stream that broke off."""
 _LOOK = 1.0
-"""Seconds of silence after which the server is asked all the same: drivers resume over files of another day."""
+"""Seconds after the last question at which the server is asked all the same, also in silence."""
 _SILENCE = 0.25
 """Seconds for which the server waits for something to tell."""
 _PAUSE = 0.5
@@ -54,7 +55,7 @@ _TOLD: list[dict[str, Any]] = [
 class KnownPosition:
     """The number of the last event. ``ask`` asks the server for it; ``timeout``: seconds for each of its answers.
 
-    ``tail`` is told what others' events touched, before they are known to have happened.
+    ``tail`` is given what a commit touched before its position is taken over.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from mpi.stores.mongo_errors import TRANSIENT, is_duplicate
 from mpi.stores.mongo_unit import Unit
 
 T = TypeVar("T")
-Outcomes = list[Committed | BaseException]
+_Outcomes = list[Committed | BaseException]
 
 _TOGETHER = 100
 """Changes of one transaction, at most."""
@@ -36,7 +36,8 @@ class _Waiting:
 
 @dataclass(slots=True)
 class _Batch:
-    """Changes of one transaction; ``is_trusting``: who comes as new is not looked for."""
+    """Changes of one transaction. ``may_grow``: whoever comes until it has the head goes along; ``is_trusting``: who
+    comes as new is not looked for."""
 
     waiting: list[_Waiting]
     may_grow: bool
@@ -89,7 +90,7 @@ class CommitQueue:
         if error is None:
             outcomes = attempt.result()
         else:
-            # Who came later has not waited for as long as the error says.
+            # Who came later has waited less, and is not to blame: they get a turn of their own.
             late, batch.waiting = batch.waiting[first:], batch.waiting[:first]
             self._waiting[:0] = late
             if not isinstance(error, MpiError) and first + len(late) > 1:
@@ -101,7 +102,7 @@ class CommitQueue:
         for waiting, outcome in zip(batch.waiting, outcomes, strict=True):
             _answer(waiting.done, outcome)
 
-    async def _together(self, batch: _Batch) -> Outcomes:
+    async def _together(self, batch: _Batch) -> _Outcomes:
         """One transaction; a change that is refused leaves the others."""
         unit = await self._begin()
         try:
@@ -119,12 +120,12 @@ class CommitQueue:
         # Outside of the block above: its error quotes documents.
         raise PyMongoError("a record that came as a new one is there", [TRANSIENT])
 
-    async def _apply(self, unit: Unit, batch: _Batch) -> Outcomes:
+    async def _apply(self, unit: Unit, batch: _Batch) -> _Outcomes:
         changes = [change for waiting in batch.waiting for change in waiting.changes]
         if batch.is_trusting:
             unit.trust(changes)
         await unit.prefetch(changes)
-        outcomes: Outcomes = []
+        outcomes: _Outcomes = []
         for waiting in batch.waiting:
             try:
                 outcomes.append(await mongo_commit.apply(unit, waiting.changes))

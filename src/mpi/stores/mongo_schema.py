@@ -3,7 +3,7 @@
 ========== ========================== =====================================================================
 collection ``_id``                    what it holds
 ========== ========================== =====================================================================
-meta       ``head``                   schema, fingerprint of the HMAC key, last event, counters
+meta       ``head``                   schema, key fingerprint, counters, last event and what it touched
 meta       ``calls`` and a month      calls to an outside provider that were spent in it
            ``transfer``               instead, while the index is being copied from elsewhere
 event      its sequence number        what happened; the moves inside are the links of records to persons

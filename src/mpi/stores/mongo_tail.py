@@ -98,7 +98,7 @@ class Tail:
 
     def clear_beyond(self, position: int) -> None:
         """Forget all if there was more than there is: another index was put in the place of this one."""
-        if any(seq > position for seq in self._events):
+        if max(self._events, default=0) > position:
             self._events.clear()
 
     def clear(self) -> None:

@@ -77,8 +77,8 @@ class _Group:
 class Transactions:
     """Reading and writing in one database.
 
-    ``reached`` is told the last event of each commit that is durable; ``next_commit`` waits until one of another
-    process is told, some seconds at the most.
+    ``reached`` is told the last event of each commit that is durable; ``next_commit`` waits until a commit is told,
+    some seconds at the most.
     """
 
     def __init__(

@@ -85,7 +85,7 @@ class Unit:
         self.session = session
         self.head = head
         self._tail = tail
-        self._others = told_by(head)
+        self._seen = told_by(head)
         self.events: dict[int, Trace] = {}
         self.errands: list[UpdateOne] = []
         self.has_errands = False
@@ -196,7 +196,8 @@ class Unit:
         if self.head["position"] - position > LONGEST_TAIL:
             raise ConcurrentChange("too much has changed since the change was decided")
         for seq in range(position + 1, self.head["position"] + 1):
-            known = self.events.get(seq) or self._others.get(seq) or self._tail.get(seq)
+            # What this transaction has read goes before what was told: the index may have become another one.
+            known = self.events.get(seq) or self._seen.get(seq) or self._tail.get(seq)
             if known is None:
                 raise NotLoaded(Want(EVENT, "after", (seq - 1,)))
             yield known
@@ -264,8 +265,8 @@ class Unit:
             await self._load_records(want.keys)
         elif want.field == "after":
             (after,) = want.values
-            self._others |= await traces(self._database, self.session, after)
-            if after + 1 not in self._others:
+            self._seen |= await traces(self._database, self.session, after)
+            if after + 1 not in self._seen:
                 raise StoreUnavailable("the history lacks an event; `mpi verify` tells more")
         else:
             found = await self._find(want.collection, _filter(want))

@@ -27,6 +27,8 @@ from mpi.stores.numbering import event_id
 from mpi.stores.plan_stewardship import Asserting, TaskWork
 from mpi.stores.rows import Head, PersonRow, RecordRow, Rows, VersionPlan
 
+_ARRIVALS = frozenset({EventKind.CREATED, EventKind.LINKED})
+
 
 @dataclass(slots=True)
 class Plan:
@@ -171,15 +173,9 @@ def named_records(change: IdentityChange) -> set[RecordKey]:
 
 
 def newcomers(changes: Sequence[IdentityChange]) -> set[RecordKey]:
-    """Records that a change registers for the first time, as its author believes, and that no other change names."""
+    """Records that their change takes for never seen, unless another of the changes names them as well."""
     named = Counter(chain.from_iterable(map(named_records, changes)))
-    born = {
-        change.record.key
-        for change in changes
-        if change.record is not None
-        and change.kind is not EventKind.REVIVED
-        and any(m.key == change.record.key and m.origin is None for m in change.moves)
-    }
+    born = {c.record.key for c in changes if c.record is not None and c.kind in _ARRIVALS}
     return {key for key in born if named[key] == 1}
 
 
