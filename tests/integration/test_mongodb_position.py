@@ -193,6 +193,18 @@ async def succeeds(store: MongoStore) -> bool:
     return False
 
 
+async def stands_at(store: MongoStore, position: int) -> bool:
+    with suppress(StoreUnavailable):
+        return await store.position() == position
+    return False
+
+
+async def has_touched(store: MongoStore, seq: int, key: int) -> bool:
+    with suppress(StoreUnavailable):
+        return [t.keys for t in await store.touched(seq, seq)] == [{key}]
+    return False
+
+
 async def test_an_index_that_is_restored_is_followed_from_where_it_stands(
     questions: Questions, opened: Opened, address: Address
 ) -> None:
@@ -205,12 +217,7 @@ async def test_an_index_that_is_restored_is_followed_from_where_it_stands(
         there = await opened(address)
         await created(there, "1", 1)
 
-    async def follows() -> bool:
-        with suppress(StoreUnavailable):
-            return await here.position() == 1
-        return False
-
-    assert await until(follows) < WITHIN
+        assert await until(partial(stands_at, here, 1)) < WITHIN
     await told(here, questions)
     await created(there, "2", 2)
     assert await known(here, 2) < WITHIN
@@ -295,13 +302,7 @@ async def test_nothing_that_was_told_outlives_its_history(
         await client.drop_database(address.database)
         there = await opened(address)
         await created(there, "2", 2)
-
-    async def follows() -> bool:
-        with suppress(StoreUnavailable):
-            return [t.keys for t in await here.touched(1, 1)] == [{2}]
-        return False
-
-    assert await until(follows) < WITHIN
+    assert await until(partial(has_touched, here, 1, 2)) < WITHIN
 
 
 async def test_files_of_another_day_are_noticed_though_the_stream_goes_on(
@@ -323,24 +324,13 @@ async def test_files_of_another_day_are_noticed_though_the_stream_goes_on(
     shutil.copytree(copy, files)
     own_mongod.start()
 
-    async def follows() -> bool:
-        with suppress(StoreUnavailable):
-            return await here.position() == 1
-        return False
-
-    await until(follows, 10)
+    await until(partial(stands_at, here, 1), 10)
     there = await opened(address)
     await created(there, "new-2", 900)
     await until(partial(has_touched, here, 2, 900), 10)
     late = create("new-3", 900, position=1, guard_keys=(900,))
     with pytest.raises(ConcurrentChange):
         await here.commit(late)
-
-
-async def has_touched(store: MongoStore, seq: int, key: int) -> bool:
-    with suppress(StoreUnavailable):
-        return [t.keys for t in await store.touched(seq, seq)] == [{key}]
-    return False
 
 
 async def test_whoever_is_told_nothing_learns_from_the_head_what_came_before(
