@@ -50,10 +50,9 @@ def touched_records(blob: bytes) -> list[int]:
     return numbers
 
 
-def registered_in(event: Event) -> set[RecordKey]:
-    """Records whose content, and so whose keys, the event may have changed."""
-    born_or_gone = {move.key for move in event.moves if None in (move.origin, move.target)}
-    return born_or_gone if event.record is None else {*born_or_gone, event.record}
+def changes_content(event: Event) -> bool:
+    """Whether the event registered, changed or deleted a record, and so may have changed keys."""
+    return event.record is not None or any(None in (m.origin, m.target) for m in event.moves)
 
 
 def decode_event(row: Sequence[Any], undone_by: str | None = None) -> Event:

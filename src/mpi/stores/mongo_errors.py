@@ -46,9 +46,10 @@ def is_conflict(error: PyMongoError) -> bool:
     return isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT
 
 
-def is_duplicate(error: BulkWriteError) -> bool:
+def is_duplicate(error: BaseException) -> bool:
     """Whether what was to be inserted is there already."""
-    failed = (error.details or {}).get("writeErrors", ())
+    details = error.details if isinstance(error, BulkWriteError) else None
+    failed = (details or {}).get("writeErrors", ())
     return any(one.get("code") == _DUPLICATE for one in failed)
 
 

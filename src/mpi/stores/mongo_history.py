@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 
 from mpi.domain.identity import Event, Task, TaskStatus, Touched
 from mpi.domain.record import RecordKey
 from mpi.errors import InvalidInput
 from mpi.stores.codec import encode_time
-from mpi.stores.history_codec import registered_in
+from mpi.stores.history_codec import changes_content
 from mpi.stores.mongo_documents import event_from, task_from
-from mpi.stores.mongo_reads import ever_under
 from mpi.stores.mongo_schema import COUNTERS, EVENT, RECORD, TASK, Document
+from mpi.stores.mongo_tail import keys_of_versions
 from mpi.stores.mongo_transactions import View
 from mpi.stores.numbering import event_seq, person_number, task_number
 
@@ -72,18 +73,19 @@ async def touched(view: View, first: int, last: int) -> tuple[Touched, ...]:
     """See :meth:`mpi.ports.IdentityHistory.touched`."""
     wanted = {"_id": {"$gte": first, "$lte": last}}
     documents = view.database[EVENT].find(wanted, session=view.session).sort("_id", 1)
-    events = [event_from(document) for document in await documents.to_list()]
-    registered = {event.seq: registered_in(event) for event in events}
-    under = await ever_under(view, frozenset().union(*registered.values()))
+    events = [(document, event_from(document)) for document in await documents.to_list()]
+    registered = {e.seq: document["records"] for document, e in events if changes_content(e)}
+    records = set(chain.from_iterable(registered.values()))
+    keys = await keys_of_versions(view.database, view.session, records)
     return tuple(
         [
             Touched(
                 event.seq,
                 event.at,
                 tuple(sorted(event.persons)),
-                frozenset().union(*(under.get(record, ()) for record in registered[event.seq])),
+                frozenset().union(*(keys[record] for record in registered.get(event.seq, ()))),
             )
-            for event in events
+            for _, event in events
         ]
     )
 

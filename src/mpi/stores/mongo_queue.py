@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import PyMongoError
 
 from mpi.domain.identity import Committed, IdentityChange
 from mpi.errors import MpiError
@@ -109,14 +109,11 @@ class CommitQueue:
             if batch.may_grow:  # whoever came while others had the head goes along
                 batch.waiting += self._joining(_TOGETHER - len(batch.waiting))
             return await self._apply(unit, batch)
-        except BulkWriteError as error:
+        except BaseException as error:
             await unit.give_up()
             if not batch.is_trusting or not is_duplicate(error):
                 raise
             batch.is_trusting = False
-        except BaseException:
-            await unit.give_up()
-            raise
         # Outside of the block above: its error quotes documents.
         raise PyMongoError("a record that came as a new one is there", [TRANSIENT])
 

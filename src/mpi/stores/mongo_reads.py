@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mpi.domain.identity import Assertion, PersonState, StoredRecord
@@ -12,7 +12,6 @@ from mpi.stores.codec import person_state
 from mpi.stores.mongo_documents import (
     assertion_from,
     current,
-    keys_of,
     named,
     number_of,
     stored,
@@ -22,12 +21,8 @@ from mpi.stores.mongo_schema import ASSERTION, PERSON, RECORD, VERSION, Document
 from mpi.stores.mongo_transactions import View
 from mpi.stores.mongo_unit import Unit
 from mpi.stores.numbering import person_number
-from mpi.stores.rows import VERSION_BITS
 
 Pipeline = list[dict[str, Any]]
-
-_AT_ONCE = 100
-"""Records whose other versions are looked for with one question: MongoDB plans each of its alternatives."""
 
 
 async def found(view: View, wanted: Sequence[tuple[str, Pipeline]]) -> list[list[Document]]:
@@ -72,31 +67,6 @@ async def versions(view: View, key: RecordKey) -> tuple[StoredRecord, ...]:
     others = await view.database[VERSION].find(span, session=view.session).to_list()
     found = [latest, *(stored(other, key, latest.mpi_id) for other in others)]
     return tuple(sorted(found, key=lambda version: version.version))
-
-
-async def ever_under(view: View, keys: Collection[RecordKey]) -> dict[RecordKey, frozenset[int]]:
-    """Each record that was ever seen, with the blocking keys of all its versions."""
-    found: dict[RecordKey, frozenset[int]] = {}
-    named = list(keys)
-    for start in range(0, len(named), _AT_ONCE):
-        found |= await _ever_under(view, named[start : start + _AT_ONCE])
-    return found
-
-
-async def _ever_under(view: View, keys: Collection[RecordKey]) -> dict[RecordKey, frozenset[int]]:
-    own = {"source": 1, "source_id": 1, "keys": 1, "old_keys": 1}
-    records = await view.database[RECORD].find(named(keys), own, session=view.session).to_list()
-    if not records:
-        return {}
-    under = {document["_id"]: set(keys_of(document)) for document in records}
-    spans = {"$or": [versions_of(number) for number in under]}
-    older = view.database[VERSION].find(spans, {"old_keys": 1}, session=view.session)
-    for document in await older.to_list():
-        under[document["_id"] >> VERSION_BITS].update(keys_of(document))
-    return {
-        RecordKey(document["source"], document["source_id"]): frozenset(under[document["_id"]])
-        for document in records
-    }
 
 
 async def record_inside(unit: Unit, key: RecordKey) -> StoredRecord | None:

@@ -15,7 +15,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from mpi.domain.identity import Touched
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.stores.codec import decode_keys, decode_time, encode_keys
-from mpi.stores.mongo_documents import keys_of
+from mpi.stores.mongo_documents import keys_of, versions_of
 from mpi.stores.mongo_schema import EVENT, RECORD, VERSION, Database, Document
 from mpi.stores.rows import VERSION_BITS
 
@@ -26,6 +26,9 @@ _MOST_TOLD, _MOST_NUMBERS = 30, 1_000
 """Events of a commit that is told, and the persons, records and keys of all of them together: 10 KB of the head."""
 _MOST_KEYS = 1_000
 """Of one event that is answered from memory. A merge leaves the keys of all its records; kept answers need none."""
+
+_AT_ONCE = 100
+"""Records whose other versions are looked for with one question: MongoDB plans each of its alternatives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,27 +118,29 @@ async def traces(database: Database, session: AsyncClientSession, after: int) ->
         .sort("_id", 1)
         .to_list()
     )
-    keys = await _keys_of(database, session, {r for event in found for r in event["records"]})
+    keys = await keys_of_versions(
+        database, session, {r for event in found for r in event["records"]}
+    )
     return {
         event["_id"]: _trace(event, (key for record in event["records"] for key in keys[record]))
         for event in found
     }
 
 
-async def _keys_of(
-    database: Database, session: AsyncClientSession, records: set[int]
+async def keys_of_versions(
+    database: Database, session: AsyncClientSession, records: Iterable[int]
 ) -> dict[int, set[int]]:
+    """The blocking keys of all versions of each record that was ever seen."""
     keys: dict[int, set[int]] = defaultdict(set)
-    fields = {"keys": 1, "old_keys": 1, "version": 1}
-    wanted = {"_id": {"$in": list(records)}}
-    async for document in database[RECORD].find(wanted, fields, session=session):
-        keys[document["_id"]].update(keys_of(document))
-    ranges = [
-        {"_id": {"$gte": record << VERSION_BITS, "$lt": (record + 1) << VERSION_BITS}}
-        for record in records
-    ]
-    if ranges:
-        found = database[VERSION].find({"$or": ranges}, {"old_keys": 1}, session=session)
-        async for document in found:
-            keys[document["_id"] >> VERSION_BITS].update(decode_keys(document["old_keys"]))
+    numbers = list(records)
+    for start in range(0, len(numbers), _AT_ONCE):
+        some = numbers[start : start + _AT_ONCE]
+        current = database[RECORD].find(
+            {"_id": {"$in": some}}, {"keys": 1, "old_keys": 1}, session=session
+        )
+        async for document in current:
+            keys[document["_id"]].update(keys_of(document))
+        spans = {"$or": [versions_of(number) for number in some]}
+        async for document in database[VERSION].find(spans, {"old_keys": 1}, session=session):
+            keys[document["_id"] >> VERSION_BITS].update(keys_of(document))
     return keys

@@ -14,9 +14,9 @@ from mpi.domain.identity import Event, Task, TaskKind, TaskStatus, Touched
 from mpi.domain.record import RecordKey
 from mpi.errors import InvalidInput
 from mpi.stores.codec import decode_time, encode_time
-from mpi.stores.history_codec import decode_event, registered_in, touched_records
+from mpi.stores.history_codec import changes_content, decode_event, touched_records
 from mpi.stores.numbering import event_id, event_seq, task_id, task_number
-from mpi.stores.sqlite_reads import as_list, keys_of_versions, record_number
+from mpi.stores.sqlite_reads import as_list, keys_of_versions
 
 _EVENTS = "SELECT e.* FROM event e WHERE e.seq > ? ORDER BY e.seq LIMIT ?"
 _EVENTS_BETWEEN = "SELECT e.* FROM event e WHERE e.seq BETWEEN ? AND ? ORDER BY e.seq"
@@ -89,13 +89,13 @@ def events(
 def touched(connection: sqlite3.Connection, first: int, last: int) -> tuple[Touched, ...]:
     """See :meth:`mpi.ports.IdentityHistory.touched`."""
     rows = connection.execute(_EVENTS_BETWEEN, (first, last)).fetchall()
-    return tuple([_touched(connection, decode_event(row)) for row in rows])
+    return tuple([_touched(connection, row) for row in rows])
 
 
-def _touched(connection: sqlite3.Connection, event: Event) -> Touched:
-    numbers = {record_number(connection, key) for key in registered_in(event)}
-    known = {number for number in numbers if number is not None}
-    keys = frozenset(chain.from_iterable(keys_of_versions(connection, known)))
+def _touched(connection: sqlite3.Connection, row: Sequence[Any]) -> Touched:
+    event = decode_event(row)
+    records = set(touched_records(row[6])) if changes_content(event) else set[int]()
+    keys = frozenset(chain.from_iterable(keys_of_versions(connection, records)))
     return Touched(event.seq, event.at, tuple(sorted(event.persons)), keys)
 
 
