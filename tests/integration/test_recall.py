@@ -292,7 +292,7 @@ async def test_queries_that_came_together_look_once_where_the_index_stands(index
     await kept(index, MARGA)
     looks: list[str] = []
     assert isinstance(index.store, SqliteStore)
-    index.store._transactions._reader.set_trace_callback(looks.append)
+    index.store._transactions._outside.set_trace_callback(looks.append)
     await asyncio.gather(*(index.ask(MARGA) for _ in range(9)))
     assert len(looks) == 1
     await asyncio.sleep(0)

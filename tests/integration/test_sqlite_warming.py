@@ -20,7 +20,7 @@ async def test_whatever_candidates_are_read_from_is_looked_through(tmp_path: Pat
     await created(store, "2", 1, 2)
     asked: set[str] = set()
     looked: set[str] = set()
-    reader = store._transactions._reader
+    reader = store._transactions._outside
     reader.set_trace_callback(asked.add)
     await store.candidates((*plain(1), (2, (1,))))
     reader.set_trace_callback(looked.add)

@@ -31,7 +31,10 @@ _FIRST_PAUSE, _LAST_PAUSE = (
 
 
 class Transactions:
-    """A reading and a writing connection to one database.
+    """A connection that writes and reads, and one that reads while a group of writes is open on the first.
+
+    Whatever a connection has cached of the database it forgets when another one commits. So reads go where
+    the commits go, whenever they can.
 
     ``on_rollback`` is called after every rollback, so that nothing read inside survives it.
     """
@@ -61,12 +64,18 @@ class Transactions:
         return await _patiently(lambda: self._snapshot(body))
 
     def _snapshot(self, body: Callable[[sqlite3.Connection], T]) -> T:
-        self._reader.execute("BEGIN")
+        connection = self._outside
+        connection.execute("BEGIN")
         try:
-            return body(self._reader)
+            return body(connection)
         finally:
-            if self._reader.in_transaction:
-                self._reader.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    @property
+    def _outside(self) -> sqlite3.Connection:
+        """Where to read what is committed: a group of others may be open on the writing connection."""
+        return self._reader if self._writer.in_transaction else self._writer
 
     async def aside(self, body: Callable[[sqlite3.Connection], T]) -> T:
         """Run a long read in a thread, on a connection of its own: the loop goes on meanwhile."""
@@ -86,9 +95,9 @@ class Transactions:
         if self._in_group:
             return _translated(lambda: self._writer.execute(statement, values).fetchone())
         try:
-            return self._reader.execute(statement, values).fetchone()
+            return self._outside.execute(statement, values).fetchone()
         except sqlite3.Error:
-            return await _patiently(lambda: self._reader.execute(statement, values).fetchone())
+            return await _patiently(lambda: self._outside.execute(statement, values).fetchone())
 
     async def glance(self, statement: str) -> Any:
         """As :meth:`look`, once for all who ask in the same turn of the loop.

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -87,7 +87,10 @@ class SimulatorServer:
             return
         request = Request(scope, receive)
         operation, version = _route(scope["path"])
-        await request.body()
+        try:
+            await request.body()
+        except ClientDisconnect:  # nobody is left to be answered
+            return
         answering = asyncio.ensure_future(self.simulated.answer(request, operation, version))
         leaving = asyncio.ensure_future(_left(receive, answering))
         try:
