@@ -154,10 +154,11 @@ def _other_side(assertion: Assertion, key: RecordKey) -> RecordKey | None:
 
 def self_weight(record: StandardRecord, model: Model, index_size: int) -> float:
     """The weight of a record against an exact copy of itself: how much it can prove at all."""
-    said = model.said(informative(compare(record, [record])))
+    levels = informative(compare(record, [record]))
+    said = model.said(levels)
     rarity = sum(model.rarity(t, shared_value(t, record, record)) for t in FREQUENCY_TRAITS)
     unplaced = float(model.unplaced(said, np.array([rarity]), index_size)[0])
-    return float(said.match.sum()) + model.prior(index_size) + unplaced + rarity
+    return float(model.matched(levels).sum()) + model.prior(index_size) + unplaced + rarity
 
 
 def decide(

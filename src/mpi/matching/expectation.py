@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from mpi.matching.comparison import TRAITS
 from mpi.matching.document import with_weights
-from mpi.matching.model import RIVALS, Matrix, Model, Weights
+from mpi.matching.kinds import RARITY_STEPS, kinds_of
+from mpi.matching.model import OFFSETS, RIVALS, Matrix, Model, Weights
 from mpi.matching.monotone import in_order
 
 FEWEST_PAIRS = 500
@@ -41,6 +42,9 @@ _PRIOR_SHARE = (
 _JITTER = 40.0  # of a start: pairs that a Dirichlet draw around the anchor is worth
 _SUREST = 0.9999  # u of a level that random pairs never miss
 _NO_RIVALS = 1e-9  # expected relatives and twins of a model that knows two classes
+
+
+Counts = NDArray[np.int64]
 
 
 class TooFewPairs(ValueError):
@@ -122,11 +126,14 @@ class _Mixture:
     """The pairs and what is known before: u, and the anchors as pseudo-counts."""
 
     def __init__(self, anchor: Model, pairs: UnlabelledPairs) -> None:
-        width = anchor.match.shape[1]
         self._anchor, self._pairs = anchor, pairs
         self._shape = (1 + len(RIVALS), *anchor.match.shape)
-        self._columns = pairs.levels.astype(np.int64) + np.arange(len(TRAITS)) * width
-        self._held = np.arange(len(pairs.levels)) % _HELD_OUT == 0
+        steps = np.round(pairs.rarities * RARITY_STEPS).astype(np.int64)
+        kinds = kinds_of(pairs.levels, steps)
+        self._columns = pairs.levels[kinds.first].astype(np.int64) + OFFSETS
+        self._rarities = steps[kinds.first] / RARITY_STEPS
+        self._counts = kinds.counts
+        self._held = np.bincount(kinds.of[::_HELD_OUT], minlength=len(kinds.first))
         self._spoken = anchor.chance < 1
         weights = np.concatenate([anchor.match[np.newaxis], anchor.rivals])
         known = np.where(self._spoken, anchor.chance, 0.0)
@@ -160,25 +167,21 @@ class _Mixture:
 
     def climbed(self, state: _State, count: Callable[[], None]) -> _State:
         """Rounds over the pairs that are not held out, until these are explained no better."""
-        return self._climbed(state, ~self._held, count)
+        return self._climbed(state, self._counts - self._held, count)
 
     def settled(self, state: _State, count: Callable[[], None]) -> _State:
         """Rounds over all pairs."""
-        return self._climbed(state, np.ones_like(self._held), count)
+        return self._climbed(state, self._counts, count)
 
-    def _climbed(
-        self, state: _State, which: NDArray[np.bool_], count: Callable[[], None]
-    ) -> _State:
-        columns, rarities = self._columns[which], self._pairs.rarities[which]
-        share_seen = float(which.mean())
+    def _climbed(self, state: _State, counts: Counts, count: Callable[[], None]) -> _State:
+        share_seen = float(counts.sum() / self._counts.sum())
         before = -math.inf
         for _ in range(ROUNDS):
             count()
-            likelier = self._likelier(state, columns, rarities)
-            now = float(_log_sum(likelier).mean())
-            state = self._maximised(
-                state, np.exp2(likelier - _log_sum(likelier)), columns, share_seen
-            )
+            likelier = self._likelier(state)
+            told = _log_sum(likelier)
+            state = self._maximised(state, np.exp2(likelier - told) * counts, share_seen)
+            now = float(np.average(told, weights=counts))
             if now - before < _PATIENCE:
                 break
             before = now
@@ -189,20 +192,18 @@ class _Mixture:
         ratio = np.divide(state.levels, self._chance, out=np.ones(self._shape), where=self._spoken)
         return np.log2(ratio)
 
-    def _likelier(self, state: _State, columns: NDArray[np.int64], rarities: Weights) -> Weights:
-        """Log2 odds of each class against strangers, pair by pair: shape (classes, N)."""
+    def _likelier(self, state: _State) -> Weights:
+        """Log2 odds of each class against strangers, kind by kind of pairs: shape (classes, K)."""
         weights = self._weights(state).reshape(self._shape[0], -1)
-        sums = np.stack([row[columns].sum(axis=1) for row in weights])
-        return sums + rarities + state.shares[:, np.newaxis]
+        sums = np.stack([row[self._columns].sum(axis=1) for row in weights])
+        return sums + self._rarities + state.shares[:, np.newaxis]
 
-    def _maximised(
-        self, state: _State, belongs: Weights, columns: NDArray[np.int64], share_seen: float
-    ) -> _State:
-        """The state that fits pairs which belong to the classes as said; shape (classes, N)."""
-        size = self._spoken.size
+    def _maximised(self, state: _State, belongs: Weights, share_seen: float) -> _State:
+        """The state that fits so many pairs of each kind that belong to each class; shape (classes, K)."""
+        size, columns = self._spoken.size, self._columns.ravel()
         counts = np.stack(
             [
-                np.bincount(columns.ravel(), np.repeat(share, len(TRAITS)), minlength=size)
+                np.bincount(columns, np.repeat(share, len(TRAITS)), minlength=size)
                 for share in belongs
             ]
         ).reshape(self._shape)
@@ -215,13 +216,13 @@ class _Mixture:
 
     def held_out(self, state: _State) -> float:
         """Bits per held-out pair that the classes explain beyond strangers."""
-        columns, rarities = self._columns[self._held], self._pairs.rarities[self._held]
-        return float(_log_sum(self._likelier(state, columns, rarities)).mean())
+        return float(np.average(_log_sum(self._likelier(state)), weights=self._held))
 
     def found_shares(self, state: _State) -> tuple[float, ...]:
         """Which share of the compared pairs belongs to each class."""
-        likelier = self._likelier(state, self._columns, self._pairs.rarities)
-        return tuple(np.exp2(likelier - _log_sum(likelier)).mean(axis=1).tolist())
+        likelier = self._likelier(state)
+        shares = np.exp2(likelier - _log_sum(likelier))
+        return tuple(np.average(shares, axis=1, weights=self._counts).tolist())
 
     def model(self, state: _State) -> Model:
         """The state as a model. Relatives and twins are counted per record, as they are met there."""
@@ -240,6 +241,6 @@ def _shares(counts: Weights) -> Weights:
 
 
 def _log_sum(likelier: Weights) -> Weights:
-    """Log2 of the odds of all classes, strangers included. Shape (N,)."""
+    """Log2 of the odds of all classes, strangers included. Shape (K,)."""
     found: Weights = np.logaddexp2(0.0, np.logaddexp2.reduce(likelier, axis=0))
     return found

@@ -56,12 +56,15 @@ class SharedName(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What the levels of N pairs say (T traits, R of :data:`RIVALS`), read from a model in one look."""
+    """What the levels of N pairs say beside their match weights (R of :data:`RIVALS`), read in one look."""
 
-    match: Weights  # (N, T): weight of each trait
     rivals: Weights  # (N, R): weight of all traits for each rival
     community: Weights  # (N,): the same for two of one origin
     placed: NDArray[np.bool_]  # (N,): whether more agrees than what people anywhere have in common
+
+    def of(self, places: NDArray[np.int64]) -> Said:
+        """The same of pairs that say what those in these places do."""
+        return Said(self.rivals[places], self.community[places], self.placed[places])
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +107,14 @@ class Model:
         sums = np.stack([*self.rivals, self.community, placing], axis=-1)
         object.__setattr__(self, "sums", sums.reshape(-1, len(RIVALS) + 2))
 
+    def matched(self, levels: Matrix) -> Weights:
+        """The match weight of each trait. ``levels`` and the answer have shape (N, T)."""
+        return self.match.take(levels + OFFSETS)
+
     def said(self, levels: Matrix) -> Said:
-        """What pairs say. ``levels`` has shape (N, T)."""
-        places = levels + OFFSETS
-        sums = self.sums.take(places, axis=0).sum(axis=1)
-        return Said(self.match.take(places), sums[:, : len(RIVALS)], sums[:, -2], sums[:, -1] > 0)
+        """What else pairs say. ``levels`` has shape (N, T)."""
+        sums = self.sums.take(levels + OFFSETS, axis=0).sum(axis=1)
+        return Said(sums[:, : len(RIVALS)], sums[:, -2], sums[:, -1] > 0)
 
     def prior(self, index_size: int) -> float:
         """Log2 odds that one given person of the index is the one asked for.

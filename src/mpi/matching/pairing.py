@@ -15,16 +15,11 @@ from numpy.typing import NDArray
 
 from mpi.matching.blocking import blocking_keys, stored_keys
 from mpi.matching.comparison import TRAIT_INDEX, informative
-from mpi.matching.model import (
-    FREQUENCY_TRAITS,
-    Matrix,
-    Model,
-    SharedName,
-    Weights,
-    shared_value,
-)
+from mpi.matching.kinds import Kinds, kinds_of
+from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Said, Weights
 from mpi.matching.pairs import Columns
 from mpi.matching.record import StandardRecord
+from mpi.matching.shared_names import SharedNames, shared_names
 from mpi.matching.vetoes import vetoes_between
 
 BLOCK_LIMIT = 100
@@ -47,41 +42,42 @@ class ComparedPairs:
     left: NDArray[np.int64]  # (N,): the later record
     right: NDArray[np.int64]  # (N,)
     levels: Matrix  # (N, T)
-    shared: tuple[Sequence[SharedName], ...]  # per frequency trait, the N names that both have
+    kinds: Kinds  # of comparison vectors
+    shared: tuple[SharedNames, ...]  # per frequency trait, the N names that both have
 
     def __len__(self) -> int:
         return len(self.left)
 
     def rarities(self, model: Model) -> Weights:
         """Term-frequency adjustments of the names that agree, as they are weighed. Shape (N, F)."""
-        found = np.zeros((len(self), len(FREQUENCY_TRAITS)))
-        for place, (trait, values) in enumerate(zip(FREQUENCY_TRAITS, self.shared, strict=True)):
-            known = {value: model.rarity(trait, value) for value in set(values)}
-            found[:, place] = [known[value] for value in values]
-        agreed = model.match[_FREQUENT, self.levels[:, _FREQUENT]] > 0
-        return np.where(agreed, found, 0.0)
+        found = np.stack([shared.rarities(model) for shared in self.shared], axis=1)
+        agreed = model.matched(self._different)[:, _FREQUENT] > 0
+        return np.where(agreed[self.kinds.of], found, 0.0)
 
     def weights(self, model: Model, index_size: int) -> Weights:
         """The total weight of each pair, as of a person with that one record. Shape (N,)."""
-        rarities, said = self.rarities(model).sum(axis=1), model.said(self.levels)
+        rarities, said = self.rarities(model).sum(axis=1), self._said(model)
         unplaced = model.unplaced(said, rarities, index_size)
         penalties = model.penalties(said, rarities, unplaced, index_size)
-        agreements: Weights = said.match.sum(axis=1)
+        agreements: Weights = model.matched(self._different).sum(axis=1)[self.kinds.of]
         total: Weights = agreements + rarities + unplaced + penalties + model.prior(index_size)
         return total
 
     def unplaced(self, model: Model, index_size: int) -> Weights:
         """The part of each weight that is of pairs of unknown place, as the model has it. Shape (N,)."""
-        said = model.said(self.levels)
-        return model.unplaced(said, self.rarities(model).sum(axis=1), index_size)
+        return model.unplaced(self._said(model), self.rarities(model).sum(axis=1), index_size)
 
     def vetoed(self) -> NDArray[np.bool_]:
         """Which pairs may not be linked automatically. Shape (N,)."""
-        kinds, kind_of = np.unique(self.levels, axis=0, return_inverse=True)
-        forbidden = [
-            bool(vetoes_between(kinds[number : number + 1])) for number in range(len(kinds))
-        ]
-        return np.array(forbidden, dtype=bool)[kind_of.ravel()]
+        forbidden = [bool(vetoes_between(vector[np.newaxis])) for vector in self._different]
+        return np.array(forbidden, dtype=bool)[self.kinds.of]
+
+    @property
+    def _different(self) -> Matrix:
+        return self.levels[self.kinds.first]
+
+    def _said(self, model: Model) -> Said:
+        return model.said(self._different).of(self.kinds.of)
 
 
 def candidates_before(
@@ -125,13 +121,13 @@ def compare_all(
 
 
 def compare_pairs(
-    records: Sequence[StandardRecord], left: Sequence[int], right: Sequence[int]
+    records: Sequence[StandardRecord],
+    left: Sequence[int] | NDArray[np.int64],
+    right: Sequence[int] | NDArray[np.int64],
 ) -> ComparedPairs:
     """The pairs that are named, by the places of their records."""
-    one, other = np.array(left, dtype=np.int64), np.array(right, dtype=np.int64)
-    levels = informative(Columns(records).compare(one, other))
-    shared = tuple(
-        [shared_value(trait, records[a], records[b]) for a, b in zip(left, right, strict=True)]
-        for trait in FREQUENCY_TRAITS
-    )
-    return ComparedPairs(one, other, levels, shared)
+    one, other = np.asarray(left, dtype=np.int64), np.asarray(right, dtype=np.int64)
+    columns = Columns(records)
+    levels = informative(columns.compare(one, other))
+    shared = shared_names(columns.names, one, other)
+    return ComparedPairs(one, other, levels, kinds_of(levels), shared)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi.matching.comparison import TRAITS, level_numbers
+from mpi.matching.comparison import TRAIT_INDEX, TRAITS, level_numbers
 from mpi.matching.outlines import OUTLINES, WINKLER, Marks, Outline, Text
 from mpi.matching.record import StandardRecord
 
@@ -37,9 +37,14 @@ class Columns:
 
     def __init__(self, records: Sequence[StandardRecord]) -> None:
         self._columns = [
-            _Column(t.name, t.comparator, _Coded(map(t.value, records)), OUTLINES.get(t.name))
+            _Column(t.name, t.comparator, Coded(map(t.value, records)), OUTLINES.get(t.name))
             for t in TRAITS
         ]
+
+    @property
+    def names(self) -> Coded:
+        """The given, middle and family names of every record."""
+        return self._columns[TRAIT_INDEX["given"]].coded
 
     def compare(self, left: Places, right: Places) -> Levels:
         """The comparison vectors of pairs, given by the places of their records: shape (pairs, traits).
@@ -55,7 +60,7 @@ class Columns:
         return matrix.T
 
 
-class _Coded:
+class Coded:
     """A value for every record, as numbers of the distinct ones."""
 
     def __init__(self, values: Iterable[Any]) -> None:
@@ -73,7 +78,7 @@ class _Column:
     """Values of all records, their comparator, and what is beneath them."""
 
     def __init__(
-        self, trait: str, comparator: _Comparator, coded: _Coded, outline: Outline | None
+        self, trait: str, comparator: _Comparator, coded: Coded, outline: Outline | None
     ) -> None:
         self.trait = trait
         self.comparator = comparator
@@ -84,8 +89,8 @@ class _Column:
 class _Beneath:
     """The column of the outlines of values, and the marks that tell which pairs of values need more."""
 
-    def __init__(self, trait: str, coded: _Coded, outline: Outline) -> None:
-        drawn = _Coded(map(outline.draw, coded.values))
+    def __init__(self, trait: str, coded: Coded, outline: Outline) -> None:
+        drawn = Coded(map(outline.draw, coded.values))
         drawn.spread(coded.codes)
         self.column = _Column(trait, outline.comparator, drawn, outline.beneath)
         marks = [outline.marks(value) for value in coded.values]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mpi.matching.comparison import TRAITS
 from mpi.matching.descent import minimise
 from mpi.matching.document import with_weights
+from mpi.matching.kinds import RARITY_STEPS, kinds_of
 from mpi.matching.model import OFFSETS, RIVALS, Matrix, Model, Weights
 from mpi.matching.monotone import CHAINS, bounds_in_order, ordered
 
@@ -39,7 +40,6 @@ FEWEST = 30
 """Labelled pairs of each kind; with less, the anchors know better."""
 
 _WORTH_SCALING = 10_000  # records: a smaller set has too few strangers to stand for a large index
-_RARITY_STEPS = 8  # per bit: pairs whose names are as rare to an eighth of a bit look alike
 _LN2 = math.log(2)
 
 
@@ -126,7 +126,7 @@ def _check(sets: Sequence[LabelledPairs]) -> None:
 def _term(anchor: Model, pairs: LabelledPairs) -> _Term:
     scaled = pairs.records >= _WORTH_SCALING and bool(pairs.strangers.any())
     sizes = tuple({max(size, pairs.records) for size in (SIZES if scaled else SIZES[:1])})
-    kinds, counts = _kinds_of(pairs)
+    kinds, counts = _alike(pairs)
     said = anchor.said(kinds.levels)
     return _Term(
         pairs=kinds,
@@ -138,19 +138,19 @@ def _term(anchor: Model, pairs: LabelledPairs) -> _Term:
     )
 
 
-def _kinds_of(pairs: LabelledPairs) -> tuple[LabelledPairs, Weights]:
+def _alike(pairs: LabelledPairs) -> tuple[LabelledPairs, Weights]:
     """Pairs that look alike as one, and how many there are of each."""
-    rarities = np.round(pairs.rarities * _RARITY_STEPS).astype(np.int64)
-    rows = np.column_stack((pairs.levels, rarities, pairs.same, pairs.strangers))
-    _, first, counts = np.unique(rows, axis=0, return_index=True, return_counts=True)
-    kinds = replace(
+    steps = np.round(pairs.rarities * RARITY_STEPS).astype(np.int64)
+    also = (pairs.same.astype(np.int64), pairs.strangers.astype(np.int64))
+    kinds = kinds_of(pairs.levels, steps, *also)
+    told = replace(
         pairs,
-        levels=pairs.levels[first],
-        rarities=rarities[first] / _RARITY_STEPS,
-        same=pairs.same[first],
-        strangers=pairs.strangers[first],
+        levels=pairs.levels[kinds.first],
+        rarities=steps[kinds.first] / RARITY_STEPS,
+        same=pairs.same[kinds.first],
+        strangers=pairs.strangers[kinds.first],
     )
-    return kinds, counts.astype(float)
+    return told, kinds.counts.astype(float)
 
 
 class _Problem:

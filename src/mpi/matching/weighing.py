@@ -92,8 +92,7 @@ def weigh(
     compared = compare_persons(record, persons)
     best = _most_telling(compared, model)
     levels = informative(compared.vectors[best, _COLUMNS])
-    said = model.said(levels)
-    weights = said.match.copy()
+    said, weights = model.said(levels), model.matched(levels)
     for number, (start, end) in enumerate(pairwise(compared.starts)):
         if end - start > 1:
             _count_values(compared, number, levels[number], weights[number], model)

@@ -138,7 +138,7 @@ def recall(model: Model, found: tuple[UnlabelledPairs, np.ndarray, int]) -> floa
     said = model.said(pairs.levels)
     unplaced = model.unplaced(said, pairs.rarities, pairs.records)
     penalties = model.penalties(said, pairs.rarities, unplaced, pairs.records)
-    weights = said.match.sum(axis=1) + pairs.rarities + penalties
+    weights = model.matched(pairs.levels).sum(axis=1) + pairs.rarities + penalties
     return PairScores(weights, same, total).recall_at(0.995)
 
 

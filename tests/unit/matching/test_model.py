@@ -145,11 +145,12 @@ def test_what_pairs_say_is_what_stands_in_the_tables() -> None:
     levels = chance.integers(0, [len(trait.levels) for trait in TRAITS], (200, len(TRAITS)))
     for model in (MODEL, replace(MODEL, match=-MODEL.match, rivals=MODEL.rivals[::-1])):
         said = model.said(levels.astype(np.int8))
-        assert np.array_equal(said.match, model.match[columns, levels])
+        matched = model.matched(levels.astype(np.int8))
+        assert np.array_equal(matched, model.match[columns, levels])
         assert pytest.approx(model.rivals[:, columns, levels].sum(axis=2)) == said.rivals.T
         assert said.community == pytest.approx(model.community[columns, levels].sum(axis=1))
         local = [t.name in ("ssn", "national_id", "address", "phone", "email") for t in TRAITS]
-        assert said.placed[(said.match[:, local] > 0).any(axis=1)].all()
+        assert said.placed[(matched[:, local] > 0).any(axis=1)].all()
 
 
 def test_another_given_name_on_one_birthday_is_a_twin_rather_than_a_relative() -> None:
