@@ -20,6 +20,7 @@ from bench.progress import bar
 from bench.results import Table
 from bench.tables import (
     accuracy,
+    bulk,
     cached,
     candidates,
     hanging,
@@ -59,8 +60,9 @@ TABLES: dict[str, Callable[[Run], Table]] = {
     "hanging": hanging.table,
     "saving": saving.table,
     "mixed": mixed.table,
+    "bulk": bulk.table,
 }
-LONG = ("matching", "reviewed", "hits", "hybrid", "hanging", "saving", "mixed")
+LONG = ("matching", "reviewed", "hits", "hybrid", "hanging", "saving", "mixed", "bulk")
 """Tables that take minutes each, and are measured only when they are named."""
 _ON_MONGODB = {"single", "latency"}
 """Tables that ``--store mongodb`` has measured there, and keeps beside those of SQLite."""
@@ -235,6 +237,7 @@ def _seconds(names: list[str], sizes: Sizes) -> float:
         "hanging": 30 * sizes.seconds + sizes.records / 2_500,
         "saving": sizes.registrations / 50,
         "mixed": 1.2 * (60 * sizes.minutes + sizes.seconds * sizes.rounds),
+        "bulk": sizes.records / 4_000,
     }
     return sum(known[name] for name in names)
 

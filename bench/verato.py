@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -53,6 +54,8 @@ def simulated(
     folder.mkdir(mode=0o700)
     people = People()
     people.learn(population)
+    # What it knows, it keeps: no collection of garbage shall walk through it while somebody waits for an answer.
+    gc.freeze()
     chosen = Options(sources=sources, **options)
     files = certificates(folder)
     (folder / "password").write_text(chosen.password, "utf-8")

@@ -1,12 +1,14 @@
 """Splink 5 on DuckDB, with the settings its documentation recommends: one JSON answer for each JSON line.
 
 Runs in the peers' environment, apart from the service. Questions: ``open`` a file of records, ``query`` one new record
-against them, ``dedupe`` them. Training sees a sample at most, so an index of millions opens in seconds.
+against them, ``dedupe`` them; training sees a sample at most, so that an index of millions opens in seconds. ``bulk``
+learns from all.
 """
 
 from __future__ import annotations
 
 import json
+import resource
 import sys
 from time import perf_counter
 from typing import Any
@@ -80,6 +82,33 @@ class Splink:
 
     def open(self, file: str, identity: str) -> dict[str, Any]:
         """Read the records to link; ``identity`` is an SQL expression that names each."""
+        rows = self._read(file, identity)
+        settings = self._trained_on_sample(rows)
+        self._records = self._api.register("records", table_name="all_records")
+        self._linker = Linker(self._records, settings, log_level=None)
+        for name in _FREQUENT:
+            if name in self._columns:
+                self._linker.table_management.compute_tf_table(name)
+        return {"rows": rows}
+
+    def bulk(self, file: str, identity: str, pairs: str) -> dict[str, Any]:
+        """Learn from all records and score all their pairs, which are written as CSV; ``peak`` in bytes."""
+        self._read(file, identity)
+        started = perf_counter()
+        linker = self._trained("records", "all_records")
+        learned = perf_counter()
+        found = linker.inference.predict()
+        ended = perf_counter()
+        named = f"SELECT unique_id_l, unique_id_r FROM {found.physical_name}"
+        written = self._connection.execute(f"COPY ({named}) TO '{pairs}' (HEADER false)").fetchone()
+        return {
+            "pairs": written[0] if written else 0,
+            "learning": learned - started,
+            "scoring": ended - learned,
+            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        }
+
+    def _read(self, file: str, identity: str) -> int:
         self._connection.execute(f"CREATE TABLE raw AS FROM read_csv('{file}', {_AS_WRITTEN})")
         present = {row[0] for row in self._connection.execute("DESCRIBE raw").fetchall()}
         self._columns = [name for name in _CLEANED if name in present]
@@ -87,34 +116,30 @@ class Splink:
             f"CREATE TABLE records AS SELECT {identity} AS unique_id, {self._cleaned()} FROM raw"
         )
         rows = self._connection.execute("SELECT count(*) FROM records").fetchone()
-        settings = self._train(rows[0] if rows else 0)
-        self._records = self._api.register("records", table_name="all_records")
-        self._linker = Linker(self._records, settings, log_level=None)
-        for name in _FREQUENT:
-            if name in self._columns:
-                self._linker.table_management.compute_tf_table(name)
-        return {"rows": rows[0] if rows else 0}
+        return rows[0] if rows else 0
 
     def _cleaned(self) -> str:
         return ", ".join(f"{_CLEANED[name]} AS {name}" for name in self._columns)
 
-    def _train(self, rows: int) -> dict[str, Any]:
+    def _trained_on_sample(self, rows: int) -> dict[str, Any]:
         self._connection.execute(
             f"CREATE TABLE sample AS SELECT * FROM records ORDER BY hash(unique_id) LIMIT {_SAMPLE}"
         )
-        linker = Linker(
-            self._api.register("sample", table_name="training"), self._settings(), log_level=None
-        )
+        settings: dict[str, Any] = self._trained("sample", "training").misc.save_model_to_json()
+        # The chance that two records match falls as the index grows: people, not pairs, stay the same.
+        settings["probability_two_random_records_match"] *= min(1.0, _SAMPLE / max(rows, 1))
+        return settings
+
+    def _trained(self, records: str, name: str) -> Any:
+        table = self._api.register(records, table_name=name)
+        linker = Linker(table, self._settings(), log_level=None)
         training = linker.training
         certain = [block_on("first_name", "last_name", "dob")]
         training.estimate_probability_two_random_records_match(certain, recall=0.7)
         training.estimate_u_using_random_sampling(max_pairs=2_000_000, seed=1)
         for block in (block_on("first_name", "last_name"), block_on("dob")):
             training.estimate_parameters_using_expectation_maximisation(block)
-        settings: dict[str, Any] = linker.misc.save_model_to_json()
-        # The chance that two records match falls as the index grows: people, not pairs, stay the same.
-        settings["probability_two_random_records_match"] *= min(1.0, _SAMPLE / max(rows, 1))
-        return settings
+        return linker
 
     def _settings(self) -> SettingsCreator:
         blocks: list[Any] = [

@@ -11,15 +11,14 @@ from bench.datasets import RENAME, find, profile_set
 from bench.results import Figure, Goal, Table
 from bench.statistics import Spread
 from mpi.evaluation.labelled import LabelledFile
+from mpi.evaluation.own import random_pairs
 from mpi.evaluation.trial import JudgedPairs, Trial, judge
-from mpi.matching.comparison import informative
 from mpi.matching.expectation import UnlabelledPairs, learn
 from mpi.matching.model import load_anchors
 from mpi.matching.pair_scores import PairScores
 from mpi.matching.pairs import Columns
 
 _ROWS = 20_000
-_RANDOM_PAIRS = 200_000
 _SECONDS = 60
 _PRECISION = 0.999
 
@@ -134,9 +133,7 @@ def _wrong(name: str, trial: Trial) -> list[Figure]:
 def _alone(pairs: JudgedPairs) -> float:
     """Recall at precision .999 of a model that is learned from these very records, without a label."""
     records, anchors = [record.standard for record in pairs.records], load_anchors()
-    left, right = np.random.default_rng(1).integers(0, len(records), (2, _RANDOM_PAIRS))
-    apart = left != right
-    random = informative(Columns(records).compare(left[apart], right[apart]))
+    random = random_pairs(Columns(records), len(records), seed=1)
     rarities = pairs.compared.rarities(anchors).sum(axis=1)
     unlabelled = UnlabelledPairs(pairs.compared.levels, rarities, random, len(records))
     model = learn(anchors, unlabelled).model

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -53,6 +54,64 @@ async def test_what_is_committed_is_folded_while_the_store_is_open(path: Path) -
     assert len(threads()) == 1
     store.close()
     assert threads() == []
+
+
+class Traffic:
+    """A connection beside a reader and a writer: something is left whenever it has folded while they go on."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._reader = connect(path, read_only=True)
+        self._writer = connect(path)
+
+    def execute(self, statement: str) -> sqlite3.Cursor:
+        beside = "PASSIVE" in statement
+        if not beside:
+            self.ends()
+        done = self._connection.execute(statement)
+        if beside:
+            self.goes_on()
+        return done
+
+    def goes_on(self) -> None:
+        self.ends()
+        self._reader.execute("BEGIN")
+        self._reader.execute("SELECT * FROM tally").fetchone()
+        committed(self._writer)
+
+    def ends(self) -> None:
+        if self._reader.in_transaction:
+            self._reader.execute("ROLLBACK")
+
+    def close(self) -> None:
+        self._reader.close()
+        self._writer.close()
+
+
+def committed(writer: sqlite3.Connection) -> None:
+    writer.execute("UPDATE tally SET minted = minted + 1")
+
+
+def length(reader: sqlite3.Connection) -> int:
+    """Pages in the log."""
+    return int(reader.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1])
+
+
+def test_a_long_log_begins_anew_though_there_is_always_a_page_more(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_store(path, FINGERPRINT).close()
+    with closing(connect(path)) as connection, closing(Traffic(path, connection)) as traffic:
+        busy = cast("sqlite3.Connection", traffic)
+        for _ in range(40):
+            sqlite_folding._fold(busy)
+        before = length(busy)
+        monkeypatch.setattr(sqlite_folding, "LONG", 40)
+        sqlite_folding._fold(busy)
+        traffic.goes_on()
+        traffic.ends()
+        assert before >= 40
+        assert length(connection) < 5
 
 
 async def test_what_cannot_be_folded_is_tried_again(

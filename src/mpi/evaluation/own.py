@@ -13,9 +13,11 @@ from mpi.domain.identity import AssertionKind, Event, EventKind
 from mpi.domain.record import RecordKey
 from mpi.errors import InvalidInput
 from mpi.evaluation.trial import Step
+from mpi.matching.comparison import informative
 from mpi.matching.expectation import UnlabelledPairs
-from mpi.matching.model import Model
-from mpi.matching.pairing import compare_all, compare_pairs
+from mpi.matching.model import Matrix, Model
+from mpi.matching.pairing import blocked_pairs, compare_pairs
+from mpi.matching.pairs import Columns
 from mpi.matching.record import StandardRecord
 from mpi.matching.training import LabelledPairs
 from mpi.ports import IndexStore
@@ -53,13 +55,20 @@ def unlabelled_pairs(
     records: Sequence[StandardRecord], anchor: Model, seed: int, step: Step
 ) -> UnlabelledPairs:
     """Every pair that shares a blocking key, and as many random ones as u needs."""
-    compared = compare_all(records, lambda done: step("comparing", done, len(records)))
-    chance = np.random.default_rng(seed)
-    left, right = chance.integers(0, max(len(records), 1), (2, RANDOM_PAIRS if records else 0))
-    apart = left != right
-    random = compare_pairs(records, left[apart].tolist(), right[apart].tolist())
+    columns = Columns(records)
+    pairs = blocked_pairs(records, lambda done: step("comparing", done, len(records)))
+    compared = compare_pairs(columns, *pairs)
+    random = random_pairs(columns, len(records), seed)
     rarities = compared.rarities(anchor).sum(axis=1)
-    return UnlabelledPairs(compared.levels, rarities, random.levels, len(records))
+    return UnlabelledPairs(compared.levels, rarities, random, len(records))
+
+
+def random_pairs(columns: Columns, records: int, seed: int) -> Matrix:
+    """The comparison vectors of as many random pairs as u needs. Shape (pairs, T)."""
+    chance = np.random.default_rng(seed)
+    left, right = chance.integers(0, max(records, 1), (2, RANDOM_PAIRS if records else 0))
+    apart = left != right
+    return informative(columns.compare(left[apart], right[apart]))
 
 
 def labelled_pairs(labels: Labels, records: Records, model: Model) -> LabelledPairs:
@@ -71,7 +80,7 @@ def labelled_pairs(labels: Labels, records: Records, model: Model) -> LabelledPa
     place = {key: number for number, key in enumerate(records)}
     left = [place[one] for (one, _), _ in known]
     right = [place[other] for (_, other), _ in known]
-    compared = compare_pairs(list(records.values()), left, right)
+    compared = compare_pairs(Columns(list(records.values())), left, right)
     same = np.array([same for _, same in known], dtype=bool)
     return LabelledPairs(
         levels=compared.levels,

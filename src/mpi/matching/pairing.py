@@ -28,6 +28,8 @@ BLOCK_LIMIT = 100
 NARROWED_FACTOR = 4
 """A narrowed block is read up to this many times the limit."""
 
+Numbers = Sequence[int] | NDArray[np.int64]
+
 Progress = Callable[[int], object]
 """Told how many records are done."""
 
@@ -102,12 +104,12 @@ def candidates_before(
             blocks[key].append(number)
 
 
-def compare_all(
+def blocked_pairs(
     records: Sequence[StandardRecord],
     progress: Progress | None = None,
     limit: int = BLOCK_LIMIT,
-) -> ComparedPairs:
-    """Every pair of records that share a blocking key."""
+) -> tuple[list[int], list[int]]:
+    """Every pair of records that share a blocking key, by their places: the later ones, and the earlier ones."""
     left: list[int] = []
     right: list[int] = []
     told = 0
@@ -117,17 +119,21 @@ def compare_all(
         if progress is not None and number >= told + _EVERY:
             told = number
             progress(told)
-    return compare_pairs(records, left, right)
+    return left, right
 
 
-def compare_pairs(
-    records: Sequence[StandardRecord],
-    left: Sequence[int] | NDArray[np.int64],
-    right: Sequence[int] | NDArray[np.int64],
-) -> ComparedPairs:
-    """The pairs that are named, by the places of their records."""
+def compare_pairs(columns: Columns, left: Numbers, right: Numbers) -> ComparedPairs:
+    """The pairs that are named, by the places of their records in the columns."""
     one, other = np.asarray(left, dtype=np.int64), np.asarray(right, dtype=np.int64)
-    columns = Columns(records)
     levels = informative(columns.compare(one, other))
     shared = shared_names(columns.names, one, other)
     return ComparedPairs(one, other, levels, kinds_of(levels), shared)
+
+
+def compare_all(
+    records: Sequence[StandardRecord],
+    progress: Progress | None = None,
+    limit: int = BLOCK_LIMIT,
+) -> ComparedPairs:
+    """Every pair of records that share a blocking key."""
+    return compare_pairs(Columns(records), *blocked_pairs(records, progress, limit))

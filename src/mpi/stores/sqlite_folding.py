@@ -1,8 +1,9 @@
 """Folding the write-ahead log into the database beside the work of a service.
 
 SQLite folds the log within the commit that makes it long enough: tens of milliseconds in which the process answers
-nobody. In a thread of its own most of it is folded by then, as commits go on meanwhile; what is left is quick. The
-commits' own limit stays, for only a moment without writers lets the log begin anew.
+nobody. In a thread of its own the log is folded while commits go on. It begins anew once nothing of it is left, and
+under steady traffic there is always a page more: so at last, for the few pages that came meanwhile, the thread takes
+the lock that writers wait for between their attempts.
 """
 
 from __future__ import annotations
@@ -15,6 +16,15 @@ from threading import Event, Thread
 from mpi.stores.sqlite_schema import connect
 
 INTERVAL_S = 0.5
+
+LONG = 4_000
+"""Pages, 16 MB, from which on the log is to begin anew."""
+
+_FEW = 64
+"""Pages for which writers may wait: some milliseconds."""
+_ROUNDS = 8
+"""Each leaves what came during the one before, which is less and less."""
+_PATIENCE_MS = 100
 _PARTING_S = 5.0
 
 
@@ -31,7 +41,7 @@ class Folding(Thread):
         while not self._stopped.wait(INTERVAL_S):
             try:
                 with closing(connect(self._path)) as connection:
-                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                    _fold(connection)
             except sqlite3.Error:
                 # Nothing is lost: the log stays as it is. A disk that is full is told by the next commit.
                 continue
@@ -41,3 +51,16 @@ class Folding(Thread):
         self._stopped.set()
         if self.is_alive():
             self.join(_PARTING_S)
+
+
+def _fold(connection: sqlite3.Connection) -> None:
+    """Fold what is there; of a long log the rest as well, with the lock of a writer."""
+    for _ in range(_ROUNDS):
+        _, pages, folded = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if pages < LONG:
+            return
+        if pages - folded <= _FEW:
+            # Where writers and readers leave no gap for so long, there is a next time.
+            connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
+            connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+            return

@@ -20,7 +20,7 @@ _CACHE_KIB = 65_536
 _MAPPED = 1 << 31
 """Bytes read through the page cache of the system, the most SQLite allows: a third faster than copying each page."""
 _CHECKPOINT_PAGES = 16_000
-"""The log's length, 64 MB, at which a commit folds what :mod:`mpi.stores.sqlite_folding` has left."""
+"""The log's length, 64 MB, at which a commit folds it; in a service :mod:`mpi.stores.sqlite_folding` comes before."""
 OPEN_DEADLINE = 10.0
 
 SCHEMA_VERSION = len(MIGRATIONS)

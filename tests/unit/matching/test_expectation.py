@@ -6,13 +6,14 @@ import pytest
 
 from mpi.demo.population import Population
 from mpi.domain.registration import read_flat
-from mpi.matching.comparison import TRAIT_INDEX, TRAITS, level_number
+from mpi.matching.comparison import TRAIT_INDEX, TRAITS, informative, level_number
 from mpi.matching.document import with_weights
 from mpi.matching.expectation import FEWEST_PAIRS, Learned, TooFewPairs, UnlabelledPairs, learn
 from mpi.matching.model import Model, load_anchors
 from mpi.matching.monotone import CHAINS
 from mpi.matching.pair_scores import PairScores
-from mpi.matching.pairing import compare_all, compare_pairs
+from mpi.matching.pairing import compare_all
+from mpi.matching.pairs import Columns
 from mpi.matching.standardize import standardize
 from tests.support.pairs import drawn
 
@@ -123,10 +124,10 @@ def population() -> tuple[UnlabelledPairs, np.ndarray, int]:
     compared = compare_all(records)
     chance = np.random.default_rng(1)
     left, right = chance.integers(0, len(records), (2, 50_000))
-    random = compare_pairs(records, left.tolist(), right.tolist())
+    random = informative(Columns(records).compare(left, right))
     sizes = np.bincount(people)
     return (
-        UnlabelledPairs(compared.levels, compared.rarities(ANCHORS).sum(axis=1), random.levels,
+        UnlabelledPairs(compared.levels, compared.rarities(ANCHORS).sum(axis=1), random,
                         len(records)),
         people[compared.left] == people[compared.right],
         int((sizes * (sizes - 1) // 2).sum()),

@@ -5,6 +5,7 @@ from mpi.matching.comparison import compare
 from mpi.matching.decision import explain_person
 from mpi.matching.model import load_default_model
 from mpi.matching.pairing import candidates_before, compare_all, compare_pairs
+from mpi.matching.pairs import Columns
 from mpi.matching.record import StandardRecord
 from mpi.matching.vetoes import vetoes_between
 from tests.support.matching import person_of
@@ -46,7 +47,7 @@ def test_pairs_weigh_what_the_service_explains() -> None:
 
 
 def test_named_pairs_are_compared_in_the_order_they_are_named() -> None:
-    compared = compare_pairs(PEOPLE, [3, 0, 3], [1, 2, 0])
+    compared = compare_pairs(Columns(PEOPLE), [3, 0, 3], [1, 2, 0])
     for row, (left, right) in enumerate([(3, 1), (0, 2), (3, 0)]):
         levels = compare(PEOPLE[left], [PEOPLE[right]])
         assert np.array_equal(compared.levels[row], levels[0])
