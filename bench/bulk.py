@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-import resource
+import re
 import sqlite3
 import sys
 from contextlib import closing
@@ -17,8 +17,8 @@ from time import perf_counter
 
 import numpy as np
 
-from mpi.evaluation.own import random_pairs
-from mpi.matching.expectation import UnlabelledPairs, learn
+from mpi.evaluation.own import unlabelled
+from mpi.matching.expectation import learn
 from mpi.matching.model import load_anchors
 from mpi.matching.pairing import compare_pairs
 from mpi.matching.pairs import Columns, Places
@@ -56,9 +56,7 @@ def work(records: list[StandardRecord], left: Places, right: Places) -> Bulk:
     compared = compare_pairs(columns, left, right)
     scored = perf_counter()
     anchors = load_anchors()
-    rarities = compared.rarities(anchors).sum(axis=1)
-    random = random_pairs(columns, len(records), seed=1)
-    learned = learn(anchors, UnlabelledPairs(compared.levels, rarities, random, len(records))).model
+    learned = learn(anchors, unlabelled(columns, compared, anchors, seed=1)).model
     known = perf_counter()
     weights = compared.weights(learned, len(records))
     ended = perf_counter()
@@ -67,8 +65,14 @@ def work(records: list[StandardRecord], left: Places, right: Places) -> Bulk:
         readying=ready - started,
         scoring=scored - ready + ended - known,
         learning=known - scored,
-        peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak=_peak(),
     )
+
+
+def _peak() -> int:
+    """The most memory of this process. What ``getrusage`` tells is not less than the parent's."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0]) * 1024
 
 
 def _read(database: Path) -> tuple[list[StandardRecord], dict[str, int]]:

@@ -55,6 +55,7 @@ def simulated(
     people = People()
     people.learn(population)
     # What it knows, it keeps: no collection of garbage shall walk through it while somebody waits for an answer.
+    gc.collect()
     gc.freeze()
     chosen = Options(sources=sources, **options)
     files = certificates(folder)
@@ -81,3 +82,4 @@ def simulated(
     finally:
         server.stop()
         thread.join(_START)
+        gc.unfreeze()

@@ -11,9 +11,9 @@ from bench.datasets import RENAME, find, profile_set
 from bench.results import Figure, Goal, Table
 from bench.statistics import Spread
 from mpi.evaluation.labelled import LabelledFile
-from mpi.evaluation.own import random_pairs
+from mpi.evaluation.own import unlabelled
 from mpi.evaluation.trial import JudgedPairs, Trial, judge
-from mpi.matching.expectation import UnlabelledPairs, learn
+from mpi.matching.expectation import learn
 from mpi.matching.model import load_anchors
 from mpi.matching.pair_scores import PairScores
 from mpi.matching.pairs import Columns
@@ -133,10 +133,8 @@ def _wrong(name: str, trial: Trial) -> list[Figure]:
 def _alone(pairs: JudgedPairs) -> float:
     """Recall at precision .999 of a model that is learned from these very records, without a label."""
     records, anchors = [record.standard for record in pairs.records], load_anchors()
-    random = random_pairs(Columns(records), len(records), seed=1)
-    rarities = pairs.compared.rarities(anchors).sum(axis=1)
-    unlabelled = UnlabelledPairs(pairs.compared.levels, rarities, random, len(records))
-    model = learn(anchors, unlabelled).model
+    alone = unlabelled(Columns(records), pairs.compared, anchors, seed=1)
+    model = learn(anchors, alone).model
     weights = pairs.compared.weights(model, len(records))
     ranked = np.where(
         pairs.compared.vetoed(), np.minimum(weights, model.thresholds.review), weights

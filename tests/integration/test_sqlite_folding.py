@@ -114,6 +114,49 @@ def test_a_long_log_begins_anew_though_there_is_always_a_page_more(
         assert length(connection) < 5
 
 
+def test_a_reader_in_the_way_of_a_long_log_keeps_its_state(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_folding, "LONG", 1)
+    open_store(path, FINGERPRINT).close()
+    with closing(connect(path)) as reader, closing(connect(path)) as writer:
+        committed(writer)
+        reader.execute("BEGIN")
+        assert minted(reader) == 1
+        committed(writer)
+        folded_once(path)
+        assert minted(reader) == 1
+        committed(writer)
+        reader.execute("COMMIT")
+        assert minted(reader) == 3
+
+
+def test_a_writer_in_the_way_of_a_long_log_commits(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_folding, "LONG", 1)
+    open_store(path, FINGERPRINT).close()
+    with closing(connect(path)) as reader, closing(connect(path)) as writer:
+        committed(writer)
+        reader.execute("BEGIN")
+        assert minted(reader) == 1
+        writer.execute("BEGIN IMMEDIATE")
+        committed(writer)
+        folded_once(path)
+        writer.execute("COMMIT")
+        reader.execute("COMMIT")
+        assert minted(reader) == 2
+
+
+def folded_once(path: Path) -> None:
+    with closing(connect(path)) as connection:
+        sqlite_folding._fold(connection)
+
+
+def minted(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT minted FROM tally").fetchone()[0])
+
+
 async def test_what_cannot_be_folded_is_tried_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,8 +15,8 @@ from mpi.errors import InvalidInput
 from mpi.evaluation.trial import Step
 from mpi.matching.comparison import informative
 from mpi.matching.expectation import UnlabelledPairs
-from mpi.matching.model import Matrix, Model
-from mpi.matching.pairing import blocked_pairs, compare_pairs
+from mpi.matching.model import Model
+from mpi.matching.pairing import ComparedPairs, blocked_pairs, compare_pairs
 from mpi.matching.pairs import Columns
 from mpi.matching.record import StandardRecord
 from mpi.matching.training import LabelledPairs
@@ -57,18 +57,20 @@ def unlabelled_pairs(
     """Every pair that shares a blocking key, and as many random ones as u needs."""
     columns = Columns(records)
     pairs = blocked_pairs(records, lambda done: step("comparing", done, len(records)))
-    compared = compare_pairs(columns, *pairs)
-    random = random_pairs(columns, len(records), seed)
-    rarities = compared.rarities(anchor).sum(axis=1)
-    return UnlabelledPairs(compared.levels, rarities, random, len(records))
+    return unlabelled(columns, compare_pairs(columns, *pairs), anchor, seed)
 
 
-def random_pairs(columns: Columns, records: int, seed: int) -> Matrix:
-    """The comparison vectors of as many random pairs as u needs. Shape (pairs, T)."""
+def unlabelled(
+    columns: Columns, compared: ComparedPairs, anchor: Model, seed: int
+) -> UnlabelledPairs:
+    """Pairs of the records in the columns as something to learn from, and random ones of them."""
+    records = len(columns)
     chance = np.random.default_rng(seed)
     left, right = chance.integers(0, max(records, 1), (2, RANDOM_PAIRS if records else 0))
     apart = left != right
-    return informative(columns.compare(left[apart], right[apart]))
+    random = informative(columns.compare(left[apart], right[apart]))
+    rarities = compared.rarities(anchor).sum(axis=1)
+    return UnlabelledPairs(compared.levels, rarities, random, records)
 
 
 def labelled_pairs(labels: Labels, records: Records, model: Model) -> LabelledPairs:

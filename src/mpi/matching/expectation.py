@@ -17,11 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mpi.matching.comparison import TRAITS
 from mpi.matching.document import with_weights
-from mpi.matching.kinds import RARITY_STEPS, kinds_of
+from mpi.matching.kinds import Places, learned_from
 from mpi.matching.model import OFFSETS, RIVALS, Matrix, Model, Weights
 from mpi.matching.monotone import in_order
 
@@ -42,9 +41,6 @@ _PRIOR_SHARE = (
 _JITTER = 40.0  # of a start: pairs that a Dirichlet draw around the anchor is worth
 _SUREST = 0.9999  # u of a level that random pairs never miss
 _NO_RIVALS = 1e-9  # expected relatives and twins of a model that knows two classes
-
-
-Counts = NDArray[np.int64]
 
 
 class TooFewPairs(ValueError):
@@ -123,15 +119,13 @@ class _Counter:
 
 
 class _Mixture:
-    """The pairs and what is known before: u, and the anchors as pseudo-counts."""
+    """K kinds of pairs, and what is known before: u, and the anchors as pseudo-counts."""
 
     def __init__(self, anchor: Model, pairs: UnlabelledPairs) -> None:
         self._anchor, self._pairs = anchor, pairs
         self._shape = (1 + len(RIVALS), *anchor.match.shape)
-        steps = np.round(pairs.rarities * RARITY_STEPS).astype(np.int64)
-        kinds = kinds_of(pairs.levels, steps)
+        kinds, self._rarities = learned_from(pairs.levels, pairs.rarities)
         self._columns = pairs.levels[kinds.first].astype(np.int64) + OFFSETS
-        self._rarities = steps[kinds.first] / RARITY_STEPS
         self._counts = kinds.counts
         self._held = np.bincount(kinds.of[::_HELD_OUT], minlength=len(kinds.first))
         self._spoken = anchor.chance < 1
@@ -173,7 +167,7 @@ class _Mixture:
         """Rounds over all pairs."""
         return self._climbed(state, self._counts, count)
 
-    def _climbed(self, state: _State, counts: Counts, count: Callable[[], None]) -> _State:
+    def _climbed(self, state: _State, counts: Places, count: Callable[[], None]) -> _State:
         share_seen = float(counts.sum() / self._counts.sum())
         before = -math.inf
         for _ in range(ROUNDS):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mpi.matching.blocking import blocking_keys, stored_keys
 from mpi.matching.comparison import TRAIT_INDEX, informative
-from mpi.matching.kinds import Kinds, kinds_of
+from mpi.matching.kinds import Kinds, Places, kinds_of
 from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Said, Weights
 from mpi.matching.pairs import Columns
 from mpi.matching.record import StandardRecord
@@ -28,8 +28,6 @@ BLOCK_LIMIT = 100
 NARROWED_FACTOR = 4
 """A narrowed block is read up to this many times the limit."""
 
-Numbers = Sequence[int] | NDArray[np.int64]
-
 Progress = Callable[[int], object]
 """Told how many records are done."""
 
@@ -41,8 +39,8 @@ _FREQUENT = [TRAIT_INDEX[trait] for trait in FREQUENCY_TRAITS]
 class ComparedPairs:
     """N pairs of records of one set, by their places in it, and their comparison vectors (T traits)."""
 
-    left: NDArray[np.int64]  # (N,): the later record
-    right: NDArray[np.int64]  # (N,)
+    left: Places  # (N,): the later record
+    right: Places  # (N,)
     levels: Matrix  # (N, T)
     kinds: Kinds  # of comparison vectors
     shared: tuple[SharedNames, ...]  # per frequency trait, the N names that both have
@@ -122,7 +120,9 @@ def blocked_pairs(
     return left, right
 
 
-def compare_pairs(columns: Columns, left: Numbers, right: Numbers) -> ComparedPairs:
+def compare_pairs(
+    columns: Columns, left: Sequence[int] | Places, right: Sequence[int] | Places
+) -> ComparedPairs:
     """The pairs that are named, by the places of their records in the columns."""
     one, other = np.asarray(left, dtype=np.int64), np.asarray(right, dtype=np.int64)
     levels = informative(columns.compare(one, other))

@@ -41,6 +41,9 @@ class Columns:
             for t in TRAITS
         ]
 
+    def __len__(self) -> int:
+        return len(self.names.codes)
+
     @property
     def names(self) -> Coded:
         """The given, middle and family names of every record."""

@@ -11,12 +11,12 @@ from operator import or_
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi.matching.kinds import Places
 from mpi.matching.model import FREQUENCY_TRAITS, Model, SharedName, Weights, shared_value
 from mpi.matching.pairs import Coded
 from mpi.matching.record import StandardRecord
 
 _Codes = NDArray[np.int32]
-_Numbers = NDArray[np.int64]
 _Marks = NDArray[np.uint64]
 
 _BITS = 64
@@ -28,7 +28,7 @@ class SharedNames:
 
     trait: str
     names: tuple[SharedName, ...]
-    of: _Numbers  # (N,): which of the names
+    of: Places  # (N,): which of the names
 
     def rarities(self, model: Model) -> Weights:
         """Their term-frequency adjustments, whether the trait agrees as a whole or not. Shape (N,)."""
@@ -37,7 +37,7 @@ class SharedNames:
         return found
 
 
-def shared_names(names: Coded, left: _Numbers, right: _Numbers) -> tuple[SharedNames, ...]:
+def shared_names(names: Coded, left: Places, right: Places) -> tuple[SharedNames, ...]:
     """For each frequency trait what :func:`mpi.matching.model.shared_value` answers for each pair of records.
 
     ``names`` are those of all records, see :attr:`mpi.matching.pairs.Columns.names`. It is asked only where the first
@@ -54,12 +54,7 @@ def shared_names(names: Coded, left: _Numbers, right: _Numbers) -> tuple[SharedN
     one, other = names.codes[left], names.codes[right]
     found = []
     for trait, crossed in (FREQUENCY_TRAITS, FREQUENCY_TRAITS[::-1]):
-        shared: dict[SharedName, int] = {SharedName(()): 0}
-        numbers = {
-            own: shared.setdefault(SharedName(own), len(shared))
-            for own in {w[:1] for w in words[trait]}
-        }
-        first = np.array([numbers[own[:1]] for own in words[trait]], dtype=np.int64)
+        shared, first = _first_words(words[trait])
         of = np.where(first[one] == first[other], first[one], 0)
         common = marks[trait][one] & (marks[trait][other] | marks[crossed][other])
         asked = np.flatnonzero((of == 0) & (common != 0))
@@ -68,9 +63,18 @@ def shared_names(names: Coded, left: _Numbers, right: _Numbers) -> tuple[SharedN
     return tuple(found)
 
 
+def _first_words(names: Sequence[tuple[str, ...]]) -> tuple[dict[SharedName, int], Places]:
+    """A number for each first word, 0 for none, and that of every name."""
+    shared = {SharedName(()): 0}
+    numbers = {
+        own: shared.setdefault(SharedName(own), len(shared)) for own in {n[:1] for n in names}
+    }
+    return shared, np.array([numbers[own[:1]] for own in names], dtype=np.int64)
+
+
 def _asked(
     trait: str, names: Coded, one: _Codes, other: _Codes, shared: dict[SharedName, int]
-) -> _Numbers:
+) -> Places:
     """The numbers in ``shared`` of what pairs of names have in common; what is new is added."""
     pairs = one.astype(np.int64) * len(names.values) + other
     different, places = np.unique(pairs, return_inverse=True)
@@ -85,8 +89,4 @@ def _asked(
 
 def _marks(names: Sequence[tuple[str, ...]], bits: Mapping[str, int]) -> _Marks:
     """The bits of all words of each name."""
-    found = [
-        bits[name[0]] if len(name) == 1 else reduce(or_, [bits[word] for word in name], 0)
-        for name in names
-    ]
-    return np.array(found, np.uint64)
+    return np.array([reduce(or_, map(bits.__getitem__, name), 0) for name in names], np.uint64)

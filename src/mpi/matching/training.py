@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mpi.matching.comparison import TRAITS
 from mpi.matching.descent import minimise
 from mpi.matching.document import with_weights
-from mpi.matching.kinds import RARITY_STEPS, kinds_of
+from mpi.matching.kinds import learned_from
 from mpi.matching.model import OFFSETS, RIVALS, Matrix, Model, Weights
 from mpi.matching.monotone import CHAINS, bounds_in_order, ordered
 
@@ -140,13 +140,12 @@ def _term(anchor: Model, pairs: LabelledPairs) -> _Term:
 
 def _alike(pairs: LabelledPairs) -> tuple[LabelledPairs, Weights]:
     """Pairs that look alike as one, and how many there are of each."""
-    steps = np.round(pairs.rarities * RARITY_STEPS).astype(np.int64)
     also = (pairs.same.astype(np.int64), pairs.strangers.astype(np.int64))
-    kinds = kinds_of(pairs.levels, steps, *also)
+    kinds, rarities = learned_from(pairs.levels, pairs.rarities, *also)
     told = replace(
         pairs,
         levels=pairs.levels[kinds.first],
-        rarities=steps[kinds.first] / RARITY_STEPS,
+        rarities=rarities,
         same=pairs.same[kinds.first],
         strangers=pairs.strangers[kinds.first],
     )

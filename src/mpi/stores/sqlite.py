@@ -86,7 +86,8 @@ class SqliteStore:
     async def warm_up(self) -> None:
         """Prepare for serving many: no query pays for the first look at the file, no commit for folding the log.
 
-        Once for each store. Takes three seconds at the most.
+        Once for each store. Takes three seconds at the most. Queries while a batch is written do pay: they read through
+        another connection, and the pages that it has looked at would count as memory of the process again.
         """
         await self._transactions.read(look_through)
         self._folding.start()

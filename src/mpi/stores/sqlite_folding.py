@@ -21,10 +21,11 @@ LONG = 4_000
 """Pages, 16 MB, from which on the log is to begin anew."""
 
 _FEW = 64
-"""Pages for which writers may wait: some milliseconds."""
+"""Pages that may be left for when writers wait: some milliseconds."""
 _ROUNDS = 8
-"""Each leaves what came during the one before, which is less and less."""
-_PATIENCE_MS = 100
+"""Each leaves what came while it went on, which is less and less; behind a reader that stays, all that came since."""
+_PATIENCE_MS = 20
+"""How long the lock is asked for, and with it readers of an older state: so long at most writers are kept waiting."""
 _PARTING_S = 5.0
 
 
@@ -57,10 +58,10 @@ def _fold(connection: sqlite3.Connection) -> None:
     """Fold what is there; of a long log the rest as well, with the lock of a writer."""
     for _ in range(_ROUNDS):
         _, pages, folded = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if pages < LONG:
+        if pages < LONG or folded == pages:  # with nothing left the next commit begins the log anew
             return
         if pages - folded <= _FEW:
-            # Where writers and readers leave no gap for so long, there is a next time.
+            # Where writers and readers leave no gap, there is a next time.
             connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
             connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
             return

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -207,6 +210,26 @@ def test_a_wrong_password_is_refused_in_html(verato: Verato) -> None:
         response = client.post(operation("nativeIdQuery"), json=envelope({}))
     assert response.status_code == 401
     assert "User is not authenticated" in response.text
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_request_is_nothing_to_tell(
+    verato: Verato, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = urlsplit(verato.endpoint)
+    host, port = address.hostname or "", address.port or 0
+    context = client_context(verato.files)
+    with (
+        socket.create_connection((host, port)) as plain,
+        context.wrap_socket(plain, server_hostname=host) as left,
+    ):
+        path = operation("nativeIdQuery")
+        left.sendall(
+            f"POST /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 9\r\n\r\n{{".encode()
+        )
+        time.sleep(0.1)
+    with httpx2.Client(base_url=verato.endpoint, verify=context) as client:
+        assert client.post(operation("nativeIdQuery"), json=envelope({})).status_code == 401
+    assert caplog.records == []
 
 
 def test_nobody_gets_in_without_a_certificate_of_the_authority(

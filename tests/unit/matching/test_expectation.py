@@ -8,7 +8,14 @@ from mpi.demo.population import Population
 from mpi.domain.registration import read_flat
 from mpi.matching.comparison import TRAIT_INDEX, TRAITS, informative, level_number
 from mpi.matching.document import with_weights
-from mpi.matching.expectation import FEWEST_PAIRS, Learned, TooFewPairs, UnlabelledPairs, learn
+from mpi.matching.expectation import (
+    FEWEST_PAIRS,
+    Learned,
+    TooFewPairs,
+    UnlabelledPairs,
+    _Mixture,
+    learn,
+)
 from mpi.matching.model import Model, load_anchors
 from mpi.matching.monotone import CHAINS
 from mpi.matching.pair_scores import PairScores
@@ -100,6 +107,19 @@ def test_levels_that_nobody_showed_stay_near_their_anchors(found: Learned) -> No
     row = TRAIT_INDEX["email"]
     assert contrast(found.model, "email") == pytest.approx(contrast(ANCHORS, "email"), abs=0.3)
     assert found.model.match[row, 1] > 10
+
+
+def test_kinds_of_pairs_count_as_often_as_they_occur() -> None:
+    """Every fifth pair is held out; the classes explain it by log2(1 + odds against a stranger) bits."""
+    made = pairs(2)
+    rarities = np.random.default_rng(2).choice([-1.5, 0.0, 2.25], len(made.levels))
+    mixture = _Mixture(ANCHORS, replace(made, rarities=rarities))
+    state = mixture.start(None)
+    weights = mixture._weights(state)[:, np.arange(len(TRAITS)), made.levels].sum(axis=2)
+    odds = np.exp2(weights + rarities + state.shares[:, np.newaxis]).sum(axis=0)
+    assert mixture.held_out(state) == pytest.approx(np.log2(1 + odds)[::5].mean())
+    belongs = np.exp2(weights + rarities + state.shares[:, np.newaxis]) / (1 + odds)
+    assert mixture.found_shares(state) == pytest.approx(belongs.mean(axis=1))
 
 
 def test_too_few_pairs_are_refused() -> None:
