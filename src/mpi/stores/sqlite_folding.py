@@ -21,9 +21,9 @@ LONG = 4_000
 """Pages, 16 MB, from which on the log is to begin anew."""
 
 _FEW = 64
-"""Pages that may be left for when writers wait: some milliseconds."""
+"""Pages that may come while writers wait: some milliseconds."""
 _ROUNDS = 8
-"""Each leaves what came while it went on, which is less and less; behind a reader that stays, all that came since."""
+"""Each is as long as what came during the one before, which is less and less."""
 _PATIENCE_MS = 20
 """How long the lock is asked for, and with it readers of an older state: so long at most writers are kept waiting."""
 _PARTING_S = 5.0
@@ -55,13 +55,18 @@ class Folding(Thread):
 
 
 def _fold(connection: sqlite3.Connection) -> None:
-    """Fold what is there; of a long log the rest as well, with the lock of a writer."""
+    """Fold what is there; of a long log the rest as well, with the lock of a writer.
+
+    SQLite tells how long the log was when it began to fold: what came meanwhile is seen in the next round.
+    """
+    before = 0
     for _ in range(_ROUNDS):
         _, pages, folded = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if pages < LONG or folded == pages:  # with nothing left the next commit begins the log anew
+        if pages < LONG or pages - folded > _FEW:  # short, or kept by a reader of an older state
             return
-        if pages - folded <= _FEW:
+        if pages - before <= _FEW:
             # Where writers and readers leave no gap, there is a next time.
             connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
             connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
             return
+        before = pages
