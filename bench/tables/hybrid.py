@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections import Counter
@@ -74,6 +75,8 @@ def on_a_copy(
     """The environment of a service that asks the simulated Verato, on a copy of the index: it registers."""
     copy = folder / index.database.name
     shutil.copyfile(index.database, copy)
+    with copy.open("rb") as written:
+        os.fsync(written.fileno())  # now, rather than while something is measured
     shutil.copyfile(key_file(index.database), key_file(copy))
     own = {"MPI_STORE": "sqlite", "MPI_CACHE": "memory", **settings}
     return environment(copy) | verato.settings | own
