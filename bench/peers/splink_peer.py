@@ -101,9 +101,10 @@ class Splink:
         found = linker.inference.predict()
         ended = perf_counter()
         named = f"SELECT unique_id_l, unique_id_r FROM {found.physical_name}"
-        written = self._connection.execute(f"COPY ({named}) TO '{pairs}' (HEADER false)").fetchone()
+        copy = f"COPY ({named}) TO '{pairs}' (HEADER false)"
+        ((written,),) = self._connection.execute(copy).fetchall()
         return {
-            "pairs": written[0] if written else 0,
+            "pairs": written,
             "learning": learned - started,
             "scoring": ended - learned,
             "peak": _peak(),
@@ -116,8 +117,9 @@ class Splink:
         self._connection.execute(
             f"CREATE TABLE records AS SELECT {identity} AS unique_id, {self._cleaned()} FROM raw"
         )
-        rows = self._connection.execute("SELECT count(*) FROM records").fetchone()
-        return rows[0] if rows else 0
+        # All is fetched: an unfinished result keeps the connection from other work.
+        ((rows,),) = self._connection.execute("SELECT count(*) FROM records").fetchall()
+        return int(rows)
 
     def _cleaned(self) -> str:
         return ", ".join(f"{_CLEANED[name]} AS {name}" for name in self._columns)
