@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import csv
 import json
-import re
+import os
 import sqlite3
 import sys
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
+from bench.processes import peak_of
 from mpi.evaluation.own import unlabelled
 from mpi.matching.expectation import learn
-from mpi.matching.model import load_anchors
+from mpi.matching.model import Places, load_anchors
 from mpi.matching.pairing import compare_pairs
-from mpi.matching.pairs import Columns, Places
+from mpi.matching.pairs import Columns
 from mpi.matching.record import StandardRecord
 from mpi.stores.codec import decode_standard
 
@@ -65,14 +66,8 @@ def work(records: list[StandardRecord], left: Places, right: Places) -> Bulk:
         readying=ready - started,
         scoring=scored - ready + ended - known,
         learning=known - scored,
-        peak=_peak(),
+        peak=peak_of(os.getpid()),
     )
-
-
-def _peak() -> int:
-    """The most memory of this process. What ``getrusage`` tells is not less than the parent's."""
-    status = Path("/proc/self/status").read_text("ascii")
-    return int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0]) * 1024
 
 
 def _read(database: Path) -> tuple[list[StandardRecord], dict[str, int]]:
@@ -97,7 +92,7 @@ def main() -> None:
         named = np.array([(places[a], places[b]) for a, b in csv.reader(file)], dtype=np.intp)
     del places
     done = work(records, named[:, 0], named[:, 1])
-    print(json.dumps({name: getattr(done, name) for name in Bulk.__slots__}))
+    print(json.dumps(asdict(done)))
 
 
 if __name__ == "__main__":

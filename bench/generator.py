@@ -11,7 +11,6 @@ import json
 import select
 import selectors
 import socket
-import subprocess
 import sys
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
 
-from bench import CHECKOUT
+from bench.processes import asked
 from bench.schedule import Schedule
 
 _GRACE = 10.0
@@ -70,17 +69,7 @@ def generate(order: Order, *, tolerant: bool = False) -> Outcome:
         RuntimeError: the generator failed, or an answer was an error: such a round measures nothing, unless a
             ``tolerant`` caller counts the errors.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.generator"],
-        input=json.dumps(asdict(order)),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=CHECKOUT,
-    )
-    if done.returncode:
-        raise RuntimeError(f"the load generator failed: {done.stderr.strip()[-400:]}")
-    outcome = Outcome(**json.loads(done.stdout))
+    outcome = Outcome(**asked("bench.generator", asdict(order), "the load generator"))
     if outcome.errors and not tolerant:
         raise RuntimeError(f"{outcome.errors} of {len(outcome.latencies)} answers were errors")
     return outcome

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import CHECKOUT
+from bench.processes import peak_of
 
 ENVIRONMENT = CHECKOUT / ".venv-bench"
 _SCRIPTS = CHECKOUT / "bench" / "peers"
@@ -22,6 +23,11 @@ class Peer:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+
+    @property
+    def peak(self) -> int:
+        """The most memory that it has held until now, in bytes."""
+        return peak_of(self._process.pid)
 
     def ask(self, question: object) -> dict[str, Any]:
         """Send one line, wait for the answer.

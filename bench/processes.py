@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -85,6 +86,32 @@ def mpi(
             said = words.read().decode(errors="replace").strip()[-400:]
             raise RuntimeError(f"`mpi {arguments[0]}` failed ({process.returncode}): {said}")
     return Finished(output, peak)
+
+
+def asked(module: str, question: object, what: str) -> dict[str, Any]:
+    """What ``python -m module`` answers to a question: both are one JSON document, and the process is its own.
+
+    Raises:
+        RuntimeError: ``what`` it does failed; its last words are repeated.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", module],
+        input=json.dumps(question),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=CHECKOUT,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{what} failed: {done.stderr.strip()[-400:]}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def peak_of(pid: int) -> int:
+    """The most memory that a running process has held, in bytes. What is told at its end may be its parent's."""
+    status = Path(f"/proc/{pid}/status").read_text("ascii")
+    return int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0]) * 1024
 
 
 def _reap(process: subprocess.Popen[str]) -> int:

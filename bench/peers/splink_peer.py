@@ -8,9 +8,7 @@ learns from all.
 from __future__ import annotations
 
 import json
-import re
 import sys
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -93,7 +91,7 @@ class Splink:
         return {"rows": rows}
 
     def bulk(self, file: str, identity: str, pairs: str) -> dict[str, Any]:
-        """Learn from all records and score all their pairs, which are written as CSV; ``peak`` in bytes."""
+        """Learn from all records and score all their pairs, which are written as CSV."""
         self._read(file, identity)
         started = perf_counter()
         linker = self._trained("records", "all_records")
@@ -107,7 +105,6 @@ class Splink:
             "pairs": written,
             "learning": learned - started,
             "scoring": ended - learned,
-            "peak": _peak(),
         }
 
     def _read(self, file: str, identity: str) -> int:
@@ -184,12 +181,6 @@ class Splink:
             "seconds": seconds,
             "clusters": {row["unique_id"]: row["cluster_id"] for row in clusters},
         }
-
-
-def _peak() -> int:
-    """The most memory of this process. What ``getrusage`` tells is not less than the parent's."""
-    status = Path("/proc/self/status").read_text("ascii")
-    return int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0]) * 1024
 
 
 def main() -> None:

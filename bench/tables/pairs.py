@@ -16,7 +16,8 @@ from bench.statistics import Spread
 from mpi.demo.population import Population
 from mpi.domain.registration import read_flat
 from mpi.matching.comparison import TRAITS, compare
-from mpi.matching.pairs import Columns, Places
+from mpi.matching.model import Places
+from mpi.matching.pairs import Columns
 from mpi.matching.record import StandardRecord
 from mpi.matching.standardize import standardize
 

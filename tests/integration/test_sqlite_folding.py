@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import cast
@@ -96,38 +97,42 @@ def test_a_long_log_begins_anew_though_there_is_always_a_page_more(
         assert lengths[-1] < max(lengths)
 
 
-def test_a_reader_in_the_way_of_a_long_log_keeps_its_state(
+@pytest.fixture
+def sides(
     path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> Iterator[tuple[sqlite3.Connection, sqlite3.Connection]]:
+    """A reader of the state after the first commit, and a writer; any log is long."""
     monkeypatch.setattr(sqlite_folding, "LONG", 1)
     open_store(path, FINGERPRINT).close()
     with closing(connect(path)) as reader, closing(connect(path)) as writer:
         committed(writer)
         reader.execute("BEGIN")
         assert minted(reader) == 1
-        committed(writer)
-        folded_once(path)
-        assert minted(reader) == 1
-        committed(writer)
-        reader.execute("COMMIT")
-        assert minted(reader) == 3
+        yield reader, writer
+
+
+def test_a_reader_in_the_way_of_a_long_log_keeps_its_state(
+    path: Path, sides: tuple[sqlite3.Connection, sqlite3.Connection]
+) -> None:
+    reader, writer = sides
+    committed(writer)
+    folded_once(path)
+    assert minted(reader) == 1
+    committed(writer)
+    reader.execute("COMMIT")
+    assert minted(reader) == 3
 
 
 def test_a_writer_in_the_way_of_a_long_log_commits(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, sides: tuple[sqlite3.Connection, sqlite3.Connection]
 ) -> None:
-    monkeypatch.setattr(sqlite_folding, "LONG", 1)
-    open_store(path, FINGERPRINT).close()
-    with closing(connect(path)) as reader, closing(connect(path)) as writer:
-        committed(writer)
-        reader.execute("BEGIN")
-        assert minted(reader) == 1
-        writer.execute("BEGIN IMMEDIATE")
-        committed(writer)
-        folded_once(path)
-        writer.execute("COMMIT")
-        reader.execute("COMMIT")
-        assert minted(reader) == 2
+    reader, writer = sides
+    writer.execute("BEGIN IMMEDIATE")
+    committed(writer)
+    folded_once(path)
+    writer.execute("COMMIT")
+    reader.execute("COMMIT")
+    assert minted(reader) == 2
 
 
 def folded_once(path: Path) -> None:

@@ -20,8 +20,8 @@ import numpy as np
 
 from mpi.matching.comparison import TRAITS
 from mpi.matching.document import with_weights
-from mpi.matching.kinds import Places, learned_from
-from mpi.matching.model import OFFSETS, RIVALS, Matrix, Model, Weights
+from mpi.matching.kinds import learned_from
+from mpi.matching.model import OFFSETS, RIVALS, Matrix, Model, Places, Weights
 from mpi.matching.monotone import in_order
 
 FEWEST_PAIRS = 500

@@ -9,12 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mpi.matching.comparison import TRAITS
-from mpi.matching.model import Matrix, Weights
-
-Places = NDArray[np.int64]
+from mpi.matching.model import Matrix, Places, Weights
 
 _RARITY_STEPS = 8  # per bit
 _LEVELS = [len(trait.levels) for trait in TRAITS]
@@ -33,7 +30,7 @@ class Kinds:
         return np.bincount(self.of, minlength=len(self.first))
 
 
-def kinds_of(levels: Matrix, *also: NDArray[np.int64]) -> Kinds:
+def kinds_of(levels: Matrix, *also: Places) -> Kinds:
     """Tell apart pairs by their comparison vectors, shape (N, T), and by whatever whole numbers are given ``also``.
 
     All are put into one number of 64 bits, of which the vectors take forty: sorting rows would take ten times as long.
@@ -54,9 +51,7 @@ def kinds_of(levels: Matrix, *also: NDArray[np.int64]) -> Kinds:
     return Kinds(first, of)
 
 
-def learned_from(
-    levels: Matrix, rarities: Weights, *also: NDArray[np.int64]
-) -> tuple[Kinds, Weights]:
+def learned_from(levels: Matrix, rarities: Weights, *also: Places) -> tuple[Kinds, Weights]:
     """As :func:`kinds_of`, and how rare the names of each are, (K,): what is as rare to an eighth of a bit is alike."""
     steps = np.round(rarities * _RARITY_STEPS).astype(np.int64)
     kinds = kinds_of(levels, steps, *also)

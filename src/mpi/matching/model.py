@@ -25,6 +25,7 @@ from mpi.matching.tables import census_frequencies
 
 Matrix = NDArray[np.int8]
 Weights = NDArray[np.float64]
+Places = NDArray[np.int64]
 Names = Mapping[str, Mapping[str, float]]
 
 FREQUENCY_TRAITS = ("given", "family")
@@ -62,7 +63,7 @@ class Said(NamedTuple):
     community: Weights  # (N,): the same for two of one origin
     placed: NDArray[np.bool_]  # (N,): whether more agrees than what people anywhere have in common
 
-    def of(self, places: NDArray[np.int64]) -> Said:
+    def of(self, places: Places) -> Said:
         """The same of pairs that say what those in these places do."""
         return Said(self.rivals[places], self.community[places], self.placed[places])
 

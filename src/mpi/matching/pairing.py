@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from mpi.matching.blocking import blocking_keys, stored_keys
 from mpi.matching.comparison import TRAIT_INDEX, informative
-from mpi.matching.kinds import Kinds, Places, kinds_of
-from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Said, Weights
+from mpi.matching.kinds import Kinds, kinds_of
+from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Places, Said, Weights
 from mpi.matching.pairs import Columns
 from mpi.matching.record import StandardRecord
 from mpi.matching.shared_names import SharedNames, shared_names

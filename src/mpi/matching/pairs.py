@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi.matching.comparison import TRAIT_INDEX, TRAITS, level_numbers
+from mpi.matching.model import Places
 from mpi.matching.outlines import OUTLINES, WINKLER, Marks, Outline, Text
 from mpi.matching.record import StandardRecord
 
-Places = NDArray[np.intp]
 Levels = NDArray[np.int8]
 _Codes = NDArray[np.int32]
 _Comparator = Callable[[Any, Any], str]

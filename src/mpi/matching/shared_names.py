@@ -11,8 +11,14 @@ from operator import or_
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi.matching.kinds import Places
-from mpi.matching.model import FREQUENCY_TRAITS, Model, SharedName, Weights, shared_value
+from mpi.matching.model import (
+    FREQUENCY_TRAITS,
+    Model,
+    Places,
+    SharedName,
+    Weights,
+    shared_value,
+)
 from mpi.matching.pairs import Coded
 from mpi.matching.record import StandardRecord
 
