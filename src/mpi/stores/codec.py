@@ -1,8 +1,8 @@
 """Demographics and comparison forms as compact bytes, the same for every store.
 
-One byte names the form, the rest is a JSON array of values by position: a third of the size of named fields and, read
-in about three microseconds (see :func:`_thawed`). A new field goes to the end and has a default; any other
-change of the types needs a new form byte and a reader for the old one (the tests pin the fields of form 1).
+One byte names the form, the rest is a JSON array of values by position: a third of the size of named fields. A new
+field goes to the end and has a default; any other change of the types needs a new form byte and a reader for the old
+one (the tests pin the fields of form 1).
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from dataclasses import MISSING, Field, field, fields, is_dataclass, make_datacl
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+import msgspec
 import orjson
 
 from mpi.domain.identity import Member, Neighbour, PersonState, StoredRecord
 from mpi.domain.record import Address, Demographics, Identifier, Name, RecordKey
-from mpi.matching.record import StandardAddress, StandardRecord
+from mpi.matching.record import StandardRecord
 
 T = TypeVar("T")
 
@@ -68,6 +69,8 @@ stored_record = _thawed(StoredRecord)
 person_state = _thawed(PersonState)
 member = _thawed(Member)
 neighbour = _thawed(Neighbour)
+# Named tuples in one step, values checked: half the time of making them of what JSON alone tells.
+_standard = msgspec.json.Decoder(StandardRecord)
 
 
 def encode_demographics(value: Demographics) -> bytes:
@@ -92,7 +95,9 @@ def encode_demographics(value: Demographics) -> bytes:
 
 def decode_demographics(blob: bytes) -> Demographics:
     """The inverse of :func:`encode_demographics`; raises ``UnreadableBlob``."""
-    names, addresses, identifiers, phones, emails, dob, sex, ssn, *rest = _fields(blob)
+    names, addresses, identifiers, phones, emails, dob, sex, ssn, *rest = _decoded(
+        orjson.loads, blob
+    )
     return _demographics(
         tuple([_name(*x) for x in names]),
         dob,
@@ -108,45 +113,20 @@ def decode_demographics(blob: bytes) -> Demographics:
 
 def encode_standard(value: StandardRecord) -> bytes:
     """The comparison form as bytes."""
-    return FORM + orjson.dumps(
-        [
-            value.given,
-            value.middle,
-            value.family,
-            value.suffix,
-            value.dob,
-            value.dob_damaged,
-            value.sex,
-            value.ssn,
-            value.ssn_last4,
-            value.national_id,
-            [(a.house, a.street, a.core, a.unit, a.city, a.state, a.zip) for a in value.addresses],
-            value.phones,
-            value.emails,
-            value.identifiers,
-            value.mothers_maiden,
-            value.birth_order,
-            value.multiple_birth,
-            value.deceased,
-        ]
-    )
+    return FORM + msgspec.json.encode(value)
 
 
 def decode_standard(blob: bytes) -> StandardRecord:
     """The inverse of :func:`encode_standard`; raises ``UnreadableBlob``."""
-    v = _fields(blob)
-    v[:3] = map(tuple, v[:3])
-    v[10] = tuple([StandardAddress(*x) for x in v[10]])
-    v[11:14] = map(tuple, v[11:14])
-    return StandardRecord(*v)
+    return _decoded(_standard.decode, blob)
 
 
-def _fields(blob: bytes) -> list[Any]:
+def _decoded(decode: Callable[[memoryview], T], blob: bytes) -> T:
     if blob[:1] != FORM:
         raise UnreadableBlob("a stored record has a form that this version does not know")
     try:
-        return orjson.loads(memoryview(blob)[1:])  # type: ignore[no-any-return]
-    except orjson.JSONDecodeError:
+        return decode(memoryview(blob)[1:])
+    except (orjson.JSONDecodeError, msgspec.DecodeError):
         # Without the cause: its text would quote patient data.
         raise UnreadableBlob("a stored record is damaged") from None
 

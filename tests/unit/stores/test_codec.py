@@ -137,6 +137,13 @@ def test_other_bytes_are_refused_without_quoting_them(
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize("values", [b"{}", b'["Sentinel"]', b"[[1]]", b"null"])
+def test_a_comparison_form_of_another_shape_is_refused_without_quoting_it(values: bytes) -> None:
+    with pytest.raises(UnreadableBlob) as caught:
+        decode_standard(b"\x01" + values)
+    assert "Sentinel" not in str(caught.value)
+
+
 def test_half_a_blocking_key_is_refused() -> None:
     with pytest.raises(UnreadableBlob):
         decode_keys(b"1234567")
