@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-# Answers like a Python whose build or distribution left one module out.
-INCOMPLETE_PYTHON = """#!/bin/sh
+# Answers like a Python of that pace, whose build or distribution left one module out.
+PYTHON = """#!/bin/sh
 case "$2" in
-    *version_info*print* | *print*version_info*) echo 3.11 ;;
     *"{missing}"*) exit 1 ;;
+    *timeit*) echo {pace} ;;
+    *print*version_info*) echo 3.11 ;;
 esac
 """
 
@@ -26,11 +27,12 @@ def bare(checkout: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _set_up(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
+def _set_up(folder: Path, python: str = "", path: str = "") -> subprocess.CompletedProcess[str]:
+    chosen = {"PYTHON": python, "PATH": f"{path}:{os.environ['PATH']}"}
     return subprocess.run(
         ["sh", "scripts/set_up.sh"],
         cwd=folder,
-        env=os.environ | {"PYTHON": python},
+        env=os.environ | chosen,
         capture_output=True,
         text=True,
         check=False,
@@ -38,11 +40,15 @@ def _set_up(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _python(file: Path, *, pace: int = 1, missing: str = "no module") -> str:
+    text = PYTHON.replace("{missing}", missing).replace("{pace}", str(pace))
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o755)
+    return str(file)
+
+
 def _python_without(module: str, folder: Path) -> str:
-    python = folder / "incomplete-python"
-    python.write_text(INCOMPLETE_PYTHON.replace("{missing}", module), encoding="utf-8")
-    python.chmod(0o755)
-    return str(python)
+    return _python(folder / "incomplete-python", missing=module)
 
 
 def _sentence(done: subprocess.CompletedProcess[str]) -> str:
@@ -65,6 +71,24 @@ def test_a_missing_venv_module_is_named_with_its_package(bare: Path) -> None:
 
 def test_a_python_built_without_sqlite_is_refused(bare: Path) -> None:
     assert "without sqlite3" in _sentence(_set_up(bare, _python_without("sqlite3", bare)))
+
+
+@pytest.mark.parametrize(
+    ("paces", "chosen"),
+    [
+        ({"python3": 30, "python3.13": 20}, "python3.13"),
+        ({"python3": 21, "python3.13": 20}, "python3"),
+        ({"python3.12": 20, "python3.11": 10}, "python3.11"),
+    ],
+)
+def test_a_clearly_quicker_python_goes_before_the_first(
+    bare: Path, paces: dict[str, int], chosen: str
+) -> None:
+    for name, pace in {"python3": 900_000, **paces}.items():
+        _python(bare / name, pace=pace)
+    done = _set_up(bare, path=str(bare))
+    assert done.stdout.startswith("Creating .venv with")
+    assert done.stdout.splitlines()[0].endswith(f"{bare}/{chosen}")
 
 
 def _finished(folder: Path) -> Path:
