@@ -281,15 +281,20 @@ def compare_phone(left: tuple[str, ...], right: tuple[str, ...]) -> str:
 
 
 def compare_email(left: tuple[str, ...], right: tuple[str, ...]) -> str:
-    """Any e-mail address in common, the same mailbox elsewhere, or a spelling apart."""
+    """Any e-mail address in common, the same mailbox elsewhere, or a spelling apart.
+
+    A mailbox of letters alone is made of the name, as a namesake's is elsewhere: it says nothing more.
+    """
     if not left or not right:
         return MISSING
     if set(left) & set(right):
         return "exact"
-    pairs = [(a, b) for a in left for b in right]
-    if any(a.partition("@")[0] == b.partition("@")[0] for a, b in pairs):
+    boxes = {a.partition("@")[0] for a in left} & {b.partition("@")[0] for b in right}
+    if any(digit.isdigit() for box in boxes for digit in box):
         return "mailbox"
-    return "similar" if any(OSA.distance(a, b) <= 2 for a, b in pairs) else "different"
+    if any(OSA.distance(a, b) <= 2 for a in left for b in right):
+        return "similar"
+    return MISSING if boxes else "different"
 
 
 def compare_identifiers(left: tuple[str, ...], right: tuple[str, ...]) -> str:

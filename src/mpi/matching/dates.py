@@ -9,8 +9,8 @@ from datetime import date
 from mpi.matching.folding import fold
 from mpi.matching.remembering import remembered
 
-FIRST_YEAR, LAST_YEAR = 1850, 2100
-"""No patient in care was born before; the clock is not asked, so the far end is generous."""
+FIRST_YEAR, LAST_YEAR = 1500, 2100
+"""Archives and registers keep people of earlier centuries; the clock is not asked, so the far end is generous."""
 
 _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _MONTHS = {

@@ -67,6 +67,10 @@ class Said(NamedTuple):
         """The same of pairs that say what those in these places do."""
         return Said(self.rivals[places], self.community[places], self.placed[places])
 
+    def lowered(self, bits: Weights) -> Said:
+        """The same where agreement says so much less of each pair. ``bits`` has shape (N,)."""
+        return Said(self.rivals - bits[:, np.newaxis], self.community - bits, self.placed)
+
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:

@@ -122,8 +122,11 @@ def _another_national_id(seen: _Seen) -> bool:
 
 
 def _twin_pattern(seen: _Seen) -> bool:
-    """Born the same day under another given name, and no number says that it is one person."""
-    if not _any(seen, _BORN_TOGETHER) or _any(seen, *_OF_ONE_PERSON):
+    """Born the same day under another given name, and no number says that it is one person.
+
+    One of ten thousand twins has the other's last four digits.
+    """
+    if not _any(seen, _BORN_TOGETHER) or _any(seen, *_OF_ONE_PERSON, _LAST_FOUR):
         return False
     # J. may be Joshua, and his twin Jacob as well; MADLYN was perhaps to be MARILYN.
     return _only(seen, _GIVEN_APART) or (_only(seen, _HALF_TOLD) and not _any(seen, _SAME_MIDDLE))
@@ -138,13 +141,13 @@ def _birth_dates_differ(seen: _Seen) -> bool:
     """Namesakes, often parent and child: a digit of the decade is mistyped less often than it tells them apart.
 
     A birth date may be quite wrong where the number is one's own, but numbers stand on relatives' cards as well. Where
-    the same home or mailbox is given, the weights know more.
+    the same home or mailbox is given, the weights know more, but not of a decade: father and son live in one home.
     """
     if _none_better(seen, _GIVEN_APART):
         return False
     owned = _any(seen, *_OF_ONE_PERSON)
     if _only(seen, _OTHER_DECADE):
-        return not owned and _any(seen, _SAME_GIVEN)
+        return not owned and not _any(seen, _LAST_FOUR) and _any(seen, _SAME_GIVEN)
     if not owned:
         return _only(seen, _OTHER_DATE) and not _any(seen, _ONE_HOME, _ONE_MAILBOX)
     return _only(seen, _OTHER_GENERATION) and not _any(seen, _ONE_TOWN, *_AT_HOME)

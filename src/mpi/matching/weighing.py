@@ -93,9 +93,11 @@ def weigh(
     best = _most_telling(compared, model)
     levels = informative(compared.vectors[best, _COLUMNS])
     said, weights = model.said(levels), model.matched(levels)
+    lost = np.zeros(len(persons))
     for number, (start, end) in enumerate(pairwise(compared.starts)):
         if end - start > 1:
-            _count_values(compared, number, levels[number], weights[number], model)
+            lost[number] = _count_values(compared, number, levels[number], weights[number], model)
+    said = said.lowered(lost)
     rarities = _rarities(record, compared, best, weights, model)
     rarity = rarities.sum(axis=1)
     unplaced = model.unplaced(said, rarity, index_size)
@@ -119,14 +121,19 @@ def _most_telling(compared: Compared, model: Model) -> NDArray[np.intp]:
 
 def _count_values(
     compared: Compared, number: int, levels: Matrix, weights: Weights, model: Model
-) -> None:
-    """Lower, in place, the ``weights`` of agreements with one of several different values."""
+) -> float:
+    """Lower, in place, the ``weights`` of agreements with one of several different values; answers by how much in all.
+
+    What is likelier for strangers is no sign of relatives either: their weights fall as much.
+    """
+    before = math.fsum(weights)
     for column in np.flatnonzero(weights > 0).tolist():
         count = compared.spoken(number, column)
         if count > 1:
             u = float(model.chance[column, levels[column]])
             any_of_them = math.log2((1 - (1 - u) ** count) / u)
             weights[column] = max(0.0, float(weights[column]) - any_of_them)
+    return before - math.fsum(weights)
 
 
 def _rarities(

@@ -44,7 +44,7 @@ def test_a_date_that_does_not_exist_is_kept_as_damaged(text: str) -> None:
         ("1980-13-01", "19801301", "impossible"),
         ("2/30/1980", "19800230", "impossible"),
         ("1900-02-29", "19000229", "impossible"),
-        ("1849-01-01", "18490101", "impossible"),
+        ("1499-01-01", "14990101", "impossible"),
         ("2101-01-01", "21010101", "impossible"),
         ("29-02-1900", "19002902", "impossible"),
         ("80-12-25", "801225", "unreadable"),
