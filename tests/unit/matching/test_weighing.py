@@ -87,3 +87,17 @@ def test_disagreement_is_not_softened_by_many_values() -> None:
     other = BEN._replace(dob="1990-05-06")
     alone = _weigh(ADA, person_of("A", BEN)).weights[0, column]
     assert _weigh(ADA, person_of("A", BEN, other)).weights[0, column] == alone
+
+
+def test_relatives_are_held_against_a_person_of_many_values_by_as_much_less() -> None:
+    """Where relatives explain all that agrees, what agreement loses is theirs as well, and the total stays."""
+    named_alike = ADA._replace(dob="")
+    others = [ADA._replace(family=(name,), dob="", phones=()) for name in ("OTT", "LUND", "BRANDT")]
+    one, many = (
+        _weigh(named_alike, person)
+        for person in (person_of("A", named_alike), person_of("A", named_alike, *others))
+    )
+    lost = (one.weights - many.weights).sum()
+    assert lost > 1, "agreement with one of four names says less"
+    assert one.penalties[0] < -5, "relatives explain nearly all of it"
+    assert one.totals()[0] - many.totals()[0] < 0.1
