@@ -54,10 +54,12 @@ def read_date(text: str) -> ReadDate:
         return _from_parts(*match.groups())
     if match := _HL7.match(folded):
         year, month, day = match.groups()
-        # Eight digits whose first four cannot be a year may still be a US date without separators.
-        if FIRST_YEAR <= int(year) <= LAST_YEAR or not (match := _YEAR_LAST_DIGITS.match(folded)):
-            return _from_parts(year, month, day)
-        return _from_year_last(*match.groups())
+        read = _from_parts(year, month, day)
+        # Eight digits that are no date with the year first may be one with the year last.
+        if read.iso or not (match := _YEAR_LAST_DIGITS.match(folded)):
+            return read
+        other = _from_year_last(*match.groups())
+        return other if other.iso or not FIRST_YEAR <= int(year) <= LAST_YEAR else read
     if match := _YEAR_LAST.match(folded):
         return _from_year_last(*match.groups())
     if match := _MONTH_NAMED.match(folded):
