@@ -152,10 +152,10 @@ async def test_narrowed_blocks_are_reported_and_the_narrower_keys_count_too(
 
 @pytest.mark.parametrize(
     ("smallest", "expected"),
-    [(320, 330 - 1), (1, 0), (64, 66 - 1)],
-    ids=["small index", "no growth", "a thirtysecond"],
+    [(320, 352 - 1), (1, 0), (64, 70 - 1)],
+    ids=["small index", "no growth", "a tenth"],
 )
-async def test_growth_of_the_index_by_a_thirtysecond_ends_what_it_decided(
+async def test_growth_of_the_index_by_a_tenth_ends_what_it_decided(
     bench: Bench, smallest: int, expected: int
 ) -> None:
     """The prior follows the size of the index; below the model's smallest size it stands still."""
@@ -164,7 +164,24 @@ async def test_growth_of_the_index_by_a_thirtysecond_ends_what_it_decided(
     provider = InternalProvider(bench.index.store, lambda: model, narrowed=lambda _: None)
     found = await provider.resolve(*prepared(MARGA))
     assert found.valid_until - found.position == expected
-    assert abs(model.prior(found.index_size) - model.prior(found.index_size + expected)) < 0.05
+    assert abs(model.prior(found.index_size) - model.prior(found.index_size + expected)) < 0.15
+
+
+@pytest.mark.parametrize("limit", ["link", "review"])
+async def test_a_decision_near_a_threshold_ends_before_growth_could_change_it(
+    bench: Bench, limit: str
+) -> None:
+    await bench.index.add(MARGA, "1")
+    model = replace(MODEL, smallest_index=10_000)
+    provider = InternalProvider(bench.index.store, lambda: model, narrowed=lambda _: None)
+    far = await provider.resolve(*prepared(MARGA))
+    assert far.decision.best is not None
+    near = replace(model.thresholds, **{limit: far.decision.best.weight - 0.01})
+    model = replace(model, thresholds=near)
+    found = await provider.resolve(*prepared(MARGA))
+    records = found.index_size + found.valid_until - found.position
+    assert 10_000 < records < 10_100
+    assert model.prior(10_000) - model.prior(records) <= 0.01
 
 
 NAMESAKE = {name: MARGA[name] for name in ("first_name", "last_name")}

@@ -17,8 +17,8 @@ from mpi.matching.decision import (
 from mpi.matching.model import Model
 from mpi.ports import IdentityStore, Judged, ModelInUse, Resolution
 
-_GROWTH = 32
-"""A growth of the index by one part in this many lowers every prior by 0.04 bits: not noticeable."""
+_GROWTH = 0.1
+"""A growth of the index by this part changes weights by 0.14 bits at most: not noticeable but near a threshold."""
 
 
 class InternalProvider:
@@ -79,7 +79,7 @@ class InternalProvider:
             blocking_keys=_asked(keys, around),
             position=around.position,
             index_size=around.index_size,
-            valid_until=around.position + _room(around.index_size, model),
+            valid_until=around.position + _room(around.index_size, decision, model),
             model=model,
         )
 
@@ -107,10 +107,17 @@ class InternalProvider:
         return explain_person(record.standard, person, found.model, found.index_size)
 
 
-def _room(index_size: int, model: Model) -> int:
-    """How many records may come before the prior has changed noticeably."""
+def _room(index_size: int, decision: Decision, model: Model) -> int:
+    """How many records may come before weights have changed noticeably, or enough for another decision.
+
+    As an index of n records grows to m, the prior falls by log2(m / n), and the odds of relatives and of namesakes from
+    elsewhere fall with it: no weight changes by more.
+    """
+    limits = (model.thresholds.link, model.thresholds.review)
+    weights = (weight for s in decision.candidates for weight in (s.weight, s.question))
+    nearest = min((abs(weight - limit) for weight in weights for limit in limits), default=1.0)
     counted = max(index_size, model.smallest_index)
-    return counted + counted // _GROWTH - index_size
+    return counted + int(counted * min(_GROWTH, 2**nearest - 1)) - index_size
 
 
 def _asked(keys: BlockingKeys, around: Neighbourhood) -> tuple[int, ...]:
