@@ -39,6 +39,7 @@ find_python() {
         "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
         first=${first:-$candidate}
         pace=$(pace_of "$candidate") || continue
+        case $pace in '' | *[!0-9]*) continue ;; esac
         if [ -z "$quickest" ] || [ $((pace * 100)) -lt $((best * 85)) ]; then
             quickest=$candidate
             best=$pace

@@ -12,6 +12,9 @@ _NEW_YEAR = "-01-01"
 _GENERATION = 14
 """Years that parent and child are at least apart."""
 
+_CENTURY = 100
+"""Years that no two patients of one name are apart: it is a slip."""
+
 
 def compare_dob(left: tuple[str, str], right: tuple[str, str]) -> str:
     """Dates of birth as (readable, damaged digits)."""
@@ -43,7 +46,7 @@ def _unequal_dates(one: str, other: str) -> str:
 def _edited_date(one: str, other: str) -> str:
     distance, years = OSA.distance(one, other), _years_apart(one, other)
     if distance == 1:
-        return "decade" if years >= _GENERATION else "one_edit"
+        return "decade" if _GENERATION <= years < _CENTURY else "one_edit"
     if years >= _GENERATION:
         return "generation"
     same_parts = (one[:4] == other[:4]) + (one[5:7] == other[5:7]) + (one[8:] == other[8:])

@@ -117,11 +117,20 @@ def _spelling_or_place(first: str, second: str, left: FullName, right: FullName)
         return "alike" if _are_two_names(first, second) else spelling
     if _crossed(left, right):
         return "swapped"
-    if first in right[1] or second in left[1]:
+    if _is_middle(first, right[1], second, left[1]) or _is_middle(second, left[1], first, right[1]):
         return "middle"
     if spelling:  # KAY and KXY are one name more often than ANTHONY and ANTONIO
         return "misspelt" if is_familiar(first) != is_familiar(second) else spelling
     return compare_familiar(is_familiar(first), is_familiar(second))
+
+
+def _is_middle(
+    name: str, their_middle: tuple[str, ...], their_name: str, own_middle: tuple[str, ...]
+) -> bool:
+    """DANIEL M. and MICHAEL DANIEL are one, who goes by the middle name; ANNA MARIA and MARIA ROSA are two."""
+    if name not in their_middle:
+        return False
+    return not own_middle or any(middle[0] == their_name[0] for middle in own_middle)
 
 
 def is_familiar(name: str) -> bool:
@@ -290,11 +299,9 @@ def compare_email(left: tuple[str, ...], right: tuple[str, ...]) -> str:
     if set(left) & set(right):
         return "exact"
     boxes = {a.partition("@")[0] for a in left} & {b.partition("@")[0] for b in right}
-    if any(digit.isdigit() for box in boxes for digit in box):
-        return "mailbox"
-    if any(OSA.distance(a, b) <= 2 for a in left for b in right):
-        return "similar"
-    return MISSING if boxes else "different"
+    if boxes:
+        return "mailbox" if any(sign.isdigit() for box in boxes for sign in box) else MISSING
+    return "similar" if any(OSA.distance(a, b) <= 2 for a in left for b in right) else "different"
 
 
 def compare_identifiers(left: tuple[str, ...], right: tuple[str, ...]) -> str:

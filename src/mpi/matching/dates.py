@@ -12,6 +12,9 @@ from mpi.matching.remembering import remembered
 FIRST_YEAR, LAST_YEAR = 1500, 2100
 """Archives and registers keep people of earlier centuries; the clock is not asked, so the far end is generous."""
 
+_FIRST_IN_DIGITS = 1850
+"""What is written in digits alone comes from an information system, and so of people in care."""
+
 _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _MONTHS = {
     name: number
@@ -53,18 +56,25 @@ def read_date(text: str) -> ReadDate:
     if match := _YEAR_FIRST.match(folded):
         return _from_parts(*match.groups())
     if match := _HL7.match(folded):
-        year, month, day = match.groups()
-        read = _from_parts(year, month, day)
-        # Eight digits that are no date with the year first may be one with the year last.
-        if read.iso or not (match := _YEAR_LAST_DIGITS.match(folded)):
-            return read
-        other = _from_year_last(*match.groups())
-        return other if other.iso or not FIRST_YEAR <= int(year) <= LAST_YEAR else read
+        return _from_digits(folded, *match.groups())
     if match := _YEAR_LAST.match(folded):
         return _from_year_last(*match.groups())
     if match := _MONTH_NAMED.match(folded):
         return _from_named_month(match)
     return ReadDate(damaged=_NOT_DIGITS.sub("", folded), warning="unreadable")
+
+
+def _from_digits(digits: str, year: str, month: str, day: str | None) -> ReadDate:
+    """151203 is no month of the year 1512; and eight digits may have the year last."""
+    read = _from_parts(year, month, day)
+    is_year = _FIRST_IN_DIGITS <= int(year) <= LAST_YEAR
+    if is_year and read.iso:
+        return read
+    match = _YEAR_LAST_DIGITS.match(digits)
+    other = _from_year_last(*match.groups()) if match else None
+    if other and (other.iso or not is_year):
+        return other
+    return ReadDate(damaged=f"{year}{month}{day or ''}", warning="impossible")
 
 
 def _from_parts(year: str, month: str | None, day: str | None) -> ReadDate:

@@ -41,6 +41,7 @@ _SAME_MIDDLE = _levels("middle", "exact", "initial", "similar")
 _SAME_GIVEN = _levels("given", "exact", "nickname")
 _OTHER_GIVEN = _levels("given", "different", "loose", "unfamiliar")
 _ALIKE = _levels("given", "alike")
+_TWO_NAMES = _levels("given", "different", "loose", "alike")
 _GIVEN_APART = _levels("given", "different", "loose", "alike", "unfamiliar")
 _NOT_QUITE = _levels(
     "given",
@@ -60,6 +61,7 @@ _BORN_TOGETHER = _levels("dob", "exact", "january_first")
 _ONE_BIRTHDAY = _levels("dob", "exact")
 _OTHER_BIRTH = _levels("dob", "different", "generation", "two_edits", "year_only")
 _BORN_A_DIGIT_APART = _levels("dob", "one_edit")
+_BORN_IN_ONE_YEAR = _levels("dob", "year_only")
 _OTHER_DECADE = _levels("dob", "decade")
 _OTHER_DATE = _levels("dob", "different", "generation")
 _OTHER_GENERATION = _levels("dob", "generation")
@@ -124,10 +126,12 @@ def _another_national_id(seen: _Seen) -> bool:
 def _twin_pattern(seen: _Seen) -> bool:
     """Born the same day under another given name, and no number says that it is one person.
 
-    One of ten thousand twins has the other's last four digits.
+    Last four digits may be those of both twins' mother, but beside what may be a slip of one name they are one's own.
     """
-    if not _any(seen, _BORN_TOGETHER) or _any(seen, *_OF_ONE_PERSON, _LAST_FOUR):
+    if not _any(seen, _BORN_TOGETHER) or _any(seen, *_OF_ONE_PERSON):
         return False
+    if _any(seen, _LAST_FOUR):
+        return _only(seen, _TWO_NAMES)
     # J. may be Joshua, and his twin Jacob as well; MADLYN was perhaps to be MARILYN.
     return _only(seen, _GIVEN_APART) or (_only(seen, _HALF_TOLD) and not _any(seen, _SAME_MIDDLE))
 
@@ -147,7 +151,7 @@ def _birth_dates_differ(seen: _Seen) -> bool:
         return False
     owned = _any(seen, *_OF_ONE_PERSON)
     if _only(seen, _OTHER_DECADE):
-        return not owned and not _any(seen, _LAST_FOUR) and _any(seen, _SAME_GIVEN)
+        return not owned and _any(seen, _SAME_GIVEN)
     if not owned:
         return _only(seen, _OTHER_DATE) and not _any(seen, _ONE_HOME, _ONE_MAILBOX)
     return _only(seen, _OTHER_GENERATION) and not _any(seen, _ONE_TOWN, *_AT_HOME)
@@ -195,8 +199,8 @@ def _rests_on_a_town(seen: _Seen) -> bool:
         return _none_better(seen, _OTHER_BIRTH)
     if _any(seen, _SAME_MIDDLE):
         return False
-    # Cousins of one name are born a year or a day apart.
-    doubts = (_OTHER_SEX, _OTHER_INITIAL, _BORN_A_DIGIT_APART)
+    # Cousins of one name are born a year or a day apart, or in one year.
+    doubts = (_OTHER_SEX, _OTHER_INITIAL, _BORN_A_DIGIT_APART, _BORN_IN_ONE_YEAR)
     return _half_named(seen) or any(_only(seen, doubt) for doubt in doubts)
 
 

@@ -51,6 +51,8 @@ def test_a_date_that_does_not_exist_is_kept_as_damaged(text: str) -> None:
         ("2101-01-01", "21010101", "impossible"),
         ("29-02-1900", "19002902", "impossible"),
         ("13451980", "19801345", "impossible"),
+        ("151203", "151203", "impossible"),
+        ("15120301", "03011512", "impossible"),
         ("19801345", "19801345", "impossible"),
         ("80-12-25", "801225", "unreadable"),
         ("25 Foo 1980", "198025", "unreadable"),

@@ -42,6 +42,7 @@ def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> Sta
             ("ssn_conflict",),
         ),
         (_with("ELI", ssn_last4="7813"), _with("EIL", ssn_last4="7813"), ()),
+        (_with("EMMA", ssn_last4="7813"), _with("OLIVIA", ssn_last4="7813"), ("twin_pattern",)),
         (
             _with("MARILYN", ssn_last4="7813", phones=PHONE),
             _with("MADLYN", ssn_last4="7814", phones=PHONE),
@@ -72,7 +73,6 @@ def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> Sta
         (_with(deceased="2015-03-02"), _with(deceased="2021-11-17"), ("death_dates_differ",)),
         (_with(), _with(dob="1981-03-17"), ("birth_dates_differ",)),
         (_with(ssn="412557813"), _with(dob="1981-03-17", ssn="412557813"), ()),
-        (_with(ssn_last4="7813"), _with(dob="1981-03-17", ssn_last4="7813"), ()),
         (
             _with(ssn="412557813"),
             _with(dob="1992-09-08", ssn="412557813"),
