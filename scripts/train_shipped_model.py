@@ -46,7 +46,8 @@ RENAME = {
 }
 BY_HAND = {("given", "middle"): (3.0, 2.5, 0.621), ("dob", "year_only"): (4.5, 0.765, 4.5)}
 """Weights (match, relative, twin) of levels that hardly any pair of one person has in the sets: nobody goes by the
-middle name there, and 1 January stands for few. Learned from different people alone they would say the opposite (ADR 0024)."""
+middle name there, and 1 January stands for few. Learned from different people alone they would say the opposite
+(docs/adr/0024)."""
 
 STEPS = 600
 ABOUT = (
