@@ -299,9 +299,11 @@ def compare_email(left: tuple[str, ...], right: tuple[str, ...]) -> str:
     if set(left) & set(right):
         return "exact"
     boxes = {a.partition("@")[0] for a in left} & {b.partition("@")[0] for b in right}
-    if boxes:
-        return "mailbox" if any(sign.isdigit() for box in boxes for sign in box) else MISSING
-    return "similar" if any(OSA.distance(a, b) <= 2 for a in left for b in right) else "different"
+    if any(sign.isdigit() for box in boxes for sign in box):
+        return "mailbox"
+    if any(OSA.distance(a, b) <= 2 for a in left for b in right):
+        return "similar"
+    return MISSING if boxes else "different"
 
 
 def compare_identifiers(left: tuple[str, ...], right: tuple[str, ...]) -> str:

@@ -144,7 +144,7 @@ EMAIL = [
     (("A.V@X.ORG",), ("A.V@X.ORG",), "exact"),
     (("A.V7@X.ORG",), ("A.V7@OTHER.COM",), "mailbox"),
     (("A.V@X.ORG",), ("A.V@OTHER.COM",), "missing"),
-    (("A.V@GMAIL.COM",), ("A.V@YMAIL.COM",), "missing"),
+    (("A.V@GMAIL.COM",), ("A.V@GMIAL.COM",), "similar"),
     (("ANNA@X.ORG",), ("ANN@X.ORG",), "similar"),
     (("ANNA@X.ORG",), ("OTTO@OTHER.COM",), "different"),
     (("ANNA@X.ORG",), (), MISSING),
