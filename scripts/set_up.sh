@@ -22,10 +22,10 @@ is_current() {
     [ -z "$(find pyproject.toml constraints.txt -newer "$stamp")" ]
 }
 
-# Prints how many microseconds a Python takes for a fixed piece of work; nothing when it is incomplete.
+# Prints how many microseconds a Python takes for a fixed piece of work.
 pace_of() {
     "$1" -c '
-import ensurepip, sqlite3, ssl, timeit, venv, zlib
+import timeit
 work = "[len(str(n)) for n in range(5000)]"
 print(round(1e6 * min(timeit.repeat(work, number=1, repeat=20))))' 2>/dev/null
 }
@@ -38,6 +38,7 @@ find_python() {
         # A shim may exist for one that is not there.
         "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
         first=${first:-$candidate}
+        (check_python "$candidate") 2>/dev/null || continue
         pace=$(pace_of "$candidate") || continue
         case $pace in '' | *[!0-9]*) continue ;; esac
         if [ -z "$quickest" ] || [ $((pace * 100)) -lt $((best * 85)) ]; then
