@@ -126,14 +126,16 @@ def _count_values(
 
     What is likelier for strangers is no sign of relatives either: their weights fall as much.
     """
-    before = math.fsum(weights)
+    lost = 0.0
     for column in np.flatnonzero(weights > 0).tolist():
         count = compared.spoken(number, column)
         if count > 1:
             u = float(model.chance[column, levels[column]])
             any_of_them = math.log2((1 - (1 - u) ** count) / u)
-            weights[column] = max(0.0, float(weights[column]) - any_of_them)
-    return before - math.fsum(weights)
+            cut = min(float(weights[column]), any_of_them)
+            weights[column] -= cut
+            lost += cut
+    return lost
 
 
 def _rarities(
