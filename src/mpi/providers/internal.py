@@ -108,7 +108,7 @@ class InternalProvider:
 
 
 def _room(index_size: int, decision: Decision, model: Model) -> int:
-    """How many records may come before weights have changed noticeably, or enough for another decision.
+    """How many records may come before weights have changed noticeably, or enough to cross a threshold.
 
     As an index of n records grows to m, the prior falls by log2(m / n), and the odds of relatives and of namesakes from
     elsewhere fall with it: no weight changes by more.
