@@ -11,7 +11,7 @@ import pytest
 PYTHON = """#!/bin/sh
 case "$2" in
     *"{missing}"*) exit 1 ;;
-    *timeit*) echo {pace} ;;
+    *timeit*) echo {pace} "$3" ;;
     *print*version_info*) echo 3.11 ;;
 esac
 """
