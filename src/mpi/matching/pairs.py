@@ -7,8 +7,9 @@ each other as their outlines do (:mod:`mpi.matching.outlines`), of which there a
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from itertools import product
+from itertools import count, product
 from typing import Any
 
 import numpy as np
@@ -63,13 +64,17 @@ class Columns:
         return matrix.T
 
 
+def numbered(start: int = 0) -> defaultdict[Any, int]:
+    """Gives whatever is looked up a number, in the order in which it is first seen."""
+    return defaultdict(count(start).__next__)
+
+
 class Coded:
     """A value for every record, as numbers of the distinct ones."""
 
     def __init__(self, values: Iterable[Any]) -> None:
-        known: dict[Any, int] = {}
-        codes = [known.setdefault(value, len(known)) for value in values]
-        self.codes: _Codes = np.array(codes, dtype=np.int32)
+        known = numbered()
+        self.codes: _Codes = np.fromiter(map(known.__getitem__, values), np.int32)
         self.values = tuple(known)
 
     def spread(self, codes: _Codes) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from itertools import chain
-from operator import or_
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +18,10 @@ from mpi.matching.model import (
     Weights,
     shared_value,
 )
-from mpi.matching.pairs import Coded
+from mpi.matching.pairs import Coded, numbered
 from mpi.matching.record import StandardRecord
 
 _Codes = NDArray[np.int32]
-_Marks = NDArray[np.uint64]
 
 _BITS = 64
 
@@ -49,33 +47,55 @@ def shared_names(names: Coded, left: Places, right: Places) -> tuple[SharedNames
     ``names`` are those of all records, see :attr:`mpi.matching.pairs.Columns.names`. It is asked only where the first
     words differ and some word may be shared, and once for all who have these names.
     """
+    numbers = numbered(start=1)
     words = {
-        "given": [given for given, _, _ in names.values],
-        "family": [family for _, _, family in names.values],
+        "given": _Words([given for given, _, _ in names.values], numbers),
+        "family": _Words([family for _, _, family in names.values], numbers),
     }
-    # A bit for each word: names without a common bit have no word in common.
-    known = dict.fromkeys(chain.from_iterable(chain(*words.values())))
-    bits = {word: 1 << number % _BITS for number, word in enumerate(known)}
-    marks = {trait: _marks(own, bits) for trait, own in words.items()}
+    spelled = ("", *numbers)
     one, other = names.codes[left], names.codes[right]
     found = []
     for trait, crossed in (FREQUENCY_TRAITS, FREQUENCY_TRAITS[::-1]):
-        shared, first = _first_words(words[trait])
+        first, marks, others = words[trait].first, words[trait].marks, words[crossed].marks
         of = np.where(first[one] == first[other], first[one], 0)
-        common = marks[trait][one] & (marks[trait][other] | marks[crossed][other])
-        asked = np.flatnonzero((of == 0) & (common != 0))
-        of[asked] = _asked(trait, names, one[asked], other[asked], shared)
+        rest = np.flatnonzero(of == 0)
+        lefts, rights = one[rest], other[rest]
+        asked = marks[lefts] & (marks[rights] | others[rights]) != 0
+        shared, of = _first_words(of, spelled)
+        of[rest[asked]] = _asked(trait, names, lefts[asked], rights[asked], shared)
         found.append(SharedNames(trait, tuple(shared), of))
     return tuple(found)
 
 
-def _first_words(names: Sequence[tuple[str, ...]]) -> tuple[dict[SharedName, int], Places]:
-    """A number for each first word, 0 for none, and that of every name."""
-    shared = {SharedName(()): 0}
-    numbers = {
-        own: shared.setdefault(SharedName(own), len(shared)) for own in {n[:1] for n in names}
-    }
-    return shared, np.array([numbers[own[:1]] for own in names], dtype=np.int64)
+class _Words:
+    """The words of one trait, for each of M different names.
+
+    ``first``, shape (M,): the number of the first word, 0 for none. ``marks``, shape (M,): a bit for every word; names
+    without a common bit have no word in common.
+    """
+
+    def __init__(self, names: Sequence[tuple[str, ...]], numbers: defaultdict[str, int]) -> None:
+        """``numbers`` gives every word one, from 1 on."""
+        flat = np.fromiter(map(numbers.__getitem__, chain.from_iterable(names)), np.int64)
+        lengths = np.fromiter(map(len, names), np.int64, len(names))
+        spoken = lengths > 0
+        starts = (np.cumsum(lengths) - lengths)[spoken]
+        self.first = np.zeros(len(names), np.int64)
+        self.marks = np.zeros(len(names), np.uint64)
+        self.first[spoken] = flat[starts]
+        self.marks[spoken] = np.bitwise_or.reduceat(
+            np.uint64(1) << (flat % _BITS).astype(np.uint64), starts
+        )
+
+
+def _first_words(of: Places, spelled: Sequence[str]) -> tuple[dict[SharedName, int], Places]:
+    """Words that are told of, by their numbers, as shared names, and what number each has among these; 0: none."""
+    told = np.zeros(len(spelled), np.bool_)
+    told[of] = told[0] = True
+    shared = [SharedName((spelled[number],)) for number in np.flatnonzero(told)[1:].tolist()]
+    return {name: number for number, name in enumerate((SharedName(()), *shared))}, (
+        np.cumsum(told) - 1
+    )[of]
 
 
 def _asked(
@@ -91,8 +111,3 @@ def _asked(
     found = (shared_value(trait, a, b) for a, b in zip(lefts, rights, strict=True))
     numbers = [shared.setdefault(name, len(shared)) for name in found]
     return np.array(numbers, dtype=np.int64)[places]
-
-
-def _marks(names: Sequence[tuple[str, ...]], bits: Mapping[str, int]) -> _Marks:
-    """The bits of all words of each name."""
-    return np.array([reduce(or_, map(bits.__getitem__, name), 0) for name in names], np.uint64)
