@@ -2,7 +2,7 @@
 
 The law of an outline, for any two values of its trait: when they share no mark, the comparator answers what the
 outline's comparator answers to their outlines. Marks may be shared by chance, as they are sets of 64 bits: that costs
-time and nothing else.
+time and nothing else. And to a value that is equal to it, it answers what the outline alone tells.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Outline:
     """``draw`` makes the outline of a value, ``comparator`` compares outlines.
 
     Texts are near when they are at most ``edits`` apart (an edit takes one character away and adds another),
-    or when their Jaro–Winkler similarity may be ``alike``. ``beneath`` is the outline of the outline.
+    or when their Jaro–Winkler similarity may be ``alike``. ``equal`` answers, for the outline of two equal values, what
+    the comparator of the values does; None: it needs more than the outline. ``beneath`` is the outline of the outline.
     """
 
     draw: Callable[[Any], Any]
@@ -73,6 +74,7 @@ class Outline:
     marks: Callable[[Any], Marks]
     edits: int = 0
     alike: float | None = None
+    equal: Callable[[Any], str] | None = None
     beneath: Outline | None = None
 
 
@@ -107,6 +109,11 @@ def _letters(text: str, kinds: int) -> int:
 
 def _differ(left: bool, right: bool) -> str:  # noqa: FBT001 -- outlines: whether there is a value
     return "different" if left and right else MISSING
+
+
+def _exact(known: object) -> str:
+    """What two equal values are to each other, or two without one."""
+    return "exact" if known else MISSING
 
 
 def _first_given(name: FullName) -> tuple[bool, bool]:
@@ -162,6 +169,12 @@ def _differ_middle(left: tuple[bool, bool], right: tuple[bool, bool]) -> str:
     return "different" if left[1] and right[1] else "other_initial"
 
 
+def _equal_middle(names: tuple[bool, bool]) -> str:
+    if not names[0]:
+        return MISSING
+    return "exact" if names[1] else "initial"
+
+
 def _name_marks(
     names: tuple[str, ...], compared: tuple[str, ...], classes: Iterable[object] = ()
 ) -> Marks:
@@ -208,6 +221,12 @@ def _compare_ssn_parts(left: tuple[bool, bool], right: tuple[bool, bool]) -> str
     return "last_four_differ" if left[1] and right[1] else MISSING
 
 
+def _equal_ssn(known: tuple[bool, bool]) -> str:
+    if known[0]:
+        return "exact"
+    return "last_four" if known[1] else MISSING
+
+
 def _national_id_marks(text: str) -> Marks:
     return _marks((text,), (text,)) if text else _NOTHING
 
@@ -249,25 +268,30 @@ def _email_marks(emails: tuple[str, ...]) -> Marks:
 
 OUTLINES: dict[str, Outline] = {
     "given": Outline(
-        lambda name: (name[0], (), ()), compare_given, _given_crossing,
-        beneath=Outline(_first_given, _differ_given, _given_marks, alike=LOOSE),
+        lambda name: (name[0], (), ()), compare_given, _given_crossing, equal=lambda name: _exact(name[0]),
+        beneath=Outline(
+            _first_given, _differ_given, _given_marks, alike=LOOSE, equal=lambda known: _exact(known[0])
+        ),
     ),
     "family": Outline(
-        lambda name: ((), (), name[2]), compare_family, _family_crossing,
-        beneath=Outline(lambda name: bool(name[2]), _differ, _family_marks, alike=LOOSE),
+        lambda name: ((), (), name[2]), compare_family, _family_crossing, equal=lambda name: _exact(name[2]),
+        beneath=Outline(lambda name: bool(name[2]), _differ, _family_marks, alike=LOOSE, equal=_exact),
     ),
-    "middle": Outline(_middle_length, _differ_middle, _middle_marks, alike=CLOSE),
+    "middle": Outline(_middle_length, _differ_middle, _middle_marks, alike=CLOSE, equal=_equal_middle),
     "dob": Outline(lambda date: date[0][:4], compare_birth_years, _dob_marks, edits=2),
     "ssn": Outline(
-        lambda number: (bool(number[0]), bool(number[1])), _compare_ssn_parts, _ssn_marks, edits=2
+        lambda number: (bool(number[0]), bool(number[1])), _compare_ssn_parts, _ssn_marks, edits=2,
+        equal=_equal_ssn,
     ),
-    "national_id": Outline(bool, _differ, _national_id_marks, edits=2),
-    "address": Outline(lambda homes: any(home.core for home in homes), _differ, _address_marks),
+    "national_id": Outline(bool, _differ, _national_id_marks, edits=2, equal=_exact),
+    "address": Outline(
+        lambda homes: any(home.core for home in homes), _differ, _address_marks, equal=_exact
+    ),
     "locality": Outline(
         _places, compare_locality, lambda _: _NOTHING,
         beneath=Outline(_known_places, _compare_known_places, _place_marks, edits=1),
     ),
-    "phone": Outline(bool, _differ, _phone_marks, edits=1),
-    "email": Outline(bool, _differ, _email_marks, edits=2),
+    "phone": Outline(bool, _differ, _phone_marks, edits=1, equal=_exact),
+    "email": Outline(bool, _differ, _email_marks, edits=2, equal=_exact),
     "identifier": Outline(systems_of, compare_systems, _marks),
 }  # fmt: skip

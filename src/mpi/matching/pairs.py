@@ -8,7 +8,7 @@ each other as their outlines do (:mod:`mpi.matching.outlines`), of which there a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, product
 from typing import Any
 
@@ -99,6 +99,7 @@ class _Beneath:
 
     def __init__(self, trait: str, coded: Coded, outline: Outline) -> None:
         drawn = Coded(map(outline.draw, coded.values))
+        self.equal = _equal_levels(trait, outline.equal, drawn)
         drawn.spread(coded.codes)
         self.column = _Column(trait, outline.comparator, drawn, outline.beneath)
         marks = [outline.marks(value) for value in coded.values]
@@ -207,6 +208,28 @@ class _Comparison:
 
     def _ask(self, keys: NDArray[np.int64]) -> Levels:
         values, comparator = self._column.coded.values, self._column.comparator
-        numbers = level_numbers(self._column.trait)
-        lefts, rights = (map(values.__getitem__, n.tolist()) for n in np.divmod(keys, len(values)))
-        return np.array([*map(numbers.__getitem__, map(comparator, lefts, rights))], np.int8)
+        lefts, rights = np.divmod(keys, len(values))
+        beneath = self._column.beneath
+        if beneath is None or beneath.equal is None:
+            return _levels(self._column.trait, _compared(comparator, values, lefts, rights))
+        found = beneath.equal[lefts]
+        unequal = np.flatnonzero(lefts != rights)
+        words = _compared(comparator, values, lefts[unequal], rights[unequal])
+        found[unequal] = _levels(self._column.trait, words)
+        return found
+
+
+def _compared(
+    comparator: _Comparator, values: Sequence[Any], lefts: Places, rights: Places
+) -> Iterator[str]:
+    one, other = (map(values.__getitem__, places.tolist()) for places in (lefts, rights))
+    return map(comparator, one, other)
+
+
+def _levels(trait: str, words: Iterable[str]) -> Levels:
+    return np.fromiter(map(level_numbers(trait).__getitem__, words), np.int8)
+
+
+def _equal_levels(trait: str, equal: Callable[[Any], str] | None, drawn: Coded) -> Levels | None:
+    """For each distinct value its level with one equal to it, where outlines tell that."""
+    return None if equal is None else _levels(trait, map(equal, drawn.values))[drawn.codes]
