@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
-from mpi.matching.birthdays import compare_birth_years
+from mpi.matching.birthdays import compare_birth_years, compare_dob
 from mpi.matching.comparators import (
     CLOSE,
     LOOSE,
@@ -29,6 +30,8 @@ from mpi.matching.comparators import (
 from mpi.matching.names import nickname_class
 from mpi.matching.phonetics import phonetic_code
 from mpi.matching.record import StandardAddress
+
+_KnownPlaces = tuple[frozenset[tuple[bool, bool]], str]
 
 _ALL = (1 << 64) - 1
 WINKLER = 4
@@ -195,6 +198,15 @@ def _name_text(name: str) -> Text:
     return Text(_letters(name, _LETTERS), len(name), int.from_bytes(start))
 
 
+def _birth_year(date: tuple[str, str]) -> tuple[str, str]:
+    """The year, and what equal dates are to each other."""
+    return date[0][:4], compare_dob(date, date)
+
+
+def _compare_birth_years(left: tuple[str, str], right: tuple[str, str]) -> str:
+    return compare_birth_years(left[0], right[0])
+
+
 def _dob_marks(date: tuple[str, str]) -> Marks:
     """Digits of year, month and day are kinds of their own: an edit keeps to its part, or there would be no date."""
     day = date[0]
@@ -247,14 +259,14 @@ def _places(addresses: tuple[StandardAddress, ...]) -> tuple[StandardAddress, ..
     return tuple(StandardAddress(city=a.city, state=a.state, zip=a.zip) for a in addresses)
 
 
-def _known_places(addresses: tuple[StandardAddress, ...]) -> frozenset[tuple[bool, bool]]:
-    return frozenset((bool(a.zip), bool(a.city)) for a in addresses)
+def _known_places(addresses: tuple[StandardAddress, ...]) -> _KnownPlaces:
+    """Of which places postcode and city are known, and what equal places are to each other."""
+    known = frozenset((bool(a.zip), bool(a.city)) for a in addresses)
+    return known, compare_locality(addresses, addresses)
 
 
-def _compare_known_places(
-    left: frozenset[tuple[bool, bool]], right: frozenset[tuple[bool, bool]]
-) -> str:
-    both = ((a and b) or (c and d) for a, c in left for b, d in right)
+def _compare_known_places(left: _KnownPlaces, right: _KnownPlaces) -> str:
+    both = ((a and b) or (c and d) for a, c in left[0] for b, d in right[0])
     return "different" if any(both) else MISSING
 
 
@@ -278,7 +290,7 @@ OUTLINES: dict[str, Outline] = {
         beneath=Outline(lambda name: bool(name[2]), _differ, _family_marks, alike=LOOSE, equal=_exact),
     ),
     "middle": Outline(_middle_length, _differ_middle, _middle_marks, alike=CLOSE, equal=_equal_middle),
-    "dob": Outline(lambda date: date[0][:4], compare_birth_years, _dob_marks, edits=2),
+    "dob": Outline(_birth_year, _compare_birth_years, _dob_marks, edits=2, equal=itemgetter(1)),
     "ssn": Outline(
         lambda number: (bool(number[0]), bool(number[1])), _compare_ssn_parts, _ssn_marks, edits=2,
         equal=_equal_ssn,
@@ -289,7 +301,9 @@ OUTLINES: dict[str, Outline] = {
     ),
     "locality": Outline(
         _places, compare_locality, lambda _: _NOTHING,
-        beneath=Outline(_known_places, _compare_known_places, _place_marks, edits=1),
+        beneath=Outline(
+            _known_places, _compare_known_places, _place_marks, edits=1, equal=itemgetter(1)
+        ),
     ),
     "phone": Outline(bool, _differ, _phone_marks, edits=1, equal=_exact),
     "email": Outline(bool, _differ, _email_marks, edits=2, equal=_exact),
