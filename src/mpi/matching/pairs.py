@@ -56,11 +56,14 @@ class Columns:
         The same as :func:`mpi.matching.comparison.compare` answers for each pair alone.
         """
         matrix = np.empty((len(TRAITS), len(left)), dtype=np.int8)
+        # One record's pairs follow each other, so that its values stay in the processor's cache.
+        order = np.argsort(left, kind="stable")
+        left, right = left[order], right[order]
         for number, column in enumerate(self._columns):
             comparison = _Comparison(column, len(left))
             for start in range(0, len(left), _CHUNK):
                 part = slice(start, start + _CHUNK)
-                matrix[number, part] = comparison.levels(left[part], right[part])
+                matrix[number, order[part]] = comparison.levels(left[part], right[part])
         return matrix.T
 
 
