@@ -200,12 +200,18 @@ def shared_value(trait: str, left: StandardRecord, right: StandardRecord) -> Sha
     """The name two records agree on exactly, for the traits that have frequencies."""
     if trait not in FREQUENCY_TRAITS:
         return _NOT_SHARED
-    one, other = getattr(left, trait), getattr(right, trait)
+    exchanged = right.family if trait == "given" else right.given
+    return shared_words(getattr(left, trait), getattr(right, trait), exchanged)
+
+
+def shared_words(
+    one: tuple[str, ...], other: tuple[str, ...], exchanged: tuple[str, ...]
+) -> SharedName:
+    """The same of two names of one trait. ``exchanged``: the name of the other trait that ``other`` comes with."""
     if one and other and one[0] == other[0]:
         return SharedName((one[0],))
     if same := set(one) & set(other):
         return SharedName(tuple(sorted(same)))
-    exchanged = right.family if trait == "given" else right.given
     return SharedName(tuple(sorted(set(one) & set(exchanged))), crossed=True)
 
 

@@ -19,7 +19,7 @@ from mpi.matching.kinds import Kinds, kinds_of
 from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Places, Said, Weights
 from mpi.matching.pairs import Columns
 from mpi.matching.record import StandardRecord
-from mpi.matching.shared_names import SharedNames, shared_names
+from mpi.matching.shared_names import SharedNames
 from mpi.matching.vetoes import vetoes_between
 
 BLOCK_LIMIT = 100
@@ -126,8 +126,7 @@ def compare_pairs(
     """The pairs that are named, by the places of their records in the columns."""
     one, other = np.asarray(left, dtype=np.int64), np.asarray(right, dtype=np.int64)
     levels = informative(columns.compare(one, other))
-    shared = shared_names(columns.names, one, other)
-    return ComparedPairs(one, other, levels, kinds_of(levels), shared)
+    return ComparedPairs(one, other, levels, kinds_of(levels), columns.names.shared(one, other))
 
 
 def compare_all(

@@ -7,21 +7,21 @@ each other as their outlines do (:mod:`mpi.matching.outlines`), of which there a
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import count, product
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi.matching.coding import Coded, Codes
 from mpi.matching.comparison import TRAIT_INDEX, TRAITS, level_numbers
 from mpi.matching.model import Places
 from mpi.matching.outlines import OUTLINES, WINKLER, Marks, Outline, Text
 from mpi.matching.record import StandardRecord
+from mpi.matching.shared_names import Names
 
 Levels = NDArray[np.int8]
-_Codes = NDArray[np.int32]
 _Comparator = Callable[[Any, Any], str]
 
 _CHUNK = 1 << 16  # pairs that are worked on together: their columns stay in the processor's cache
@@ -41,14 +41,11 @@ class Columns:
             _Column(t.name, t.comparator, Coded(map(t.value, records)), OUTLINES.get(t.name))
             for t in TRAITS
         ]
+        self.names = Names(self._columns[TRAIT_INDEX["given"]].coded)
+        self._records = len(records)
 
     def __len__(self) -> int:
-        return len(self.names.codes)
-
-    @property
-    def names(self) -> Coded:
-        """The given, middle and family names of every record."""
-        return self._columns[TRAIT_INDEX["given"]].coded
+        return self._records
 
     def compare(self, left: Places, right: Places) -> Levels:
         """The comparison vectors of pairs, given by the places of their records: shape (pairs, traits).
@@ -65,24 +62,6 @@ class Columns:
                 part = slice(start, start + _CHUNK)
                 matrix[number, order[part]] = comparison.levels(left[part], right[part])
         return matrix.T
-
-
-def numbered(start: int = 0) -> defaultdict[Any, int]:
-    """Gives whatever is looked up a number, in the order in which it is first seen."""
-    return defaultdict(count(start).__next__)
-
-
-class Coded:
-    """A value for every record, as numbers of the distinct ones."""
-
-    def __init__(self, values: Iterable[Any]) -> None:
-        known = numbered()
-        self.codes: _Codes = np.fromiter(map(known.__getitem__, values), np.int32)
-        self.values = tuple(known)
-
-    def spread(self, codes: _Codes) -> None:
-        """From one value for each of other values to one for every record that has them."""
-        self.codes = self.codes[codes]
 
 
 class _Column:
@@ -132,7 +111,7 @@ class _Beneath:
 class _Texts:
     """The first, or the second, text of every record."""
 
-    def __init__(self, marks: Sequence[Marks], place: int, codes: _Codes) -> None:
+    def __init__(self, marks: Sequence[Marks], place: int, codes: Codes) -> None:
         texts = [m.texts[place] if place < len(m.texts) else _NO_TEXT for m in marks]
         self.letters = _spread((text.letters for text in texts), codes, np.uint64)
         self.lengths = _spread((text.length for text in texts), codes, np.float32)
@@ -154,7 +133,7 @@ def _most_alone(
     return most
 
 
-def _spread(numbers: Iterable[int], codes: _Codes, kind: type[Any]) -> NDArray[Any]:
+def _spread(numbers: Iterable[int], codes: Codes, kind: type[Any]) -> NDArray[Any]:
     """From a number for each distinct value to one for every record."""
     return np.fromiter(numbers, dtype=kind)[codes]
 

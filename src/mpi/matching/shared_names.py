@@ -8,22 +8,20 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpi.matching.coding import Coded, Codes, numbered
 from mpi.matching.model import (
     FREQUENCY_TRAITS,
     Model,
     Places,
     SharedName,
     Weights,
-    shared_value,
+    shared_words,
 )
-from mpi.matching.pairs import Coded, numbered
-from mpi.matching.record import StandardRecord
-
-_Codes = NDArray[np.int32]
 
 _BITS = 64
+_PLACES = {"given": 0, "family": 2}
+"""Where the names of a trait stand among given, middle and family name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +39,58 @@ class SharedNames:
         return found
 
 
-def shared_names(names: Coded, left: Places, right: Places) -> tuple[SharedNames, ...]:
-    """For each frequency trait what :func:`mpi.matching.model.shared_value` answers for each pair of records.
+class Names:
+    """The given and family names of all records, ready to be looked up for any pairs of them."""
 
-    ``names`` are those of all records, see :attr:`mpi.matching.pairs.Columns.names`. It is asked only where the first
-    words differ and some word may be shared, and once for all who have these names.
-    """
-    numbers = numbered(start=1)
-    words = {
-        "given": _Words([given for given, _, _ in names.values], numbers),
-        "family": _Words([family for _, _, family in names.values], numbers),
-    }
-    spelled = ("", *numbers)
-    one, other = names.codes[left], names.codes[right]
-    found = []
-    for trait, crossed in (FREQUENCY_TRAITS, FREQUENCY_TRAITS[::-1]):
-        first, marks, others = words[trait].first, words[trait].marks, words[crossed].marks
-        of = np.where(first[one] == first[other], first[one], 0)
+    def __init__(self, names: Coded) -> None:
+        """``names`` are given, middle and family name of every record."""
+        self._names = names
+        numbers = numbered(start=1)
+        self._words = {
+            trait: _Words([name[place] for name in names.values], numbers)
+            for trait, place in _PLACES.items()
+        }
+        self._spelled = ("", *numbers)
+
+    def shared(self, left: Places, right: Places) -> tuple[SharedNames, ...]:
+        """For each frequency trait what :func:`mpi.matching.model.shared_value` answers for each pair of records.
+
+        It is asked only where the first words differ and some word may be shared, and once for all who
+        have these names.
+        """
+        one, other = self._names.codes.take(left), self._names.codes.take(right)
+        crossings = (FREQUENCY_TRAITS, FREQUENCY_TRAITS[::-1])
+        return tuple(self._shared(*crossing, one, other) for crossing in crossings)
+
+    def _shared(self, trait: str, crossed: str, one: Codes, other: Codes) -> SharedNames:
+        own, crosswise = self._words[trait], self._words[crossed].marks
+        of = own.first.take(one)
+        of[of != own.first.take(other)] = 0
         rest = np.flatnonzero(of == 0)
         lefts, rights = one[rest], other[rest]
-        asked = marks[lefts] & (marks[rights] | others[rights]) != 0
-        shared, of = _first_words(of, spelled)
-        of[rest[asked]] = _asked(trait, names, lefts[asked], rights[asked], shared)
-        found.append(SharedNames(trait, tuple(shared), of))
-    return tuple(found)
+        asked = own.marks[lefts] & (own.marks[rights] | crosswise[rights]) != 0
+        shared, of = _first_words(of, self._spelled)
+        of[rest[asked]] = self._asked(trait, crossed, lefts[asked], rights[asked], shared)
+        return SharedNames(trait, tuple(shared), of)
+
+    def _asked(
+        self, trait: str, crossed: str, one: Codes, other: Codes, shared: dict[SharedName, int]
+    ) -> Places:
+        """The numbers in ``shared`` of what pairs of names have in common; what is new is added."""
+        values = self._names.values
+        pairs = one.astype(np.int64) * len(values) + other
+        different, places = np.unique(pairs, return_inverse=True)
+        lefts, rights = (
+            map(values.__getitem__, codes.tolist())
+            for codes in np.divmod(different, max(len(values), 1))
+        )
+        own, crosswise = _PLACES[trait], _PLACES[crossed]
+        found = (
+            shared_words(left[own], right[own], right[crosswise])
+            for left, right in zip(lefts, rights, strict=True)
+        )
+        numbers = [shared.setdefault(name, len(shared)) for name in found]
+        return np.array(numbers, dtype=np.int64)[places]
 
 
 class _Words:
@@ -96,18 +122,3 @@ def _first_words(of: Places, spelled: Sequence[str]) -> tuple[dict[SharedName, i
     return {name: number for number, name in enumerate((SharedName(()), *shared))}, (
         np.cumsum(told) - 1
     )[of]
-
-
-def _asked(
-    trait: str, names: Coded, one: _Codes, other: _Codes, shared: dict[SharedName, int]
-) -> Places:
-    """The numbers in ``shared`` of what pairs of names have in common; what is new is added."""
-    pairs = one.astype(np.int64) * len(names.values) + other
-    different, places = np.unique(pairs, return_inverse=True)
-    lefts, rights = (
-        [StandardRecord(*names.values[code]) for code in codes.tolist()]
-        for codes in np.divmod(different, max(len(names.values), 1))
-    )
-    found = (shared_value(trait, a, b) for a, b in zip(lefts, rights, strict=True))
-    numbers = [shared.setdefault(name, len(shared)) for name in found]
-    return np.array(numbers, dtype=np.int64)[places]

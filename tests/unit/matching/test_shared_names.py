@@ -5,7 +5,6 @@ from mpi.demo.population import Population
 from mpi.domain.registration import read_flat
 from mpi.matching.model import FREQUENCY_TRAITS, load_default_model, shared_value
 from mpi.matching.pairs import Columns
-from mpi.matching.shared_names import shared_names
 from mpi.matching.standardize import standardize
 
 RECORDS = [
@@ -17,7 +16,7 @@ RECORDS = [
 @pytest.mark.parametrize("number", range(len(FREQUENCY_TRAITS)))
 def test_names_of_many_pairs_are_those_of_each_alone(number: int) -> None:
     left, right = np.random.default_rng(1).integers(0, len(RECORDS), (2, 100_000))
-    found = shared_names(Columns(RECORDS).names, left, right)[number]
+    found = Columns(RECORDS).names.shared(left, right)[number]
     trait, model = FREQUENCY_TRAITS[number], load_default_model()
     crossed = 0
     for a, b, place, rarity in zip(left, right, found.of, found.rarities(model), strict=True):
@@ -31,4 +30,4 @@ def test_names_of_many_pairs_are_those_of_each_alone(number: int) -> None:
 
 def test_no_pairs_share_nothing() -> None:
     none = np.zeros(0, dtype=np.int64)
-    assert [found.of.size for found in shared_names(Columns([]).names, none, none)] == [0, 0]
+    assert [found.of.size for found in Columns([]).names.shared(none, none)] == [0, 0]
