@@ -23,6 +23,7 @@ from mpi.matching.comparators import (
     compare_family,
     compare_given,
     compare_locality,
+    compare_middle,
     compare_systems,
     is_familiar,
     systems_of,
@@ -152,12 +153,14 @@ def _middle_names(names: Forenames) -> tuple[str, ...]:
     return (*given[1:], *middle)
 
 
+def _middle_crossing(names: Forenames) -> Marks:
+    """The first given name is only sought among the others' middle names."""
+    return Marks(_bits(names[0][:1]), _bits(_middle_names(names)))
+
+
 def _middle_marks(names: Forenames) -> Marks:
-    """The first given name is only sought among the others' middle names, but marks may be shared in vain."""
     middle = _middle_names(names)
-    marks = _name_marks(middle, middle[:1])
-    first = _bits(map(phonetic_code, names[0][:1])) if middle else 0
-    return Marks(marks.offered | first, marks.sought | first, marks.texts)
+    return _name_marks(middle, middle[:1])
 
 
 def _middle_length(names: Forenames) -> tuple[bool, bool]:
@@ -289,7 +292,11 @@ OUTLINES: dict[str, Outline] = {
         lambda name: ((), (), name[2]), compare_family, _family_crossing, equal=lambda name: _exact(name[2]),
         beneath=Outline(lambda name: bool(name[2]), _differ, _family_marks, alike=LOOSE, equal=_exact),
     ),
-    "middle": Outline(_middle_length, _differ_middle, _middle_marks, alike=CLOSE, equal=_equal_middle),
+    "middle": Outline(
+        lambda names: ((), _middle_names(names)), compare_middle, _middle_crossing,
+        equal=lambda names: _equal_middle(_middle_length(names)),
+        beneath=Outline(_middle_length, _differ_middle, _middle_marks, alike=CLOSE, equal=_equal_middle),
+    ),
     "dob": Outline(_birth_year, _compare_birth_years, _dob_marks, edits=2, equal=itemgetter(1)),
     "ssn": Outline(
         lambda number: (bool(number[0]), bool(number[1])), _compare_ssn_parts, _ssn_marks, edits=2,
