@@ -31,6 +31,19 @@ async def test_undoing_a_merge_restores_the_partition_and_keeps_them_apart(index
     assert await kinds(index, "2") == [AssertionKind.NOT_SAME]
 
 
+async def test_a_person_whose_records_were_deleted_is_no_alias_of_another_after_an_undo(
+    index: Index,
+) -> None:
+    one, other = await two_persons(index)
+    merged = await index.stewards.merge(one, other, **BECAUSE)
+    await index.mpi.delete_record(key("1"), actor="test")
+    await index.stewards.undo(merged.event_id or "", **BECAUSE)
+    left = await index.store.person(one)
+    assert left is not None
+    assert (left.active, left.merged_into) == (False, None)
+    assert await index.partition() == {"2": other}
+
+
 async def test_undoing_a_link_gives_the_record_a_person_and_keeps_it_apart(index: Index) -> None:
     one = (await index.add(MARGA, "1")).mpi_id
     linked = await index.add(MARGA, "2")

@@ -50,6 +50,29 @@ async def test_replaying_any_known_version_changes_nothing(index: Index) -> None
     assert (await index.mpi.get_record(key("1"))).patient_data.phones == ("302-555-0199",)
 
 
+async def test_content_recorded_later_than_it_was_known_comes_back(index: Index) -> None:
+    wrong = {**MARGA, "phone": "302-555-0199"}
+    await index.add(MARGA, "1", recorded="2024-01-01T00:00:00Z")
+    await index.add(wrong, "1", recorded="2024-02-01T00:00:00Z")
+    again = await index.add(MARGA, "1", recorded="2024-01-01T00:00:00Z")
+    assert again.event_id is None
+    corrected = await index.add(MARGA, "1", recorded="2024-03-01T00:00:00Z")
+    assert corrected.event_id is not None
+    assert (await index.mpi.get_record(key("1"))).patient_data.phones == (MARGA["phone"],)
+    late = await index.add(wrong, "1", recorded="2024-02-15T00:00:00Z")
+    assert (await index.mpi.get_record(key("1"))).patient_data.phones == (MARGA["phone"],)
+    assert (late.status, len(await index.store.versions(key("1")))) == ("matched", 4)
+
+
+async def test_what_was_known_before_a_deletion_is_another_patient_perhaps(index: Index) -> None:
+    await index.add(MARGA, "1")
+    await index.mpi.delete_record(key("1"), actor="test")
+    otto = await index.add(OTTO, "1")
+    answer = await index.add(MARGA, "1")
+    assert (answer.status, answer.mpi_id) == ("review", otto.mpi_id)
+    assert (await index.stewards.task(answer.task_id or "")).kind is TaskKind.OVERLAY
+
+
 async def test_an_update_never_moves_a_record_out_of_company_without_a_steward(
     index: Index,
 ) -> None:

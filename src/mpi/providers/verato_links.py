@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mpi.domain.identity import StoredRecord, Told
+from mpi.domain.repeats import repeated
 from mpi.matching.blocking import key_of, stored_keys
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Reason
 from mpi.providers.verato_payload import Reply
@@ -44,7 +45,7 @@ def is_superseded(
     record: StoredRecord, current: StoredRecord, versions: Sequence[StoredRecord]
 ) -> bool:
     """Whether it will not become the current version of a known record, or is it already."""
-    if any(version.digest == record.digest for version in versions):
+    if repeated(record, versions):
         return True
     if record.recorded_at is None or current.recorded_at is None:
         return False

@@ -21,6 +21,7 @@ from mpi.domain.identity import (
     TaskStatus,
 )
 from mpi.domain.record import RecordKey, RecordStatus
+from mpi.domain.repeats import repeated
 from mpi.domain.told import told_detail
 from mpi.errors import ConcurrentChange, PreconditionFailed
 from mpi.matching.blocking import BlockingKeys
@@ -154,9 +155,9 @@ class Enrollment:
         expected: Expected,
     ) -> Enrolled:
         versions = await self.store.versions(record.key)
-        known = {v.status for v in versions if v.digest == record.digest}
-        if known:
-            return await self._replay(current, pending=RecordStatus.PENDING in known)
+        if known := repeated(record, versions):
+            pending = any(version.status is RecordStatus.PENDING for version in known)
+            return await self._replay(current, pending=pending)
         if record.recorded_at and current.recorded_at and record.recorded_at < current.recorded_at:
             return await self._keep(record, RecordStatus.HISTORY, actor, current, (), expected)
         overlaid = record.told is not None and record.told.overlaid

@@ -184,12 +184,23 @@ class Undoing(HumanDecisions):
             moves.append(RecordMove(move.key, holder, home))
             revive += [] if lives else [home]
         leaving = {m.key for m in moves}
-        retire = tuple(
-            (mpi_id, next(m.target for m in moves if m.origin == mpi_id))
+        retire = [
+            (mpi_id, await self._alias(mpi_id, event, moves))
             for mpi_id, person in left.items()
             if {r.key for r in person.records} <= leaving
-        )
-        return WayBack(tuple(moves), tuple(dict.fromkeys(revive)), retire, left)
+        ]
+        return WayBack(tuple(moves), tuple(dict.fromkeys(revive)), tuple(retire), left)
+
+    async def _alias(self, mpi_id: str, event: Event, moves: Sequence[RecordMove]) -> str | None:
+        """Whom an id names once all records of its person go back.
+
+        A person that the event made or brought back is whoever they were before. Any other was a patient of its own,
+        whose records were deleted meanwhile, and is nobody now.
+        """
+        (first,) = await self._store.events(limit=1, mpi_id=mpi_id)
+        if first.seq != event.seq and mpi_id not in event.revived:
+            return None
+        return next(m.target for m in moves if m.origin == mpi_id)
 
     async def _home(
         self, origin: str | None, retired: Mapping[str, str | None]
