@@ -13,6 +13,7 @@ from mpi.service.answers import ChangeAnswer
 from mpi.service.stewardship import TaskDecision
 from tests.contract.changes import change
 from tests.support.index import (
+    GONE_ASTRAY,
     MARGA,
     MARGA_BY_BIRTH,
     MARGA_BY_NUMBER,
@@ -132,7 +133,7 @@ async def test_among_several_candidates_the_steward_names_one(index: Index) -> N
 async def test_an_update_in_doubt_may_leave_for_a_person_of_its_own(index: Index) -> None:
     one = await index.add(MARGA, "1")
     await index.add(MARGA, "2")
-    doubt = await index.add({**OTTO, "first_name": MARGA["first_name"], "sex": "F"}, "2")
+    doubt = await index.add(GONE_ASTRAY, "2")
     moved = await index.stewards.decide(doubt.task_id or "", "new", **BECAUSE)
     assert await index.partition() == {"1": one.mpi_id, "2": moved.mpi_id}
     assert moved.mpi_id != one.mpi_id
@@ -141,7 +142,7 @@ async def test_an_update_in_doubt_may_leave_for_a_person_of_its_own(index: Index
 async def test_an_update_in_doubt_may_stay(index: Index) -> None:
     one = await index.add(MARGA, "1")
     await index.add(MARGA, "2")
-    doubt = await index.add({**OTTO, "first_name": MARGA["first_name"], "sex": "F"}, "2")
+    doubt = await index.add(GONE_ASTRAY, "2")
     await index.stewards.decide(doubt.task_id or "", "same", **BECAUSE)
     assert await index.partition() == {"1": one.mpi_id, "2": one.mpi_id}
     assert (await index.stewards.task(doubt.task_id or "")).status is TaskStatus.DECIDED
@@ -150,7 +151,7 @@ async def test_an_update_in_doubt_may_stay(index: Index) -> None:
 async def test_an_update_in_doubt_decided_not_same_leaves(index: Index) -> None:
     one = await index.add(MARGA, "1")
     await index.add(MARGA, "2")
-    doubt = await index.add({**OTTO, "first_name": MARGA["first_name"], "sex": "F"}, "2")
+    doubt = await index.add(GONE_ASTRAY, "2")
     await index.stewards.decide(doubt.task_id or "", "not-same", **BECAUSE)
     assert await index.owner("2") != one.mpi_id
     assert await kinds(index, "2") == [AssertionKind.NOT_SAME]
@@ -329,7 +330,7 @@ async def test_a_bulk_decision_is_previewed_and_changes_nothing(index: Index) ->
 async def test_an_update_in_doubt_that_was_moved_meanwhile_goes_back_alone(index: Index) -> None:
     one = await index.add(MARGA, "1")
     await index.add(MARGA, "2")
-    doubt = await index.add({**OTTO, "first_name": MARGA["first_name"], "sex": "F"}, "2")
+    doubt = await index.add(GONE_ASTRAY, "2")
     third = await index.add({"first_name": "Ifeoma", "last_name": "Okonkwo"}, "3")
     await index.stewards.move(key("2"), third.mpi_id or "", **BECAUSE)
     await index.stewards.decide(doubt.task_id or "", "same", **BECAUSE)

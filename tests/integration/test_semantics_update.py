@@ -10,6 +10,7 @@ import pytest
 from mpi.domain.identity import EventKind, TaskKind
 from mpi.errors import Gone
 from tests.support.index import (
+    GONE_ASTRAY,
     MARGA,
     OTTO,
     Index,
@@ -78,8 +79,7 @@ async def test_an_update_never_moves_a_record_out_of_company_without_a_steward(
 ) -> None:
     await index.add(MARGA, "1")
     before = await index.add(MARGA, "2")
-    gone_astray = {**OTTO, "first_name": MARGA["first_name"], "sex": "F"}
-    answer = await index.add(gone_astray, "2")
+    answer = await index.add(GONE_ASTRAY, "2")
     assert (answer.status, answer.mpi_id) == ("review", before.mpi_id)
     task = await index.stewards.task(answer.task_id or "")
     assert task.kind is TaskKind.UPDATE

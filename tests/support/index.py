@@ -52,6 +52,8 @@ OTTO = {
     "zip": "97301",
     "phone": "503-555-0182",
 }
+# What no longer fits in Marga's company, and is not plainly another patient.
+GONE_ASTRAY = {**OTTO, "first_name": MARGA["first_name"], "sex": "F", "dob": "1968-11-02"}
 # Certain of MARGA each, far from certain of each other: they share nothing but the name.
 MARGA_BY_NUMBER = {name: MARGA[name] for name in ("first_name", "last_name", "ssn", "address")}
 MARGA_BY_BIRTH = {name: MARGA[name] for name in ("first_name", "last_name", "dob", "phone")}

@@ -73,7 +73,6 @@ TRAITS: tuple[Trait, ...] = (
           (MISSING, "same", "near", "different")),
 )  # fmt: skip
 TRAIT_INDEX = {trait.name: number for number, trait in enumerate(TRAITS)}
-_DISTINCT = ("different", "unfamiliar", "generation")
 _GIVEN, _SEX = TRAIT_INDEX["given"], TRAIT_INDEX["sex"]
 _SAME_SEX = TRAITS[_SEX].levels.index("same")
 _SAME_NAME = np.isin(TRAITS[_GIVEN].levels, ("exact", "nickname", "token", "similar"))
@@ -144,11 +143,3 @@ def informative(levels: NDArray[np.int8]) -> NDArray[np.int8]:
     implied = (found[:, _SEX] == _SAME_SEX) & _SAME_NAME[found[:, _GIVEN]]
     found[implied, _SEX] = 0
     return found
-
-
-def distinct_traits(left: StandardRecord, right: StandardRecord) -> frozenset[str]:
-    """Names of the traits on which two records plainly differ."""
-    (vector,) = compare(left, [right])
-    return frozenset(
-        t.name for t, n in zip(TRAITS, vector, strict=True) if t.levels[n] in _DISTINCT
-    )

@@ -25,9 +25,8 @@ from mpi.domain.repeats import repeated
 from mpi.domain.told import told_detail
 from mpi.errors import ConcurrentChange, PreconditionFailed
 from mpi.matching.blocking import BlockingKeys
-from mpi.matching.comparison import distinct_traits
 from mpi.matching.decision import Outcome
-from mpi.matching.record import StandardRecord
+from mpi.matching.overlays import overlays
 from mpi.ports import IndexStore, Outbox, Provider, Resolution
 from mpi.service.consequences import (
     errands_of,
@@ -161,7 +160,7 @@ class Enrollment:
         if record.recorded_at and current.recorded_at and record.recorded_at < current.recorded_at:
             return await self._keep(record, RecordStatus.HISTORY, actor, current, (), expected)
         overlaid = record.told is not None and record.told.overlaid
-        if overlaid or _overlays(current.standard, record.standard):
+        if overlaid or overlays(current.standard, record.standard):
             task = NewTask(TaskKind.OVERLAY, record.key, (_owner(current),), None, "overlay")
             return await self._keep(record, RecordStatus.PENDING, actor, current, (task,), expected)
         return await self._replace(record, keys, actor, current, expected)
@@ -260,15 +259,6 @@ def _owner(record: StoredRecord) -> str:
     if record.mpi_id is None:
         raise ConcurrentChange("the record lost its person meanwhile")
     return record.mpi_id
-
-
-def _overlays(before: StandardRecord, after: StandardRecord) -> bool:
-    """Whether a new version is plainly another patient: birth date and given name both changed beyond spelling.
-
-    A placeholder standardises to nothing, so giving John Doe his real name is no overlay.
-    """
-    stranger = distinct_traits(before, after)
-    return {"given", "dob"} <= stranger or {"given", "family", "ssn"} <= stranger
 
 
 def _enrolled(found: Resolution, committed: Committed) -> Enrolled:

@@ -13,7 +13,6 @@ from mpi.matching.comparison import (
     TRAITS,
     Trait,
     compare,
-    distinct_traits,
     informative,
     level_number,
 )
@@ -270,12 +269,6 @@ def test_who_is_silent_has_the_level_that_the_comparator_says(trait: Trait) -> N
     (levels,) = compare(silent, [rich])
     expected = trait.comparator(trait.value(silent), trait.value(rich))
     assert trait.levels[levels[TRAITS.index(trait)]] == expected
-
-
-def test_only_what_plainly_differs_is_distinct() -> None:
-    left = StandardRecord(given=("MARY",), family=("OTT",), dob="1961-03-17", sex="F")
-    right = StandardRecord(given=("IFEOMA",), family=("OTT",), dob="1984-11-02")
-    assert distinct_traits(left, right) == {"given", "dob"}
 
 
 def test_sex_says_nothing_once_the_given_name_agrees() -> None:
