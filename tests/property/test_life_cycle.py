@@ -24,8 +24,7 @@ from hypothesis.stateful import (
 
 from bench.daemons import Mongod
 from mpi.domain.identity import NEW_PERSON, AssertionKind, Event, EventKind
-from mpi.domain.record import Demographics, RecordKey
-from mpi.domain.record import RecordStatus
+from mpi.domain.record import Demographics, RecordKey, RecordStatus
 from mpi.errors import ConcurrentChange, Gone, MpiError
 from mpi.stores.mongo_opening import Address
 from mpi.stores.mongodb import MongoStore

@@ -163,5 +163,4 @@ def _standard_input() -> dict[str, Any]:
         raise MalformedBody("standard input holds no valid JSON") from None
     if not isinstance(document, dict):
         raise InvalidInput("standard input must hold one JSON object")
-    inner = document.pop("patient_data", None)
-    return document | inner if isinstance(inner, dict) else document
+    return document

@@ -13,6 +13,7 @@ UNKNOWN_FIELD = "unknown_field"
 UNREADABLE = "unreadable"
 
 Warnings = tuple[TraitWarning, ...]
+_PATIENT = "patient_data"
 _IDS = ("source", "source_id", "recorded_at")
 _LONGEST_NAME, _MOST_NAMES = 100, 100
 
@@ -20,7 +21,7 @@ _LONGEST_NAME, _MOST_NAMES = 100, 100
 def read_flat(
     fields: Mapping[str, object], source: str | None = None
 ) -> tuple[Submission, Warnings]:
-    """A row whose ids stand beside the patient's fields.
+    """A row whose ids stand beside the patient's fields, or beside ``patient_data`` with these inside.
 
     ``source`` applies to rows that name a ``source_id`` but no source of their own. Raises
     ``InvalidInput`` as :func:`read_submission` does.
@@ -28,8 +29,14 @@ def read_flat(
     ids = {name: fields.get(name) for name in _IDS}
     if ids["source"] in (None, "") and ids["source_id"] is not None:
         ids["source"] = source
-    patient = {name: value for name, value in fields.items() if name not in _IDS}
-    return read_submission(ids, patient)
+    beside = {name: value for name, value in fields.items() if name not in _IDS}
+    patient = beside.pop(_PATIENT, None)
+    if patient is None:
+        return read_submission(ids, beside)
+    if not isinstance(patient, Mapping):
+        raise InvalidInput(f"{_PATIENT} must be a JSON object")
+    submission, warnings = read_submission(ids, patient)
+    return submission, warnings + unknown_fields(tuple(beside))
 
 
 def read_submission(
