@@ -23,8 +23,33 @@ async def test_an_overlay_is_durable_and_no_evidence_for_others(index: Index) ->
     assert (answer.status, answer.provisional) == ("review", True)
     assert (await index.stewards.task(answer.task_id or "")).kind is TaskKind.OVERLAY
     assert (await index.mpi.get_record(key("1"))).pending
-    assert (await index.mpi.get_record(key("1"))).patient_data.dob == MARGA["dob"]
+    seen = await index.mpi.get_record(key("1"))
+    assert (seen.patient_data.dob, seen.proposed and seen.proposed.dob) == (
+        MARGA["dob"],
+        OTTO["dob"],
+    )
+    assert [r.pending for r in (await index.mpi.person(seen.mpi_id or "")).records] == [True]
     assert (await index.ask(OTTO)).status == "no_match"
+
+
+async def test_an_overlay_ends_with_the_deletion_and_is_asked_anew(index: Index) -> None:
+    await overlaid(index)
+    await index.mpi.delete_record(key("1"), actor="test")
+    await index.add(MARGA, "1")
+    seen = await index.mpi.get_record(key("1"))
+    assert (seen.pending, seen.proposed) == (False, None)
+    again = await index.add(OTTO, "1")
+    assert (again.status, again.provisional) == ("review", True)
+    assert (await index.stewards.task(again.task_id or "")).status is TaskStatus.OPEN
+
+
+async def test_a_twin_or_nobody_in_the_place_of_a_patient_alone_is_an_overlay(index: Index) -> None:
+    twin = {name: value for name, value in MARGA.items() if name != "ssn"}
+    await index.add(twin, "1")
+    for other in ({**twin, "first_name": "Philippa"}, {"address": MARGA["address"]}):
+        answer = await index.add(other, "1")
+        assert (await index.stewards.task(answer.task_id or "")).kind is TaskKind.OVERLAY
+    assert (await index.mpi.get_record(key("1"))).patient_data.dob == MARGA["dob"]
 
 
 async def test_replaying_an_overlay_answers_the_same_task(index: Index) -> None:

@@ -232,6 +232,9 @@ class RecordView(_Published):
     warnings: list[Warned]
     pending: bool
     person_version: int | None = Field(description="The ETag: the version of its person.")
+    proposed: dict[str, Any] | None = Field(
+        description="What the version that waits for a steward says; null in lists of registrations."
+    )
 
 
 class PersonView(_Published):

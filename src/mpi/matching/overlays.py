@@ -33,11 +33,11 @@ def _levels(before: StandardRecord, after: StandardRecord) -> Mapping[str, str]:
 
 
 def _is_twin(levels: Mapping[str, str]) -> bool:
-    """Born the same day under another name in use, and no number says that it is one person.
+    """Born the same day under another name, and no number says that it is one person.
 
     Names are corrected, but not to what has nothing in common with them; with a new one comes the number of before.
     """
-    if levels["given"] != "different" or levels["dob"] not in _BORN_TOGETHER:
+    if levels["given"] not in _OTHER or levels["dob"] not in _BORN_TOGETHER:
         return False
     return not any(levels[number] == "exact" for number in _OWN_NUMBERS)
 

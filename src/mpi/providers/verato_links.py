@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mpi.domain.identity import StoredRecord, Told
-from mpi.domain.repeats import repeated
+from mpi.domain.versions import repeated
 from mpi.matching.blocking import key_of, stored_keys
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Reason
 from mpi.providers.verato_payload import Reply

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from mpi.domain.identity import StoredRecord
-from mpi.domain.record import Demographics, Guarded, RecordStatus, TraitWarning
+from mpi.domain.record import Demographics, Guarded, TraitWarning
 from mpi.matching.decision import Explanation, Grade, Outcome, ScoredPerson
 from mpi.ports import KeptAnswer, Provider, Resolution
 
@@ -57,6 +57,7 @@ class MatchAnswer(Guarded):
 class RecordView(Guarded):
     """One registration as it stands; ``pending`` says that a newer version waits for a steward.
 
+    ``proposed`` is what that version says; None where several registrations are shown.
     ``person_version`` is the version of the person that holds it: what ``If-Match`` compares.
     """
 
@@ -71,6 +72,7 @@ class RecordView(Guarded):
     warnings: tuple[TraitWarning, ...]
     pending: bool
     person_version: int | None
+    proposed: Demographics | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -143,9 +145,13 @@ def candidate_view(scored: ScoredPerson) -> CandidateView:
 
 
 def record_view(
-    record: StoredRecord, *, person_version: int | None, pending: bool = False
+    record: StoredRecord,
+    *,
+    person_version: int | None,
+    pending: bool = False,
+    proposed: StoredRecord | None = None,
 ) -> RecordView:
-    """A stored record as clients see it."""
+    """A stored record as clients see it, with the version that is ``proposed`` for it, if any."""
     return RecordView(
         source=record.key.source,
         source_id=record.key.source_id,
@@ -156,8 +162,9 @@ def record_view(
         received_at=record.received_at,
         patient_data=record.demographics,
         warnings=tuple(TraitWarning(*warning) for warning in record.warnings),
-        pending=pending or record.status is RecordStatus.PENDING,
+        pending=pending or proposed is not None,
         person_version=person_version,
+        proposed=proposed.demographics if proposed else None,
     )
 
 

@@ -21,8 +21,8 @@ from mpi.domain.identity import (
     TaskStatus,
 )
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.domain.repeats import repeated
 from mpi.domain.told import told_detail
+from mpi.domain.versions import repeated
 from mpi.errors import ConcurrentChange, PreconditionFailed
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Outcome

@@ -16,11 +16,14 @@ from mpi.domain.identity import (
     PersonState,
     RecordMove,
     StoredRecord,
+    TaskKind,
+    TaskStatus,
 )
 from mpi.domain.mpi_id import parse_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus, Submission, TraitWarning
 from mpi.domain.registration import Warnings
 from mpi.domain.survivorship import golden_record
+from mpi.domain.versions import waiting_version
 from mpi.errors import Gone, MpiError, NotFound
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Explanation, Outcome, explain_person, self_weight
@@ -298,12 +301,11 @@ class MasterPatientIndex:
     async def get_record(self, key: RecordKey) -> RecordView:
         """The current version of a registration. Raises ``NotFound`` or ``Gone``."""
         record = await current_record(self._store, key)
-        versions = await self._store.versions(key)
         person = await self._store.person(record.mpi_id or "")
         return record_view(
             record,
-            pending=any(v.status is RecordStatus.PENDING for v in versions),
             person_version=person.version if person else None,
+            proposed=waiting_version(await self._store.versions(key)),
         )
 
     async def delete_record(
@@ -344,16 +346,21 @@ class MasterPatientIndex:
         )
         if not state.records:
             raise Gone("the person is retired; its history remains")
-        waiting = await self._store.tasks(None, mpi_id=state.mpi_id) if as_of is None else ()
+        tasks = await self._store.tasks(None, mpi_id=state.mpi_id) if as_of is None else ()
+        waiting = [task for task in tasks if task.status is not TaskStatus.DECIDED]
+        in_question = {task.record for task in waiting if task.kind is TaskKind.OVERLAY}
         return PersonView(
             mpi_id=state.mpi_id,
             requested_mpi_id=asked,
             version=state.version,
             status="active",
             golden_record=golden_record(state.records),
-            records=tuple(record_view(r, person_version=state.version) for r in state.records),
+            records=tuple(
+                record_view(r, person_version=state.version, pending=r.key in in_question)
+                for r in state.records
+            ),
             crosswalk=tuple((r.key.source, r.key.source_id) for r in state.records),
-            tasks=tuple(t.task_id for t in waiting if t.status != "decided"),
+            tasks=tuple(task.task_id for task in waiting),
         )
 
     async def person_version(self, mpi_id: str) -> int:

@@ -21,6 +21,7 @@ from mpi.domain.identity import (
     TaskUpdate,
 )
 from mpi.domain.record import RecordStatus
+from mpi.domain.versions import waiting_version
 from mpi.errors import Conflict, Gone, InvalidInput, MpiError, NotFound
 from mpi.matching.blocking import stored_keys
 from mpi.service.alignment import LEFT
@@ -231,8 +232,7 @@ class Stewardship(Replacing):
         self, task: Task, outcome: str, actor: str, reason: str, done: Settled
     ) -> ChangeAnswer:
         """The pending version becomes the current one (``accept``, ``new``: as another person) or history."""
-        versions = await self._store.versions(task.record)
-        pending = next((v for v in reversed(versions) if v.status is RecordStatus.PENDING), None)
+        pending = waiting_version(await self._store.versions(task.record))
         if pending is None:
             raise Conflict("the pending version is settled already")
         if outcome not in ("accept", "new", "reject"):

@@ -1,4 +1,4 @@
-"""Which registrations repeat what is known already. Pure."""
+"""The versions of a registration: which of them another one repeats, and which waits for a steward. Pure."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def repeated(record: StoredRecord, versions: Sequence[StoredRecord]) -> list[Sto
         if version.digest == record.digest
         and (version.status is not RecordStatus.HISTORY or not _is_recorded_later(record, version))
     ]
+
+
+def waiting_version(versions: Sequence[StoredRecord]) -> StoredRecord | None:
+    """The version, of those given oldest first, that waits for a steward. What waited when it was deleted does not."""
+    pending = (v for v in _since_deletion(versions) if v.status is RecordStatus.PENDING)
+    return max(pending, key=lambda version: version.version, default=None)
 
 
 def _since_deletion(versions: Sequence[StoredRecord]) -> Sequence[StoredRecord]:
