@@ -44,10 +44,14 @@ RENAME = {
     "street": "address",
     "unit": "address2",
 }
-BY_HAND = {("given", "middle"): (3.0, 2.5, 0.621), ("dob", "year_only"): (4.5, 0.765, 4.5)}
-"""Weights (match, relative, twin) of levels that hardly any pair of one person has in the sets: nobody goes by the
-middle name there, and 1 January stands for few. Learned from different people alone they would say the opposite
-(docs/adr/0024)."""
+BY_HAND = {
+    ("given", "middle"): (3.0, 2.5, 0.621),
+    ("dob", "year_only"): (4.5, 0.765, 4.5),
+    ("address", "other_unit"): (5.5, 6.0, 6.5),
+}
+"""Weights (match, relative, twin) of levels that the sets cannot teach. Nobody goes by the middle name there, and 1
+January stands for few: learned from different people alone they would say the opposite (docs/adr/0024). And no two
+households share a house there, so that another apartment would prove more than the same one."""
 
 STEPS = 600
 ABOUT = (

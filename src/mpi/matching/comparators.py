@@ -329,10 +329,15 @@ Birth = tuple[str, str, bool]
 
 
 def compare_birth_order(left: Birth, right: Birth) -> str:
-    """Birth order, multiple-birth flag, whether there is a given name: the facts that tell twins apart."""
+    """Birth order, multiple-birth flag, whether there is a given name: the facts that tell twins apart.
+
+    Two who have no name yet and are said to have a twin may be the two.
+    """
     if left[0] and right[0]:
         return "same" if left[0] == right[0] else "conflict"
     if _one_of_several(left, right) or _one_of_several(right, left):
+        return "one_of_several"
+    if left[1] == right[1] == "Y" and not left[2] and not right[2]:
         return "one_of_several"
     if left[1] and right[1]:
         return MISSING if left[1] == right[1] else "flag_differs"

@@ -65,6 +65,7 @@ _BORN_IN_ONE_YEAR = _levels("dob", "year_only")
 _OTHER_DECADE = _levels("dob", "decade")
 _OTHER_DATE = _levels("dob", "different", "generation")
 _OTHER_GENERATION = _levels("dob", "generation")
+_GIVEN = TRAIT_INDEX["given"]
 _OWN_IDENTIFIER = _levels("identifier", "exact")
 _OWN_NATIONAL_ID = _levels("national_id", "exact", "one_edit")
 _SAME_SSN = _levels("ssn", "exact")
@@ -75,6 +76,8 @@ _OF_ONE_PERSON = (
     _OWN_NATIONAL_ID,
     _OWN_IDENTIFIER,
 )
+_A_NEWBORNS_OWN = (_OWN_NATIONAL_ID, _OWN_IDENTIFIER)
+"""Who has no name yet has no SSN either: what is told is the mother's."""
 _ONE_STREET = _levels("address", "street")
 _ONE_TOWN = _levels("locality", "zip", "zip_spelling")
 _ONE_HOME = _levels("address", "exact", "other_unit", "street_spelling", "house_spelling")
@@ -158,9 +161,14 @@ def _birth_dates_differ(seen: _Seen) -> bool:
 
 
 def _another_sex_and_name(seen: _Seen) -> bool:
-    """Sex and given name both disagree: spouses and siblings share everything else, twins a part of the name."""
+    """Sex and given name both disagree: spouses and siblings share everything else, twins a part of the name.
+
+    BABY BOY and BABY GIRL have no name that could agree.
+    """
     if not _only(seen, _OTHER_SEX):
         return False
+    if seen[_GIVEN] == _SILENT:
+        return not _any(seen, *_A_NEWBORNS_OWN)
     return _only(seen, _OTHER_GIVEN) or (
         _only(seen, _NOT_QUITE) and not _any(seen, *_OF_ONE_PERSON)
     )
@@ -213,7 +221,7 @@ _CONTRADICTIONS: dict[str, Callable[[_Seen], bool]] = {
     "suffix_conflict": lambda seen: _any(seen, _CONFLICTING_SUFFIX),
     "birth_order_conflict": lambda seen: _any(seen, _ANOTHER_CHILD),
     "one_of_several": lambda seen: (
-        _any(seen, _ONE_OF_SEVERAL) and not _any(seen, *_OF_ONE_PERSON)
+        _any(seen, _ONE_OF_SEVERAL) and not _any(seen, *_A_NEWBORNS_OWN)
     ),
     "ssn_conflict": _another_ssn,
     "national_id_conflict": _another_national_id,

@@ -160,7 +160,9 @@ BIRTH_ORDER = [
     (("1", "", False), ("", "", True), "one_of_several"),
     (("1", "", True), ("", "", True), MISSING),
     (("", "Y", False), ("", "N", False), "flag_differs"),
-    (("", "Y", False), ("", "Y", False), MISSING),
+    (("", "Y", False), ("", "Y", False), "one_of_several"),
+    (("", "Y", True), ("", "Y", True), MISSING),
+    (("", "Y", False), ("", "Y", True), MISSING),
     (("1", "", False), ("", "Y", False), MISSING),
 ]
 PLAIN = [
