@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from mpi.domain.identity import StoredRecord
+from mpi.domain.identity import PersonState, StoredRecord, Task, TaskKind, TaskStatus
 from mpi.domain.record import Demographics, Guarded, TraitWarning
+from mpi.domain.survivorship import golden_record
 from mpi.matching.decision import Explanation, Grade, Outcome, ScoredPerson
 from mpi.ports import KeptAnswer, Provider, Resolution
 
@@ -165,6 +166,25 @@ def record_view(
         pending=pending or proposed is not None,
         person_version=person_version,
         proposed=proposed.demographics if proposed else None,
+    )
+
+
+def person_view(state: PersonState, asked: str, tasks: Iterable[Task]) -> PersonView:
+    """A person as clients see it who asked for one of its ids, with the tasks about it."""
+    waiting = [task for task in tasks if task.status is not TaskStatus.DECIDED]
+    in_question = {task.record for task in waiting if task.kind is TaskKind.OVERLAY}
+    return PersonView(
+        mpi_id=state.mpi_id,
+        requested_mpi_id=asked,
+        version=state.version,
+        status="active",
+        golden_record=golden_record(state.records),
+        records=tuple(
+            record_view(r, person_version=state.version, pending=r.key in in_question)
+            for r in state.records
+        ),
+        crosswalk=tuple((r.key.source, r.key.source_id) for r in state.records),
+        tasks=tuple(task.task_id for task in waiting),
     )
 
 

@@ -16,13 +16,10 @@ from mpi.domain.identity import (
     PersonState,
     RecordMove,
     StoredRecord,
-    TaskKind,
-    TaskStatus,
 )
 from mpi.domain.mpi_id import parse_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus, Submission, TraitWarning
 from mpi.domain.registration import Warnings
-from mpi.domain.survivorship import golden_record
 from mpi.domain.versions import waiting_version
 from mpi.errors import Gone, MpiError, NotFound
 from mpi.matching.blocking import BlockingKeys
@@ -37,6 +34,7 @@ from mpi.service.answers import (
     RecordView,
     candidate_view,
     match_answer,
+    person_view,
     record_view,
 )
 from mpi.service.enrollment import Enrolled, Enrollment
@@ -347,21 +345,7 @@ class MasterPatientIndex:
         if not state.records:
             raise Gone("the person is retired; its history remains")
         tasks = await self._store.tasks(None, mpi_id=state.mpi_id) if as_of is None else ()
-        waiting = [task for task in tasks if task.status is not TaskStatus.DECIDED]
-        in_question = {task.record for task in waiting if task.kind is TaskKind.OVERLAY}
-        return PersonView(
-            mpi_id=state.mpi_id,
-            requested_mpi_id=asked,
-            version=state.version,
-            status="active",
-            golden_record=golden_record(state.records),
-            records=tuple(
-                record_view(r, person_version=state.version, pending=r.key in in_question)
-                for r in state.records
-            ),
-            crosswalk=tuple((r.key.source, r.key.source_id) for r in state.records),
-            tasks=tuple(task.task_id for task in waiting),
-        )
+        return person_view(state, asked, tasks)
 
     async def person_version(self, mpi_id: str) -> int:
         """The version of the person that an id or alias names now. Raises ``NotFound``."""
