@@ -27,7 +27,7 @@ from mpi.telemetry import Metrics
 
 _START_TPS = 8.0
 """What every production customer may send; more is reached by the ramp."""
-_USED = 0.95
+USED_OF_LIMIT = 0.95
 """Part of the limit that is used. Some calls take longer to leave and to arrive than others: as long as they differ by
 less than 50 ms, no second sees more than the limit."""
 
@@ -162,7 +162,7 @@ def _pace(settings: Settings, access: Access) -> RedisPace | None:
     return RedisPace(
         redis_place(settings).client(),
         f"mpi:pace:{blake2b(customer, digest_size=8).hexdigest()}",
-        most=_USED * settings.verato_max_tps,
+        most=USED_OF_LIMIT * settings.verato_max_tps,
         start=_START_TPS,
         ramp=settings.verato_ramp,
     )
@@ -171,7 +171,7 @@ def _pace(settings: Settings, access: Access) -> RedisPace | None:
 def _limits(settings: Settings) -> Limits:
     """Every worker gets an equal share of what the customer may send, to use while there is no limit in common."""
     return Limits(
-        tps=_USED * settings.verato_max_tps / settings.worker_count,
+        tps=USED_OF_LIMIT * settings.verato_max_tps / settings.worker_count,
         start=_START_TPS / settings.worker_count,
         ramp=settings.verato_ramp / settings.worker_count,
         concurrency=settings.verato_concurrency,

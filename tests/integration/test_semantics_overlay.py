@@ -40,7 +40,18 @@ async def test_an_overlay_ends_with_the_deletion_and_is_asked_anew(index: Index)
     assert (seen.pending, seen.proposed) == (False, None)
     again = await index.add(OTTO, "1")
     assert (again.status, again.provisional) == ("review", True)
-    assert (await index.stewards.task(again.task_id or "")).status is TaskStatus.OPEN
+    assert (await index.add(OTTO, "1")).event_id is None
+    assert (await index.mpi.get_record(key("1"))).pending
+    await index.stewards.decide(again.task_id or "", "accept", **BECAUSE)
+    assert (await index.mpi.get_record(key("1"))).patient_data.dob == OTTO["dob"]
+
+
+async def test_a_rejected_overlay_cannot_wait_again_after_a_deletion(index: Index) -> None:
+    task = await overlaid(index)
+    rejected = await index.stewards.decide(task, "reject", **BECAUSE)
+    await index.mpi.delete_record(key("1"), actor="test")
+    with pytest.raises(Conflict, match="deleted since"):
+        await index.stewards.undo(rejected.event_id or "", **BECAUSE)
 
 
 async def test_a_twin_or_nobody_in_the_place_of_a_patient_alone_is_an_overlay(index: Index) -> None:

@@ -65,6 +65,13 @@ async def test_content_recorded_later_than_it_was_known_comes_back(index: Index)
     assert (late.status, len(await index.store.versions(key("1")))) == ("matched", 4)
 
 
+async def test_a_date_before_the_content_was_known_brings_nothing_back(index: Index) -> None:
+    await index.add(MARGA, "1")
+    await index.add({**MARGA, "phone": "302-555-0199"}, "1")
+    again = await index.add(MARGA, "1", recorded="2001-01-01T00:00:00Z")
+    assert again.event_id is None
+
+
 async def test_what_was_known_before_a_deletion_is_another_patient_perhaps(index: Index) -> None:
     await index.add(MARGA, "1")
     await index.mpi.delete_record(key("1"), actor="test")

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from mpi.bootstrap import Container
+from mpi.bootstrap_verato import USED_OF_LIMIT
 from mpi.commands.session import AsJson, Demo, opened, run, settings
 from mpi.commands.terminal import note, progress_bar, show_json, show_pairs
 from mpi.domain.errand import ErrandKind
@@ -40,7 +41,7 @@ def post(
     else:
         show_pairs("Posted", facts)
         if facts["waiting"]:
-            seconds = facts["waiting"] / chosen.verato_max_tps
+            seconds = facts["waiting"] / (USED_OF_LIMIT * chosen.verato_max_tps)
             note(f"At VERATO_MAX_TPS this takes {seconds / 3600:.1f} hours at the least.")
 
 

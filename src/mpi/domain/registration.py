@@ -31,7 +31,7 @@ def read_flat(
         ids["source"] = source
     beside = {name: value for name, value in fields.items() if name not in _IDS}
     patient = beside.pop(_PATIENT, None)
-    if patient is None:
+    if patient in (None, ""):
         return read_submission(ids, beside)
     if not isinstance(patient, Mapping):
         raise InvalidInput(f"{_PATIENT} must be a JSON object")

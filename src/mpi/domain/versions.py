@@ -17,7 +17,7 @@ def repeated(record: StoredRecord, versions: Sequence[StoredRecord]) -> list[Sto
     """
     return [
         version
-        for version in _since_deletion(versions)
+        for version in since_deletion(versions)
         if version.digest == record.digest
         and (version.status is not RecordStatus.HISTORY or not _is_recorded_later(record, version))
     ]
@@ -25,16 +25,16 @@ def repeated(record: StoredRecord, versions: Sequence[StoredRecord]) -> list[Sto
 
 def waiting_version(versions: Sequence[StoredRecord]) -> StoredRecord | None:
     """The version, of those given oldest first, that waits for a steward. What waited when it was deleted does not."""
-    pending = (v for v in _since_deletion(versions) if v.status is RecordStatus.PENDING)
-    return max(pending, key=lambda version: version.version, default=None)
+    pending = (v for v in reversed(since_deletion(versions)) if v.status is RecordStatus.PENDING)
+    return next(pending, None)
 
 
-def _since_deletion(versions: Sequence[StoredRecord]) -> Sequence[StoredRecord]:
+def since_deletion(versions: Sequence[StoredRecord]) -> Sequence[StoredRecord]:
+    """Those behind the last deletion: what came before it may have been another patient's."""
     deleted = [n for n, version in enumerate(versions) if version.status is RecordStatus.DELETED]
     return versions[deleted[-1] + 1 :] if deleted else versions
 
 
 def _is_recorded_later(record: StoredRecord, version: StoredRecord) -> bool:
-    if record.recorded_at is None:
-        return False
-    return version.recorded_at is None or record.recorded_at > version.recorded_at
+    known = version.recorded_at or version.received_at
+    return record.recorded_at is not None and record.recorded_at > known

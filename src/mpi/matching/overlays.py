@@ -4,26 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mpi.matching.comparators import is_familiar
 from mpi.matching.comparison import TRAITS, compare
 from mpi.matching.record import StandardRecord
 
 _OTHER = frozenset({"different", "unfamiliar", "generation"})
 _BORN_TOGETHER = frozenset({"exact", "january_first"})
-_OWN_NUMBERS = ("ssn", "national_id", "identifier")
+_OWN_NUMBERS = {
+    "ssn": frozenset({"exact", "one_edit", "last_four"}),
+    "national_id": frozenset({"exact", "one_edit"}),
+    "identifier": frozenset({"exact"}),
+}
+"""The numbers of a twin or a child are other ones; that of the version before may have a slip."""
+_NEW_YEAR, _CENTURY = "-01-01", 100
 
 
 def overlays(before: StandardRecord, after: StandardRecord) -> bool:
     """Whether a new version is plainly another patient, or a twin, or a parent, or nobody any more.
 
-    A placeholder standardises to nothing, so giving John Doe his real name is no overlay; that a patient becomes
-    John Doe is one.
+    A placeholder standardises to nothing, so giving John Doe his real name is no overlay.
     """
     levels = _levels(before, after)
     other = {trait for trait, level in levels.items() if level in _OTHER}
     if {"given", "dob"} <= other or {"given", "family", "ssn"} <= other:
         return True
-    return (
-        _is_twin(levels) or levels["dob"] == "generation" or (_names(before) and not _names(after))
+    if _tells_who(before) and not _tells_who(after):
+        return True
+    owned = any(levels[trait] in own for trait, own in _OWN_NUMBERS.items())
+    return not owned and (
+        _is_twin(before, levels) or _is_of_another_generation(before, after, levels)
     )
 
 
@@ -32,23 +41,38 @@ def _levels(before: StandardRecord, after: StandardRecord) -> Mapping[str, str]:
     return {t.name: t.levels[n] for t, n in zip(TRAITS, vector.tolist(), strict=True)}
 
 
-def _is_twin(levels: Mapping[str, str]) -> bool:
-    """Born the same day under another name, and no number says that it is one person.
+def _is_twin(before: StandardRecord, levels: Mapping[str, str]) -> bool:
+    """Born the same day, under a name that has nothing in common with the one in use before.
 
-    Names are corrected, but not to what has nothing in common with them; with a new one comes the number of before.
+    What is no known name may be a remark, or another spelling from elsewhere.
     """
     if levels["given"] not in _OTHER or levels["dob"] not in _BORN_TOGETHER:
         return False
-    return not any(levels[number] == "exact" for number in _OWN_NUMBERS)
+    return len(before.given[0]) > 1 and is_familiar(before.given[0])
 
 
-def _names(record: StandardRecord) -> bool:
-    """Whether it says anything of who the patient is."""
-    return bool(
-        record.given
-        or record.family
-        or record.dob
-        or record.ssn
-        or record.national_id
-        or record.identifiers
-    )
+def _is_of_another_generation(
+    before: StandardRecord, after: StandardRecord, levels: Mapping[str, str]
+) -> bool:
+    """As a parent and a namesake child; estimates and slips of the century are corrected every day."""
+    if levels["dob"] != "generation" or _NEW_YEAR in (before.dob[4:], after.dob[4:]):
+        return False
+    apart = abs(int(before.dob[:4]) - int(after.dob[:4]))
+    return before.dob[4:] != after.dob[4:] or apart != _CENTURY
+
+
+def _tells_who(record: StandardRecord) -> bool:
+    """Whether it says anything of who the patient is: a name, a birth date or a number."""
+    return any(getattr(record, trait) for trait in _TELLING)
+
+
+_TELLING = (
+    "given",
+    "family",
+    "dob",
+    "dob_damaged",
+    "ssn",
+    "ssn_last4",
+    "national_id",
+    "identifiers",
+)

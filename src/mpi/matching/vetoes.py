@@ -77,7 +77,7 @@ _OF_ONE_PERSON = (
     _OWN_IDENTIFIER,
 )
 _A_NEWBORNS_OWN = (_OWN_NATIONAL_ID, _OWN_IDENTIFIER)
-"""Who has no name yet has no SSN either: what is told is the mother's."""
+"""Without a given name an SSN may be the mother's, who is told for her newborn children."""
 _ONE_STREET = _levels("address", "street")
 _ONE_TOWN = _levels("locality", "zip", "zip_spelling")
 _ONE_HOME = _levels("address", "exact", "other_unit", "street_spelling", "house_spelling")
@@ -163,7 +163,7 @@ def _birth_dates_differ(seen: _Seen) -> bool:
 def _another_sex_and_name(seen: _Seen) -> bool:
     """Sex and given name both disagree: spouses and siblings share everything else, twins a part of the name.
 
-    BABY BOY and BABY GIRL have no name that could agree.
+    Without a given name nothing tells a brother from a sister: BABY BOY and BABY GIRL.
     """
     if not _only(seen, _OTHER_SEX):
         return False

@@ -19,6 +19,7 @@ from mpi.domain.identity import (
     TaskUpdate,
 )
 from mpi.domain.record import RecordStatus
+from mpi.domain.versions import since_deletion
 from mpi.errors import Conflict
 from mpi.matching.blocking import stored_keys
 from mpi.ports import IndexStore
@@ -47,9 +48,12 @@ async def content_before(
     if event.record is None or event.kind not in (EventKind.TASK_DECIDED, EventKind.UNDONE):
         return None, (), {}
     current = await store.record(event.record)
-    versions = {v.version: v for v in await store.versions(event.record)}
+    stored = await store.versions(event.record)
+    versions = {v.version: v for v in stored}
     made = versions[event.record_version or 0]
     if KEPT_AS in event.detail:
+        if made not in since_deletion(stored):
+            raise Conflict("the record was deleted since")
         status = _UNSETTLED[RecordStatus(event.detail[KEPT_AS])]
         return replace(made, status=status, received_at=now), (), {KEPT_AS: status.value}
     if current is None or current.version != event.record_version:

@@ -195,7 +195,7 @@ class Undoing(HumanDecisions):
         """Whom an id names once all records of its person go back.
 
         A person that the event made or brought back is whoever they were before. Any other was a patient of its own,
-        whose records were deleted meanwhile, and is nobody now.
+        whose records were deleted or moved away meanwhile, and is nobody now.
         """
         (first,) = await self._store.events(limit=1, mpi_id=mpi_id)
         if first.seq != event.seq and mpi_id not in event.revived:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mpi.domain.identity import (
@@ -77,6 +77,17 @@ def version_document(record: int, content: StoredRecord, version: int, seq: int)
         **_content(content, version, seq),
         "old_keys": encode_keys(content.blocking_keys),
     }
+
+
+def pending_version(versions: Sequence[Document], digest: bytes) -> int | None:
+    """Which of a record's versions waits with this content; before the last deletion none does."""
+    deleted = [v["version"] for v in versions if v["status"] == RecordStatus.DELETED.value]
+    waiting = (
+        v["version"]
+        for v in versions
+        if v["status"] == RecordStatus.PENDING.value and v["digest"] == digest
+    )
+    return next((number for number in waiting if number > max(deleted, default=0)), None)
 
 
 def superseded(record: Document) -> Document:

@@ -19,7 +19,7 @@ from mpi.domain.identity import IdentityChange, TaskKind, TaskStatus
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.errors import ConcurrentChange, StoreUnavailable
-from mpi.stores.mongo_documents import assertion_row, named, versions_of
+from mpi.stores.mongo_documents import assertion_row, named, pending_version, versions_of
 from mpi.stores.mongo_schema import (
     ASSERTION,
     ERRAND,
@@ -134,15 +134,9 @@ class Unit:
 
     def versions(self, record: int, digest: bytes) -> tuple[int, int | None]:
         """See :class:`mpi.stores.rows.Rows`."""
-        older = self._found(VERSION, "record", (record,))
         current = self.get(RECORD, record)
-        last = max([d["version"] for d in older], default=0)
-        pending = [
-            d["version"]
-            for d in older
-            if d["status"] == RecordStatus.PENDING.value and d["digest"] == digest
-        ]
-        return max(last, current["version"] if current else 0), next(iter(pending), None)
+        known = [*self._found(VERSION, "record", (record,)), *([current] if current else [])]
+        return max((d["version"] for d in known), default=0), pending_version(known, digest)
 
     def held(self, person: int) -> Collection[int]:
         """See :class:`mpi.stores.rows.Rows`."""

@@ -250,7 +250,7 @@ def _plan_record(plan: Plan) -> None:
 def _plan_version(
     rows: Rows, record: RecordRow, status: RecordStatus, digest: bytes
 ) -> VersionPlan:
-    """Number the version. Content that is pending already is not stored as pending or history again:
+    """Number the version. Content that is pending since the last deletion is not stored as pending or history again:
     repeated, it stays pending; as HISTORY it was rejected; as ACTIVE it was accepted and gets a new version.
     """
     if record.version == 0:

@@ -48,8 +48,9 @@ class SqliteRows:
         ).fetchone()[0]
         pending = self._connection.execute(
             """SELECT version FROM record_version
-            WHERE id BETWEEN ? AND ? AND status = 'pending' AND digest = ?""",
-            (*span, digest),
+            WHERE id BETWEEN :first AND :last AND status = 'pending' AND digest = :digest AND id > coalesce(
+                (SELECT max(id) FROM record_version WHERE id BETWEEN :first AND :last AND status = 'deleted'), 0)""",
+            {"first": span[0], "last": span[1], "digest": digest},
         ).fetchone()
         return last, pending and pending[0]
 

@@ -25,7 +25,10 @@ ROBERT = StandardRecord(given=("ROBERT",), family=("CZAJKOWSKI",), dob="1951-03-
     [
         (INGRID, ROBERT),
         (NO_NUMBER, NO_NUMBER._replace(given=("ASTRID",))),
-        (INGRID, INGRID._replace(given=("ASTRID",), ssn="476203382", ssn_last4="3382")),
+        (
+            INGRID,
+            INGRID._replace(given=("ASTRID",), ssn="476203382", ssn_last4="3382"),
+        ),  # the next number
         (ROBERT, ROBERT._replace(dob="1979-08-21")),
         (ROBERT, StandardRecord()),
         (ROBERT, StandardRecord(sex="M", addresses=INGRID.addresses)),
@@ -45,6 +48,12 @@ def test_another_patient_is_told(before: StandardRecord, after: StandardRecord) 
         (NO_NUMBER._replace(given=("I",)), NO_NUMBER),
         (ROBERT, ROBERT._replace(given=("BOB",))),
         (ROBERT, ROBERT._replace(dob="1951-09-03")),
+        (INGRID, INGRID._replace(given=("ASTRID",), ssn="476203881", ssn_last4="3881")),
+        (INGRID, INGRID._replace(dob="1979-08-21")),
+        (ROBERT._replace(dob="1945-01-01"), ROBERT._replace(dob="1962-05-03")),
+        (ROBERT._replace(dob="1912-05-03"), ROBERT._replace(dob="2012-05-03")),
+        (ROBERT, StandardRecord(dob_damaged="19510399")),
+        (NO_NUMBER._replace(given=("XQ",)), NO_NUMBER),
         (StandardRecord(), ROBERT),
         (StandardRecord(sex="M"), StandardRecord()),
     ],
