@@ -135,6 +135,7 @@ def test_judged_pairs_move_the_model_in_use(folder: Path, tmp_path: Path) -> Non
     pairs = judged(folder, tmp_path / "pairs.csv", 60)
     found = trained(folder, "--pairs", pairs, "--out", path)
     assert (found["pairs_of_one_person"], found["pairs_of_different_people"]) == (60, 60)
+    assert found["pairs_left_out"] == 0
     assert found["version"].startswith(
         "own-"
     ), "without a name of its own it is named after the moment"
@@ -148,6 +149,8 @@ def test_judged_pairs_move_the_model_in_use(folder: Path, tmp_path: Path) -> Non
         (("--decisions",), "0 labelled pairs are of one person; at least 30"),
         (("--pairs", "few.csv"), "12 labelled pairs are of one person"),
         (("--pairs", "wrong.csv"), "line 2 is no judged pair"),
+        (("--pairs", "itself.csv"), "line 2 pairs a record with itself"),
+        (("--pairs", "torn.csv"), "line 3 contradicts an earlier line about the same pair"),
         (("--records", "20"), "pairs of records can be compared; at least 500"),
     ],
 )
@@ -155,9 +158,13 @@ def test_too_little_to_learn_from_is_said(
     folder: Path, tmp_path: Path, arguments: tuple[str, ...], reason: str
 ) -> None:
     judged(folder, tmp_path / "few.csv", 12)
-    (tmp_path / "wrong.csv").write_text(
-        "source_a,source_id_a,source_b,source_id_b,same\nA,1,B,2,perhaps\n"
-    )
+    for name, lines in (
+        ("wrong", "A,1,B,2,perhaps\n"),
+        ("itself", "A,1,A,1,true\n"),
+        ("torn", "A,1,B,2,true\nB,2,A,1,false\n"),
+    ):
+        head = "source_a,source_id_a,source_b,source_id_b,same\n"
+        (tmp_path / f"{name}.csv").write_text(head + lines)
     named = [str(tmp_path / word) if word.endswith(".csv") else word for word in arguments]
     out = tmp_path / "model.json"
     done = run_mpi(folder, "train", *named, "--out", str(out), "--embedded")

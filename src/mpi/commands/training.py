@@ -128,7 +128,11 @@ def _from_labels(records: Records, labels: Labels, anchor: Model, step: Step) ->
     except TooFewLabels as error:
         raise InvalidInput(str(error)) from None
     same = int(said.same.sum())
-    facts = {"pairs_of_one_person": same, "pairs_of_different_people": len(said.same) - same}
+    facts = {
+        "pairs_of_one_person": same,
+        "pairs_of_different_people": len(said.same) - same,
+        "pairs_left_out": len(labels) - len(said.same),  # a record of them is not among those read
+    }
     return model, f"Weights of {anchor.version}, moved by {len(said.same)} judged pairs.", facts
 
 

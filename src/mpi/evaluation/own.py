@@ -137,12 +137,19 @@ def judged_pairs(path: Path) -> Labels:
     """A table of pairs with the columns ``COLUMNS``.
 
     Raises:
-        InvalidInput: a row lacks a column, or ``same`` is no answer; the line is named.
+        InvalidInput: a row lacks a column, ``same`` is no answer, a record is paired with itself, or a line
+            contradicts an earlier one; the line is named.
     """
-    return dict(_judged(path))
+    labels: Labels = {}
+    for line, pair, same in _judged(path):
+        if pair[0] == pair[1]:
+            raise InvalidInput(f"line {line} pairs a record with itself")
+        if labels.setdefault(pair, same) != same:
+            raise InvalidInput(f"line {line} contradicts an earlier line about the same pair")
+    return labels
 
 
-def _judged(path: Path) -> Iterator[tuple[Pair, bool]]:
+def _judged(path: Path) -> Iterator[tuple[int, Pair, bool]]:
     with open_rows(path, needed=COLUMNS) as file:
         for row in file.rows():
             content: Mapping[str, object] = row.content if isinstance(row.content, dict) else {}
@@ -152,4 +159,6 @@ def _judged(path: Path) -> Iterator[tuple[Pair, bool]]:
                 raise InvalidInput(
                     f"line {row.line} is no judged pair: {', '.join(COLUMNS)} are needed, same is true or false"
                 )
-            yield _pair(RecordKey(values[0], values[1]), RecordKey(values[2], values[3])), same
+            yield row.line, _pair(
+                RecordKey(values[0], values[1]), RecordKey(values[2], values[3])
+            ), same
