@@ -158,12 +158,12 @@ def test_too_little_to_learn_from_is_said(
     folder: Path, tmp_path: Path, arguments: tuple[str, ...], reason: str
 ) -> None:
     judged(folder, tmp_path / "few.csv", 12)
+    head = "source_a,source_id_a,source_b,source_id_b,same\n"
     for name, lines in (
         ("wrong", "A,1,B,2,perhaps\n"),
         ("itself", "A,1,A,1,true\n"),
         ("torn", "A,1,B,2,true\nB,2,A,1,false\n"),
     ):
-        head = "source_a,source_id_a,source_b,source_id_b,same\n"
         (tmp_path / f"{name}.csv").write_text(head + lines)
     named = [str(tmp_path / word) if word.endswith(".csv") else word for word in arguments]
     out = tmp_path / "model.json"

@@ -14,12 +14,11 @@ import orjson
 from mpi.api.requests import MAX_CORRELATION_ID, MAX_SEARCH
 from mpi.domain.intake import parse_key
 from mpi.domain.record import RecordKey, Submission, TraitWarning
-from mpi.domain.registration import Warnings, read_flat, read_submission, unknown_fields
+from mpi.domain.registration import RECORD_MEMBERS, Warnings, read_flat, read_nested, strangers
 from mpi.errors import InvalidInput, MalformedBody, MpiError, PayloadTooLarge
 
-_RECORD = frozenset({"patient_data", "source", "source_id", "recorded_at"})
-_MATCH = _RECORD | {"enroll", "explain"}
-_SEARCH = _RECORD | {"limit"}
+_MATCH = RECORD_MEMBERS | {"enroll", "explain"}
+_SEARCH = RECORD_MEMBERS | {"limit"}
 _PAIR = frozenset({"left", "right"})
 _BATCH = frozenset({"patients", "source", "enroll", "explain"})
 _REGISTER = frozenset({"patient_data", "recorded_at", "explain"})
@@ -74,7 +73,7 @@ def parse_match(body: bytes) -> Matching:
     """The body of ``POST /mpi/match``."""
     document = _object(body)
     enroll = _flag(document, "enroll")
-    submission, warnings = _submission(document, _MATCH)
+    submission, warnings = read_nested(document, _MATCH)
     return Matching(submission, enroll, bool(_flag(document, "explain")), warnings)
 
 
@@ -82,8 +81,8 @@ def parse_registration(body: bytes, key: RecordKey) -> Matching:
     """The body of ``PUT /mpi/records/…``, whose ids stand in the path."""
     document = _object(body)
     known = {name: value for name, value in document.items() if name in _REGISTER}
-    submission, warnings = _submission(known, _REGISTER)
-    warnings += _strangers(document, _REGISTER)
+    submission, warnings = read_nested(known, _REGISTER)
+    warnings += strangers(document, _REGISTER)
     explain = bool(_flag(document, "explain"))
     return Matching(replace(submission, key=key), None, explain, warnings)
 
@@ -91,7 +90,7 @@ def parse_registration(body: bytes, key: RecordKey) -> Matching:
 def parse_search(body: bytes) -> tuple[Submission, int, Warnings]:
     """The body of ``POST /mpi/search``: a patient and how many candidates to show."""
     document = _object(body)
-    submission, warnings = _submission(document, _SEARCH)
+    submission, warnings = read_nested(document, _SEARCH)
     limit = document.get("limit")
     limit = 10 if limit is None else limit
     if type(limit) is not int or not 1 <= limit <= MAX_SEARCH:
@@ -106,7 +105,7 @@ def parse_pair(
     document = _object(body)
     left, of_left = _side(document, "left")
     right, of_right = _side(document, "right")
-    return left, right, of_left + of_right + _strangers(document, _PAIR)
+    return left, right, of_left + of_right + strangers(document, _PAIR)
 
 
 def parse_batch(body: bytes, limit: int) -> Batch:
@@ -120,7 +119,7 @@ def parse_batch(body: bytes, limit: int) -> Batch:
     named = None if document.get("source") is None else parse_key(document["source"], "0")
     source = None if named is None else named.source
     enroll, explain = _flag(document, "enroll"), bool(_flag(document, "explain"))
-    return Batch(patients, source, enroll, explain, _strangers(document, _BATCH))
+    return Batch(patients, source, enroll, explain, strangers(document, _BATCH))
 
 
 def parse_row(patient: object, source: str | None = None) -> Row:
@@ -148,27 +147,13 @@ def _object(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _submission(document: Mapping[str, Any], known: frozenset[str]) -> tuple[Submission, Warnings]:
-    patient = document.get("patient_data")
-    if not isinstance(patient, dict):
-        raise InvalidInput("patient_data must be a JSON object")
-    submission, warnings = read_submission(document, patient)
-    return submission, warnings + _strangers(document, known)
-
-
-def _strangers(document: Mapping[str, Any], known: frozenset[str]) -> Warnings:
-    if document.keys() <= known:
-        return ()
-    return unknown_fields([name for name in document if name not in known])
-
-
 def _side(document: Mapping[str, Any], name: str) -> tuple[Submission | RecordKey, Warnings]:
     """A side, and what of it was not understood: fields are named after the side, as in ``left.ssn``."""
     side = document.get(name)
     if not isinstance(side, dict):
         raise InvalidInput(f"{name} must be a JSON object")
     stored = side.get("patient_data") is None
-    submission, own = _submission(side | {"patient_data": {}} if stored else side, _RECORD)
+    submission, own = read_nested(side | {"patient_data": {}} if stored else side, RECORD_MEMBERS)
     warnings = tuple(TraitWarning(f"{name}.{w.field}", w.code) for w in own)
     if not stored:
         return submission, warnings

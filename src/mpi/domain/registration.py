@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 
 from mpi.domain.intake import parse_key, parse_patient, parse_recorded_at
@@ -15,6 +15,8 @@ UNREADABLE = "unreadable"
 Warnings = tuple[TraitWarning, ...]
 _PATIENT = "patient_data"
 _IDS = ("source", "source_id", "recorded_at")
+RECORD_MEMBERS = frozenset({_PATIENT, *_IDS})
+"""What a registration is told by where the patient has a member of its own."""
 _LONGEST_NAME, _MOST_NAMES = 100, 100
 
 
@@ -29,14 +31,29 @@ def read_flat(
     ids = {name: fields.get(name) for name in _IDS}
     if ids["source"] in (None, "") and ids["source_id"] is not None:
         ids["source"] = source
-    beside = {name: value for name, value in fields.items() if name not in _IDS}
-    patient = beside.pop(_PATIENT, None)
-    if patient in (None, ""):
+    if fields.get(_PATIENT) in (None, ""):
+        beside = {name: value for name, value in fields.items() if name not in RECORD_MEMBERS}
         return read_submission(ids, beside)
+    return read_nested({**fields, **ids}, RECORD_MEMBERS)
+
+
+def read_nested(
+    document: Mapping[str, object], known: Container[str]
+) -> tuple[Submission, Warnings]:
+    """The patient within ``patient_data``, the ids beside it; any member that is not ``known`` is a warning.
+
+    Raises ``InvalidInput`` as :func:`read_submission` does.
+    """
+    patient = document.get(_PATIENT)
     if not isinstance(patient, Mapping):
         raise InvalidInput(f"{_PATIENT} must be a JSON object")
-    submission, warnings = read_submission(ids, patient)
-    return submission, warnings + unknown_fields(tuple(beside))
+    submission, warnings = read_submission(document, patient)
+    return submission, warnings + strangers(document, known)
+
+
+def strangers(document: Mapping[str, object], known: Container[str]) -> Warnings:
+    """A warning for each member that is not ``known``."""
+    return unknown_fields([name for name in document if name not in known])
 
 
 def read_submission(

@@ -23,6 +23,20 @@ def repeated(record: StoredRecord, versions: Sequence[StoredRecord]) -> list[Sto
     ]
 
 
+def is_late(record: StoredRecord, current: StoredRecord) -> bool:
+    """Whether it was recorded before the current version: it goes to the history only."""
+    if record.recorded_at is None or current.recorded_at is None:
+        return False
+    return record.recorded_at < current.recorded_at
+
+
+def is_superseded(
+    record: StoredRecord, current: StoredRecord, versions: Sequence[StoredRecord]
+) -> bool:
+    """Whether it will not become the current version of a known record, or is it already."""
+    return bool(repeated(record, versions)) or is_late(record, current)
+
+
 def waiting_version(versions: Sequence[StoredRecord]) -> StoredRecord | None:
     """The version, of those given oldest first, that waits for a steward. What waited when it was deleted does not."""
     pending = (v for v in reversed(since_deletion(versions)) if v.status is RecordStatus.PENDING)

@@ -159,6 +159,5 @@ def _judged(path: Path) -> Iterator[tuple[int, Pair, bool]]:
                 raise InvalidInput(
                     f"line {row.line} is no judged pair: {', '.join(COLUMNS)} are needed, same is true or false"
                 )
-            yield row.line, _pair(
-                RecordKey(values[0], values[1]), RecordKey(values[2], values[3])
-            ), same
+            pair = _pair(RecordKey(values[0], values[1]), RecordKey(values[2], values[3]))
+            yield row.line, pair, same

@@ -6,13 +6,13 @@ from rapidfuzz.distance import OSA
 
 from mpi.matching.comparators import MISSING
 
-_NEW_YEAR = "-01-01"
+NEW_YEAR = "-01-01"
 """The day that is written where only the year is known."""
 
 _GENERATION = 14
 """Years that parent and child are at least apart."""
 
-_CENTURY = 100
+CENTURY = 100
 """Years that no two patients of one name are apart: it is a slip."""
 
 
@@ -27,12 +27,12 @@ def compare_dob(left: tuple[str, str], right: tuple[str, str]) -> str:
         short = min(len(one), len(other))
         return "partial" if one[:short] == other[:short] else "different"
     if one == other:
-        return "january_first" if one.endswith(_NEW_YEAR) else "exact"
+        return "january_first" if one.endswith(NEW_YEAR) else "exact"
     return _unequal_dates(one, other)
 
 
 def _unequal_dates(one: str, other: str) -> str:
-    estimated = one.endswith(_NEW_YEAR), other.endswith(_NEW_YEAR)
+    estimated = one.endswith(NEW_YEAR), other.endswith(NEW_YEAR)
     if all(estimated):
         return _apart(one, other)  # two years, and no day that could agree
     if one[:4] == other[:4]:
@@ -44,9 +44,9 @@ def _unequal_dates(one: str, other: str) -> str:
 
 
 def _edited_date(one: str, other: str) -> str:
-    distance, years = OSA.distance(one, other), _years_apart(one, other)
+    distance, years = OSA.distance(one, other), years_apart(one, other)
     if distance == 1:
-        return "decade" if _GENERATION <= years < _CENTURY else "one_edit"
+        return "decade" if _GENERATION <= years < CENTURY else "one_edit"
     if years >= _GENERATION:
         return "generation"
     same_parts = (one[:4] == other[:4]) + (one[5:7] == other[5:7]) + (one[8:] == other[8:])
@@ -56,10 +56,11 @@ def _edited_date(one: str, other: str) -> str:
 
 
 def _apart(one: str, other: str) -> str:
-    return "generation" if _years_apart(one, other) >= _GENERATION else "different"
+    return "generation" if years_apart(one, other) >= _GENERATION else "different"
 
 
-def _years_apart(one: str, other: str) -> int:
+def years_apart(one: str, other: str) -> int:
+    """Between the years of two dates."""
     return abs(int(one[:4]) - int(other[:4]))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mpi.matching.birthdays import CENTURY, NEW_YEAR, years_apart
 from mpi.matching.comparators import is_familiar
 from mpi.matching.comparison import TRAITS, compare
 from mpi.matching.record import StandardRecord
@@ -16,7 +17,16 @@ _OWN_NUMBERS = {
     "identifier": frozenset({"exact"}),
 }
 """The numbers of a twin or a child are other ones; that of the version before may have a slip."""
-_NEW_YEAR, _CENTURY = "-01-01", 100
+_TELLING = (
+    "given",
+    "family",
+    "dob",
+    "dob_damaged",
+    "ssn",
+    "ssn_last4",
+    "national_id",
+    "identifiers",
+)
 
 
 def overlays(before: StandardRecord, after: StandardRecord) -> bool:
@@ -55,24 +65,11 @@ def _is_of_another_generation(
     before: StandardRecord, after: StandardRecord, levels: Mapping[str, str]
 ) -> bool:
     """As a parent and a namesake child; estimates and slips of the century are corrected every day."""
-    if levels["dob"] != "generation" or _NEW_YEAR in (before.dob[4:], after.dob[4:]):
+    if levels["dob"] != "generation" or NEW_YEAR in (before.dob[4:], after.dob[4:]):
         return False
-    apart = abs(int(before.dob[:4]) - int(after.dob[:4]))
-    return before.dob[4:] != after.dob[4:] or apart != _CENTURY
+    return before.dob[4:] != after.dob[4:] or years_apart(before.dob, after.dob) != CENTURY
 
 
 def _tells_who(record: StandardRecord) -> bool:
     """Whether it says anything of who the patient is: a name, a birth date or a number."""
     return any(getattr(record, trait) for trait in _TELLING)
-
-
-_TELLING = (
-    "given",
-    "family",
-    "dob",
-    "dob_damaged",
-    "ssn",
-    "ssn_last4",
-    "national_id",
-    "identifiers",
-)

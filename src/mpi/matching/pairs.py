@@ -42,10 +42,9 @@ class Columns:
             for t in TRAITS
         ]
         self.names = Names(self._columns[TRAIT_INDEX["given"]].coded)
-        self._records = len(records)
 
     def __len__(self) -> int:
-        return self._records
+        return len(self._columns[0].coded.codes)
 
     def compare(self, left: Places, right: Places) -> Levels:
         """The comparison vectors of pairs, given by the places of their records: shape (pairs, traits).

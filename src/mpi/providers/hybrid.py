@@ -20,6 +20,7 @@ from mpi.domain.identity import (
     Told,
 )
 from mpi.domain.record import RecordKey
+from mpi.domain.versions import is_superseded
 from mpi.errors import MpiError
 from mpi.matching.blocking import BlockingKeys, blocking_keys
 from mpi.matching.decision import Decision, Explanation, Outcome
@@ -28,7 +29,7 @@ from mpi.providers.hybrid_links import Links, kept_under_link, unheard, verdicts
 from mpi.providers.hybrid_strategy import Clarity, Party, Strategy, clarity_of, in_doubt
 from mpi.providers.hybrid_verdict import kept, placed
 from mpi.providers.internal import InternalProvider
-from mpi.providers.verato_links import is_superseded, known_as, link_key, told_by
+from mpi.providers.verato_links import known_as, link_key, told_by
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep
 

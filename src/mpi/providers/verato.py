@@ -13,12 +13,13 @@ from time import monotonic
 from mpi.domain.errand import Lane
 from mpi.domain.identity import Assertion, AssertionKind, Candidate, PersonState, StoredRecord, Told
 from mpi.domain.record import RecordKey, RecordStatus
+from mpi.domain.versions import is_superseded
 from mpi.errors import MpiError, ProviderUnavailable
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Decision, Explanation, Outcome
 from mpi.ports import IndexStore, Resolution
 from mpi.providers.verato_health import answered, trouble
-from mpi.providers.verato_links import NAME, is_superseded, known_as, link_key, told_by
+from mpi.providers.verato_links import NAME, known_as, link_key, told_by
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep
 from mpi.providers.verato_payload import Reply

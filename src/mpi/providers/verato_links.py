@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from mpi.domain.identity import StoredRecord, Told
-from mpi.domain.versions import repeated
 from mpi.matching.blocking import key_of, stored_keys
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Reason
 from mpi.providers.verato_payload import Reply
@@ -39,14 +37,3 @@ def known_as(record: StoredRecord, told: Told) -> StoredRecord:
     if told.link_id is not None:
         keys = (*keys, link_key(told.link_id))
     return replace(record, told=told, blocking_keys=keys)
-
-
-def is_superseded(
-    record: StoredRecord, current: StoredRecord, versions: Sequence[StoredRecord]
-) -> bool:
-    """Whether it will not become the current version of a known record, or is it already."""
-    if repeated(record, versions):
-        return True
-    if record.recorded_at is None or current.recorded_at is None:
-        return False
-    return record.recorded_at < current.recorded_at

@@ -22,7 +22,7 @@ from mpi.domain.identity import (
 )
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail
-from mpi.domain.versions import repeated
+from mpi.domain.versions import is_late, repeated
 from mpi.errors import ConcurrentChange, PreconditionFailed
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Outcome
@@ -157,7 +157,7 @@ class Enrollment:
         if known := repeated(record, versions):
             pending = any(version.status is RecordStatus.PENDING for version in known)
             return await self._replay(current, pending=pending)
-        if record.recorded_at and current.recorded_at and record.recorded_at < current.recorded_at:
+        if is_late(record, current):
             return await self._keep(record, RecordStatus.HISTORY, actor, current, (), expected)
         overlaid = record.told is not None and record.told.overlaid
         if overlaid or overlays(current.standard, record.standard):
