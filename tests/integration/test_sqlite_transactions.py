@@ -1,9 +1,14 @@
-"""Which connection reads: a commit makes every other one forget the pages it knows."""
+"""Which connection reads, as a commit makes every other one forget the pages it knows, and where commits wait."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 from mpi.stores.sqlite import SqliteStore, open_store
 from tests.contract.changes import created, key, plain
@@ -51,3 +56,83 @@ async def test_reads_go_where_commits_go_but_for_those_beside_a_group(tmp_path: 
     await everything(store, first)
     assert elsewhere == []
     store.close()
+
+
+@dataclass
+class SlowDisk:
+    """Holds every commit of a store up until it is let go, as a disk does that the log is being folded on."""
+
+    store: SqliteStore
+    reached: threading.Event = field(default_factory=threading.Event)
+    may_go: threading.Event = field(default_factory=threading.Event)
+    threads: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.store._transactions._writer.set_trace_callback(self._hold)
+
+    def _hold(self, statement: str) -> None:
+        if statement == "COMMIT":
+            self.threads.append(threading.get_ident())
+            self.reached.set()
+            assert self.may_go.wait(10)
+
+    async def is_committing(self) -> None:
+        while not self.reached.is_set():
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SlowDisk]:
+    store = open_store(tmp_path / "index.sqlite3", b"fingerprint")
+    store._folding.is_folding = True
+    disk = SlowDisk(store)
+    yield disk
+    disk.may_go.set()
+    store.close()
+
+
+async def test_what_waits_for_a_busy_disk_holds_nobody_up_who_reads(disk: SlowDisk) -> None:
+    writing = asyncio.create_task(created(disk.store, "1", 1))
+    await disk.is_committing()
+    assert await disk.store.position() == 0
+    assert (await disk.store.statistics())["records"] == 0
+    disk.may_go.set()
+    mpi_id = await writing
+    assert await disk.store.position() == 1
+    await everything(disk.store, mpi_id)
+    assert threading.get_ident() not in disk.threads
+
+
+async def test_a_commit_takes_no_detour_when_the_disk_is_idle(disk: SlowDisk) -> None:
+    disk.store._folding.is_folding = False
+    disk.may_go.set()
+    await created(disk.store, "1", 1)
+    assert disk.threads == [threading.get_ident()]
+
+
+async def test_who_is_cancelled_lets_the_commit_end_before_others_write(disk: SlowDisk) -> None:
+    writing = asyncio.create_task(created(disk.store, "1", 1))
+    await disk.is_committing()
+    for _ in range(2):
+        writing.cancel()
+        await asyncio.sleep(0.01)
+    next_one = asyncio.create_task(created(disk.store, "2", 2))
+    await asyncio.sleep(0.01)
+    assert not writing.done()
+    disk.may_go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await next_one
+    assert (await disk.store.statistics())["records"] == 2
+
+
+async def test_a_store_is_closed_once_the_commit_under_way_has_ended(disk: SlowDisk) -> None:
+    writing = asyncio.create_task(created(disk.store, "1", 1))
+    await disk.is_committing()
+    threading.Timer(0.05, disk.may_go.set).start()
+    disk.store.close()
+    assert disk.may_go.is_set()
+    await writing
+    again = open_store(disk.store._path, b"fingerprint")
+    assert (await again.statistics())["records"] == 1
+    again.close()

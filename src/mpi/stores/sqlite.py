@@ -75,8 +75,10 @@ class SqliteStore:
         self._block_limit = block_limit
         self._clock = clock
         self._cache = sqlite_reads.EvidenceCache()
-        self._transactions = Transactions(path, on_rollback=self._cache.clear)
         self._folding = Folding(path)
+        self._transactions = Transactions(
+            path, on_rollback=self._cache.clear, disk_is_busy=lambda: self._folding.is_folding
+        )
 
     def close(self) -> None:
         """Fold the log into the database file and let go of it."""

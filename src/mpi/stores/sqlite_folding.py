@@ -30,22 +30,29 @@ _PARTING_S = 5.0
 
 
 class Folding(Thread):
-    """Folds every half a second, from :meth:`start` to :meth:`stop`."""
+    """Folds every half a second, from :meth:`start` to :meth:`stop`.
+
+    Meanwhile (``is_folding``) the disk has much to write, and a commit waits several times as long for it.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(name="mpi-folding", daemon=True)
         self._path = path
         self._stopped = Event()
+        self.is_folding = False
 
     def run(self) -> None:
         """See :class:`threading.Thread`."""
         while not self._stopped.wait(INTERVAL_S):
             try:
                 with closing(connect(self._path)) as connection:
+                    self.is_folding = True
                     _fold(connection)
             except sqlite3.Error:
                 # Nothing is lost: the log stays as it is. A disk that is full is told by the next commit.
                 continue
+            finally:
+                self.is_folding = False
 
     def stop(self) -> None:
         """Fold no more. Has to come before the store is closed, which folds what is left."""

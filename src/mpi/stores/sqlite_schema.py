@@ -31,13 +31,15 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
     Opening waits: a process that closes the database keeps it locked for a moment.
 
-    A reader may write the log's index, as every reader of a write-ahead log must, but no data.
+    A reader may write the log's index, as every reader of a write-ahead log must, but no data. Threads may use it one
+    after the other.
     """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
         isolation_level=None,
         timeout=OPEN_DEADLINE,
+        check_same_thread=False,
         cached_statements=512,
     )
     try:

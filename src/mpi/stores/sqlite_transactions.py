@@ -1,8 +1,8 @@
 """Transactions of one process: one writer, snapshots for readers, and never a blocked event loop.
 
 Calls run inline: a read takes some fifty microseconds, a hop to a thread alone costs a hundred. What
-could block for long, the lock of another process, is never waited for inside SQLite (``busy_timeout``)
-but between attempts, with ``asyncio.sleep``.
+could block for long is not waited for inline: the lock of another process between attempts, with
+``asyncio.sleep``, and a disk that has much else to write in a thread.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, closing
 from contextvars import ContextVar
 from os.path import samestat
@@ -36,16 +37,25 @@ class Transactions:
     Whatever a connection has cached of the database it forgets when another one commits. So reads go where
     the commits go, whenever they can.
 
-    ``on_rollback`` is called after every rollback, so that nothing read inside survives it.
+    ``on_rollback`` is called after every rollback, so that nothing read inside survives it. ``disk_is_busy`` says
+    whether a commit is to expect other writing, which it would have to wait for.
     """
 
-    def __init__(self, path: Path, on_rollback: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        on_rollback: Callable[[], None],
+        disk_is_busy: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._path = path
         self._on_rollback = on_rollback
+        self._disk_is_busy = disk_is_busy
         self._reader = connect(path, read_only=True)
         self._writer = connect(path)
         self._file = path.stat()
         self._write_lock = asyncio.Lock()
+        self._is_committing_aside = False
+        self._commit_aside = threading.Lock()
         self._group: object | None = None
         # Tells the tasks inside the group, who must see its commits, from all others, who must not.
         self._my_group: ContextVar[object | None] = ContextVar("group", default=None)
@@ -74,8 +84,10 @@ class Transactions:
 
     @property
     def _outside(self) -> sqlite3.Connection:
-        """Where to read what is committed: a group of others may be open on the writing connection."""
-        return self._reader if self._writer.in_transaction else self._writer
+        """Where to read what is committed: the writing connection may be in the midst of others' changes."""
+        if self._is_committing_aside or self._writer.in_transaction:
+            return self._reader
+        return self._writer
 
     async def aside(self, body: Callable[[sqlite3.Connection], T]) -> T:
         """Run a long read in a thread, on a connection of its own: the loop goes on meanwhile."""
@@ -130,7 +142,7 @@ class Transactions:
             await self._begin()
             try:
                 result = _translated(lambda: body(self._writer))
-                self._commit()
+                await self._commit()
             except BaseException:
                 self._rollback()
                 raise
@@ -164,7 +176,7 @@ class Transactions:
             try:
                 yield
                 self._check_group()
-                self._commit()
+                await self._commit()
             except BaseException:
                 self._rollback()
                 raise
@@ -191,9 +203,22 @@ class Transactions:
         self.check_file()
         await _patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
 
-    def _commit(self) -> None:
+    async def _commit(self) -> None:
+        """Make it durable. A millisecond inline, but ten beside other writing: then the loop goes on meanwhile."""
         self._glances.clear()
-        _translated(lambda: self._writer.execute("COMMIT"))
+        if not self._disk_is_busy():
+            _translated(lambda: self._writer.execute("COMMIT"))
+            return
+        self._is_committing_aside = True
+        try:
+            await _to_its_end(asyncio.to_thread(self._commit_in_thread))
+        finally:
+            self._is_committing_aside = False
+            self._glances.clear()
+
+    def _commit_in_thread(self) -> None:
+        with self._commit_aside:
+            _translated(lambda: self._writer.execute("COMMIT"))
 
     def _rollback(self) -> None:
         if self._writer.in_transaction:
@@ -210,8 +235,22 @@ class Transactions:
             return
         self._closed = True
         self._reader.close()
-        self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._writer.close()
+        with self._commit_aside:
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._writer.close()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for what cannot be broken off, also when cancelled meanwhile: others wait for the same connection."""
+    task, cancelled = asyncio.ensure_future(work), None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _patiently(body: Callable[[], T]) -> T:

@@ -13,10 +13,10 @@ from mpi.api.garbage import collect_between_answers, collect_if_due
 @pytest.mark.parametrize(
     ("counts", "collected"),
     [
-        ((300, 40, 10_000), []),
-        ((301, 40, 10_000), [0]),
-        ((0, 41, 10_000), [1]),
-        ((301, 41, 10_001), [2]),
+        ((300, 10, 40_000), []),
+        ((301, 10, 40_000), [0]),
+        ((0, 11, 40_000), [1]),
+        ((301, 11, 40_001), [2]),
     ],
 )
 def test_the_oldest_generation_that_is_due_is_collected(
