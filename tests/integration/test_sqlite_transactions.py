@@ -77,8 +77,7 @@ class SlowDisk:
             assert self.may_go.wait(10)
 
     async def is_committing(self) -> None:
-        while not self.reached.is_set():
-            await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(self.reached.wait, 10)
 
 
 @pytest.fixture

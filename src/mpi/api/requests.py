@@ -68,6 +68,11 @@ class PatientData(_Submitted):
     last_name: Text = Field(default=None, examples=["Smith"])
     suffix: Text = None
     maiden_name: Text = None
+    alias: Text = Field(
+        default=None,
+        description="Other names the patient goes by, as in HL7: `FAMILY^GIVEN^MIDDLE^SUFFIX`, with `~` between two.",
+        examples=["King^Ada~Lovelace^Ada"],
+    )
     mothers_maiden_name: Text = None
     dob: Text = Field(default=None, examples=["1980-01-01"])
     sex: Text = None

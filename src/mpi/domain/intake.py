@@ -11,6 +11,7 @@ import math
 import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 
 from mpi.domain.record import Address, Demographics, Identifier, Name, RecordKey
 from mpi.errors import InvalidInput
@@ -35,7 +36,7 @@ _FLAG = "multiple_birth"
 """The one flat column that JSON has a word of its own for."""
 
 FLAT_FIELDS = (
-    "ssn first_name middle_name last_name suffix maiden_name mothers_maiden_name dob sex address address2 "
+    "ssn first_name middle_name last_name suffix maiden_name alias mothers_maiden_name dob sex address address2 "
     "city state zip country phone phone2 email mrn birth_order multiple_birth deceased_date"
 ).split()
 PLURAL_FIELDS = ("names", "addresses", "phones", "emails", "identifiers")
@@ -181,7 +182,20 @@ def _names(flat: dict[str, str], plural: object, reader: _Reader) -> tuple[Name,
             names.append(Name(**{**entry, "use": use}))  # type: ignore[arg-type]
     if "maiden_name" in flat:
         names.append(Name(family=flat["maiden_name"], use="maiden"))
+    names.extend(_also_known_as(flat.get("alias", ""), reader))
     return tuple(dict.fromkeys(names))
+
+
+def _also_known_as(text: str, reader: _Reader) -> Iterator[Name]:
+    """Names in one column as HL7 v2 writes them (data type XPN): ``FAMILY^GIVEN^MIDDLE^SUFFIX``, ``~`` between two."""
+    names = [name for name in text.split("~") if name.strip("^ ")]
+    if len(names) > MAX_ENTRIES:
+        reader.wrong("alias", "too_many")
+        return
+    for name in names:
+        parts = (part.strip() or None for part in (*name.split("^"), "", "", ""))
+        family, given, middle, suffix = islice(parts, 4)
+        yield Name(given, middle, family, suffix, use="alias")
 
 
 def _addresses(flat: dict[str, str], plural: object, reader: _Reader) -> tuple[Address, ...]:

@@ -45,6 +45,28 @@ def test_flat_columns_come_before_plural_forms_and_nothing_comes_twice() -> None
     assert unknown == ()
 
 
+def test_other_names_stand_in_one_column_as_hl7_writes_them() -> None:
+    read, unknown = parse_patient(
+        {
+            "last_name": "Lee",
+            "alias": "Ray^Ann^Q^Jr^Dr ~Day^ ~^~King, Ada~^Annie",
+            "maiden_name": "May",
+        }
+    )
+    assert read.names == (
+        Name(family="Lee"),
+        Name(family="May", use="maiden"),
+        Name("Ann", "Q", "Ray", "Jr", use="alias"),
+        Name(family="Day", use="alias"),
+        Name(family="King, Ada", use="alias"),
+        Name("Annie", use="alias"),
+    )
+    assert unknown == ()
+    assert errors(parse_patient, {"alias": "~".join(["Ray^Ann"] * 21)}) == [
+        {"path": "alias", "code": "too_many"}
+    ]
+
+
 def test_second_spellings_of_a_column_count_when_the_column_is_empty() -> None:
     read, _ = parse_patient({"gender": "F", "sex": " ", "birth_date": "1980", "dob": "1981"})
     assert (read.sex, read.dob) == ("F", "1981")

@@ -22,6 +22,15 @@ def test_a_name_loses_case_accents_and_titles_and_keeps_its_parts() -> None:
     assert {"GARCIA", "LOPEZ", "RUIZ"} <= set(read.family)
 
 
+def test_other_names_count_beside_the_official_one() -> None:
+    read, warnings = _read(
+        first_name="Robert", last_name="Smith", alias="Jones^Bob~Miller, Rob~n/a"
+    )
+    assert read.given == ("ROBERT", "BOB", "ROB")
+    assert read.family == ("SMITH", "JONES", "MILLER")
+    assert warnings == {("names[3].family", "placeholder")}
+
+
 def test_a_whole_name_in_one_field_is_split() -> None:
     read, _ = _read(last_name="Vandersloot, Marguerite")
     assert (read.given, read.family) == (("MARGUERITE",), ("VANDERSLOOT",))
