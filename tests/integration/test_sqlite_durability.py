@@ -128,7 +128,7 @@ async def test_waiting_for_a_lock_leaves_the_loop_free(store: SqliteStore, path:
 async def test_a_lock_held_too_long_makes_the_store_unavailable(
     store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mpi.stores.sqlite_transactions.LOCK_DEADLINE", 0.05)
+    monkeypatch.setattr("mpi.stores.sqlite_calls.LOCK_DEADLINE", 0.05)
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable, match="SQLITE_BUSY"):

@@ -1,4 +1,4 @@
-"""Which connection reads, as a commit makes every other one forget the pages it knows, and where commits wait."""
+"""Which connection reads, as a commit makes every other one forget the pages it knows, and what commits wait for."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from mpi.domain.identity import Committed
+from mpi.errors import ConcurrentChange, StoreUnavailable
 from mpi.stores.sqlite import SqliteStore, open_store
-from tests.contract.changes import created, key, plain
+from tests.contract.changes import create, created, key, plain
 
 
 async def everything(store: SqliteStore, mpi_id: str) -> None:
@@ -109,18 +111,22 @@ async def test_a_commit_takes_no_detour_when_the_disk_is_idle(disk: SlowDisk) ->
     assert disk.threads == [threading.get_ident()]
 
 
-async def test_who_is_cancelled_lets_the_commit_end_before_others_write(disk: SlowDisk) -> None:
-    writing = asyncio.create_task(created(disk.store, "1", 1))
+async def test_a_commit_comes_to_its_end_before_others_write_whoever_is_cancelled(
+    disk: SlowDisk,
+) -> None:
+    gone = asyncio.create_task(created(disk.store, "1", 1))
     await disk.is_committing()
-    for _ in range(2):
-        writing.cancel()
+    committing = disk.store._transactions._writing
+    assert committing is not None
+    gone.cancel()
+    for _ in range(2):  # as a service is stopped: all of its tasks are cancelled
+        committing.cancel()
         await asyncio.sleep(0.01)
     next_one = asyncio.create_task(created(disk.store, "2", 2))
     await asyncio.sleep(0.01)
-    assert not writing.done()
+    assert gone.cancelled()
+    assert not next_one.done()
     disk.may_go.set()
-    with pytest.raises(asyncio.CancelledError):
-        await writing
     await next_one
     assert (await disk.store.statistics())["records"] == 2
 
@@ -135,3 +141,63 @@ async def test_a_store_is_closed_once_the_commit_under_way_has_ended(disk: SlowD
     again = open_store(disk.store._path, b"fingerprint")
     assert (await again.statistics())["records"] == 1
     again.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    store = open_store(tmp_path / "index.sqlite3", b"fingerprint")
+    yield store
+    store.close()
+
+
+def commits_of(store: SqliteStore) -> list[str]:
+    """The commits that the store makes from now on."""
+    commits: list[str] = []
+    store._transactions._writer.set_trace_callback(
+        lambda statement: commits.append(statement) if statement == "COMMIT" else None
+    )
+    return commits
+
+
+async def test_what_comes_together_is_committed_together(store: SqliteStore) -> None:
+    commits = commits_of(store)
+    found = await asyncio.gather(*(created(store, str(n), n) for n in range(40)))
+    assert len(set(found)) == 40
+    assert len(commits) == 3, "sixteen at a time"
+    assert await store.position() == 40
+
+
+async def test_who_is_refused_leaves_the_others(store: SqliteStore) -> None:
+    await created(store, "1", 1)
+    commits, position = commits_of(store), await store.position()
+    late = [create(name, 7, guard_keys=(7,), position=position) for name in ("2", "3")]
+    one, other, alone = await asyncio.gather(
+        *(store.commit(change) for change in late), created(store, "4", 4), return_exceptions=True
+    )
+    assert isinstance(one, Committed)
+    assert isinstance(other, ConcurrentChange), "the first has come between"
+    assert isinstance(alone, str)
+    assert len(commits) == 1
+    assert (await store.statistics())["records"] == 3
+
+
+async def test_who_was_cancelled_before_his_turn_is_not_written(store: SqliteStore) -> None:
+    first, gone = (asyncio.create_task(created(store, name, 1)) for name in ("1", "2"))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await first
+    assert (await store.statistics())["records"] == 1
+
+
+async def test_on_a_full_disk_whoever_is_answered_is_stored(store: SqliteStore) -> None:
+    writer = store._transactions._writer
+    (pages,) = writer.execute("PRAGMA page_count").fetchone()
+    writer.execute(f"PRAGMA max_page_count = {pages + 1}")
+    outcomes = await asyncio.gather(
+        *(created(store, str(n), *range(n, n + 20)) for n in range(100)), return_exceptions=True
+    )
+    stored = [each for each in outcomes if isinstance(each, str)]
+    assert {type(each) for each in outcomes} == {str, StoreUnavailable}
+    assert (await store.statistics())["records"] == len(stored) > 0
+    writer.execute("PRAGMA max_page_count = 1000000")
+    await created(store, "later", 1)

@@ -8,34 +8,37 @@ could block for long is not waited for inline: the lock of another process betwe
 from __future__ import annotations
 
 import asyncio
-import random
 import sqlite3
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from contextvars import ContextVar
+from dataclasses import dataclass
 from os.path import samestat
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mpi.errors import StoreUnavailable
-from mpi.stores.sqlite_schema import connect, is_busy
+from mpi.stores.sqlite_calls import in_thread, patiently, translated
+from mpi.stores.sqlite_schema import connect
 
 T = TypeVar("T")
 
-LOCK_DEADLINE = 10.0
-_FIRST_PAUSE, _LAST_PAUSE = (
-    0.001,
-    0.003,
-)  # a load lets go of the lock for some ten milliseconds only
+_TOGETHER = 16
+"""Changes of one transaction, at most: they are written inline, and each takes up to a millisecond."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    body: Callable[[sqlite3.Connection], Any]
+    done: asyncio.Future[Any]
 
 
 class Transactions:
     """A connection that writes and reads, and one that reads while a group of writes is open on the first.
 
     Whatever a connection has cached of the database it forgets when another one commits. So reads go where
-    the commits go, whenever they can.
+    the commits go, whenever they can. Writes that come together are committed together.
 
     ``on_rollback`` is called after every rollback, so that nothing read inside survives it. ``disk_is_busy`` says
     whether a commit is to expect other writing, which it would have to wait for.
@@ -54,6 +57,8 @@ class Transactions:
         self._writer = connect(path)
         self._file = path.stat()
         self._write_lock = asyncio.Lock()
+        self._waiting: list[_Waiting] = []
+        self._writing: asyncio.Task[None] | None = None
         self._is_committing_aside = False
         self._commit_aside = threading.Lock()
         self._group: object | None = None
@@ -70,8 +75,8 @@ class Transactions:
         """Run ``body`` on one snapshot; inside a group it sees what the group has committed."""
         self._check_open()
         if self._in_group:
-            return _translated(lambda: body(self._writer))
-        return await _patiently(lambda: self._snapshot(body))
+            return translated(lambda: body(self._writer))
+        return await patiently(lambda: self._snapshot(body))
 
     def _snapshot(self, body: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._outside
@@ -99,17 +104,17 @@ class Transactions:
             with closing(connect(self._path, read_only=True)) as connection:
                 return body(connection)
 
-        return await asyncio.to_thread(lambda: _translated(work))
+        return await asyncio.to_thread(lambda: translated(work))
 
     async def look(self, statement: str, values: tuple[Any, ...] | dict[str, Any] = ()) -> Any:
         """The first row of one statement, which is a snapshot by itself; None without rows."""
         self._check_open()
         if self._in_group:
-            return _translated(lambda: self._writer.execute(statement, values).fetchone())
+            return translated(lambda: self._writer.execute(statement, values).fetchone())
         try:
             return self._outside.execute(statement, values).fetchone()
         except sqlite3.Error:
-            return await _patiently(lambda: self._outside.execute(statement, values).fetchone())
+            return await patiently(lambda: self._outside.execute(statement, values).fetchone())
 
     async def glance(self, statement: str) -> Any:
         """As :meth:`look`, once for all who ask in the same turn of the loop.
@@ -128,8 +133,8 @@ class Transactions:
         """The rows of a long read in batches: one snapshot, on a connection of its own."""
         self._check_open()
         with closing(connect(self._path, read_only=True)) as connection:
-            cursor = await _patiently(lambda: connection.execute(statement))
-            while batch := _translated(lambda: cursor.fetchmany(rows)):
+            cursor = await patiently(lambda: connection.execute(statement))
+            while batch := translated(lambda: cursor.fetchmany(rows)):
                 yield batch
                 await asyncio.sleep(0)
 
@@ -138,21 +143,54 @@ class Transactions:
         self._check_open()
         if self._in_group:
             return self._nested(body)
-        async with self._write_lock:
+        waiting = _Waiting(body, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_waiting())
+        result: T = await waiting.done
+        return result
+
+    async def _write_waiting(self) -> None:
+        """Write what waits. A task of its own: whoever is cancelled takes nobody along."""
+        while self._waiting:
+            async with self._write_lock:
+                await self._write_together()
+
+    async def _write_together(self) -> None:
+        """In one transaction whatever has come by now: the way to the disk is the longest part of a small change."""
+        together: list[_Waiting] = []
+        outcomes: list[Any]
+        try:
             await self._begin()
-            try:
-                result = _translated(lambda: body(self._writer))
-                await self._commit()
-            except BaseException:
-                self._rollback()
-                raise
-            return result
+            together = self._joining()
+            outcomes = [self._outcome(each.body, alone=len(together) == 1) for each in together]
+            await self._commit()
+        except BaseException as error:  # noqa: BLE001 - for those who wait, not for the writer
+            self._rollback()
+            together = together or self._joining()
+            outcomes = [error] * len(together)
+        for waiting, outcome in zip(together, outcomes, strict=True):
+            _answer(waiting.done, outcome)
+
+    def _joining(self) -> list[_Waiting]:
+        joining, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
+        return [waiting for waiting in joining if not waiting.done.done()]
+
+    def _outcome(self, body: Callable[[sqlite3.Connection], T], *, alone: bool) -> T | Exception:
+        """What it returns, or what it raised without harm to the others."""
+        if alone:
+            return translated(lambda: body(self._writer))
+        try:
+            return self._nested(body)
+        except Exception as refusal:  # noqa: BLE001 - raised again where it was asked for
+            self._check_group()
+            return refusal
 
     def _nested(self, body: Callable[[sqlite3.Connection], T]) -> T:
         self._check_group()
         self._writer.execute("SAVEPOINT change")
         try:
-            return _translated(lambda: body(self._writer))
+            return translated(lambda: body(self._writer))
         except BaseException:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK TO change")
@@ -201,24 +239,24 @@ class Transactions:
 
     async def _begin(self) -> None:
         self.check_file()
-        await _patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
+        await patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
 
     async def _commit(self) -> None:
         """Make it durable. A millisecond inline, but ten beside other writing: then the loop goes on meanwhile."""
         self._glances.clear()
         if not self._disk_is_busy():
-            _translated(lambda: self._writer.execute("COMMIT"))
+            translated(lambda: self._writer.execute("COMMIT"))
             return
         self._is_committing_aside = True
         try:
-            await _to_its_end(asyncio.to_thread(self._commit_in_thread))
+            await in_thread(self._commit_in_thread)
         finally:
             self._is_committing_aside = False
             self._glances.clear()
 
     def _commit_in_thread(self) -> None:
         with self._commit_aside:
-            _translated(lambda: self._writer.execute("COMMIT"))
+            translated(lambda: self._writer.execute("COMMIT"))
 
     def _rollback(self) -> None:
         if self._writer.in_transaction:
@@ -240,48 +278,10 @@ class Transactions:
             self._writer.close()
 
 
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Wait for what cannot be broken off, also when cancelled meanwhile: others wait for the same connection."""
-    task, cancelled = asyncio.ensure_future(work), None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    task.result()
-    if cancelled is not None:
-        raise cancelled
-
-
-async def _patiently(body: Callable[[], T]) -> T:
-    """Run ``body``, again while another connection holds a lock, until the deadline."""
-    pause, deadline = _FIRST_PAUSE, 0.0
-    while True:
-        try:
-            return body()
-        except sqlite3.Error as error:
-            now = time.monotonic()
-            deadline = deadline or now + LOCK_DEADLINE
-            if not is_busy(error) or now >= deadline:
-                raise _unavailable(error) from error
-        # Unequal pauses keep processes that met once from meeting again.
-        await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
-        pause = min(pause * 2, _LAST_PAUSE)
-
-
-def _translated(body: Callable[[], T]) -> T:
-    try:
-        return body()
-    except sqlite3.IntegrityError:
-        # Not a failing store but a change that contradicts the schema: a defect of ours.
-        raise
-    except sqlite3.DatabaseError as error:
-        raise _unavailable(error) from error
-
-
-def _unavailable(error: sqlite3.Error) -> Exception:
-    """The error to raise. SQLite's own text is left out: it may quote the statement."""
-    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
-        return error
-    name = getattr(error, "sqlite_errorname", None) or type(error).__name__
-    return StoreUnavailable(f"the database cannot be used ({name})")
+def _answer(done: asyncio.Future[Any], outcome: object) -> None:
+    if done.done():
+        return  # whoever waited has gone away
+    if isinstance(outcome, BaseException):
+        done.set_exception(outcome)
+    else:
+        done.set_result(outcome)
