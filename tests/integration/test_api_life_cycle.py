@@ -160,6 +160,15 @@ async def test_a_conflict_names_events_and_no_record(api: Api) -> None:
     assert named["asserted"][0]["kind"] == "not-same"
 
 
+async def test_a_feed_that_was_set_back_says_so(api: Api) -> None:
+    await two_persons(api)
+    page = (await api.client.get("/mpi/events")).json()
+    there = await api.client.get(f"/mpi/events?after={page['next']}")
+    assert there.json() == {"events": [], "next": page["next"]}
+    beyond = await api.client.get(f"/mpi/events?after={page['next'] + 1}")
+    assert (beyond.status_code, beyond.json()["last"]) == (409, page["next"])
+
+
 async def test_an_undo_lists_what_is_in_its_way_and_cascades(api: Api) -> None:
     mpi_id, other = await two_persons(api)
     merged = await post(api, f"/mpi/persons/{mpi_id}/merge", {"retire": other, **WHY})

@@ -10,11 +10,22 @@ import pytest
 from pymongo import AsyncMongoClient, MongoClient
 
 from mpi.domain.errand import Errand, ErrandKind
+from mpi.domain.mpi_id import format_mpi_id
 from mpi.errors import ConfigurationError, StoreUnavailable
 from mpi.stores.mongo_abandoned import APP_NAME, RESTED
 from mpi.stores.mongo_opening import Address
 from mpi.stores.mongodb import MongoStore
-from tests.contract.changes import change, create, created, key, link, merged, not_same, plain
+from tests.contract.changes import (
+    change,
+    create,
+    created,
+    key,
+    link,
+    merged,
+    not_same,
+    plain,
+    review,
+)
 
 
 @pytest.fixture
@@ -39,6 +50,21 @@ async def test_a_process_that_died_within_a_transaction_keeps_nobody_out(
         await created(store, "1", 10)
         assert loop.time() - started < 2 * RESTED + 1
         await session.end_session()
+
+
+async def test_numbers_may_be_passed_over_after_a_restore(
+    store: MongoStore, address: Address
+) -> None:
+    """As the guide to backups does with what was told since."""
+    first = await created(store, "1", 1)
+    asked = await store.commit(change(tasks=(review("1", first),)))
+    async with AsyncMongoClient[dict[str, Any]](address.uri) as client:
+        passed = {"$inc": {"minted": 1_000_000, "last_task": 1_000_000}}
+        await client[address.database]["meta"].update_one({"_id": "head"}, passed)
+    assert await created(store, "2", 2) == format_mpi_id(1_000_002)
+    other = await store.commit(change(tasks=(review("2", first),)))
+    assert other.task_ids != asked.task_ids
+    assert await store.verify() == []
 
 
 async def test_what_is_read_leads_to_no_event_that_is_not_there(store: MongoStore) -> None:

@@ -16,7 +16,7 @@ from mpi.stores.sqlite import SqliteStore, open_store
 from mpi.stores.sqlite_backup import backup_store, key_file, restore_store
 from mpi.stores.sqlite_schema import SCHEMA_VERSION
 from mpi.stores.sqlite_verify import verify_store
-from tests.contract.changes import created, key
+from tests.contract.changes import change, created, key, review
 
 FINGERPRINT = b"fingerprint"
 SECRET = b"the key of this index, 32 bytes."
@@ -95,6 +95,26 @@ async def test_it_brings_back_the_index_and_its_key(backup: Path, tmp_path: Path
     store = open_store(path, FINGERPRINT)
     assert await store.record(key("1")) is not None
     store.close()
+
+
+async def test_what_was_told_since_the_backup_never_names_anybody_else(
+    store: SqliteStore, path: Path, tmp_path: Path
+) -> None:
+    known = await created(store, "1", 1)
+    await store.commit(change(tasks=(review("1", known),)))
+    backup_store(path, tmp_path / "backup")
+    told = await created(store, "2", 2)
+    opened = await store.commit(change(tasks=(review("2", known),)))
+    store.close()
+    restore_store(tmp_path / "backup", path, force=True)
+    restored = open_store(path, FINGERPRINT)
+    assert await restored.person(told) is None
+    assert await created(restored, "3", 3) > told
+    asked = await restored.commit(change(tasks=(review("3", known),)))
+    assert await restored.task(opened.task_ids[0]) is None
+    assert asked.task_ids != opened.task_ids
+    restored.close()
+    assert verify_store(path) == []
 
 
 async def test_without_a_key_file_none_comes_back(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ _UNDO = {"reason": "The two are cousins of the same name"}
 @router.get(
     "/mpi/events",
     summary="Follow the changes of identity",
-    responses={200: {"model": EventList}, **responses(422)},
+    responses={200: {"model": EventList}, **responses(409, 422)},
 )
 async def list_events(
     request: Request,
@@ -30,7 +30,10 @@ async def list_events(
     after: Annotated[int, Query(ge=0, le=2**63 - 1, description="The page before's `next`.")] = 0,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> Response:
-    """In the order they happened. Ask again with `next` as `after`; an empty page means "so far"."""
+    """In the order they happened. Ask again with `next` as `after`; an empty page means "so far".
+
+    409 when the feed ends before `after`, with its `last` event: the index was restored to an earlier state.
+    """
     events = await container(request).index.events(after, limit)
     return answer({"events": events, "next": events[-1].seq if events else after})
 

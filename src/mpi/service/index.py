@@ -21,7 +21,7 @@ from mpi.domain.mpi_id import parse_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus, Submission, TraitWarning
 from mpi.domain.registration import Warnings
 from mpi.domain.versions import waiting_version
-from mpi.errors import Gone, MpiError, NotFound
+from mpi.errors import Conflict, Gone, MpiError, NotFound
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Explanation, Outcome, explain_person, self_weight
 from mpi.matching.placeholders import DEFAULT, Placeholders
@@ -359,8 +359,15 @@ class MasterPatientIndex:
         return await history_of(self._store, asked)
 
     async def events(self, after: int, limit: int) -> tuple[Event, ...]:
-        """The feed of identity changes after a sequence number."""
-        return await self._store.events(after, limit)
+        """The feed of identity changes after a sequence number. Raises ``Conflict`` for one that is yet to come."""
+        found = await self._store.events(after, limit)
+        if not found and after and after > (last := (await self.statistics())["events"]):
+            raise Conflict(
+                "the feed ends before this event: the index was restored to an earlier state; "
+                "read what you follow anew, then go on after the last event",
+                last=last,
+            )
+        return found
 
     async def statistics(self) -> dict[str, int]:
         """Counts of records, persons, open tasks and events."""

@@ -28,6 +28,8 @@ Progress = Callable[[int, int], None]
 """Told how many pages of how many are copied."""
 
 _ENCLOSED_KEY = "enclosed_key"
+_PASSED_OVER = 1_000_000
+"""Numbers of persons and tasks that may have been told to somebody since the backup was taken."""
 _PAGES = 2_000
 
 
@@ -66,8 +68,8 @@ def restore_store(
 ) -> None:
     """Make the index at ``path`` what it was when ``backup`` was taken.
 
-    The backup is examined before anything is touched. An existing database is replaced only with
-    ``force``, one that is in use never.
+    Persons and tasks to come get numbers that nobody can have been told before: an mpi_id is never used again.
+    The backup is examined before anything is touched. An existing database is replaced only with ``force``, one that is in use never.
 
     Raises:
         ConfigurationError: the backup is damaged, newer than this version or made with another HMAC key
@@ -85,6 +87,7 @@ def restore_store(
         _copy(backup, part, lambda _done, _all: None, _PAGES)
         with closing(connect(part)) as copy:
             copy.execute("PRAGMA journal_mode = DELETE")
+            _pass_over_numbers(copy)
             key = get_meta(copy, _ENCLOSED_KEY)
             if key is not None:
                 # The key goes back beside the database; the page that held it is overwritten.
@@ -93,6 +96,13 @@ def restore_store(
                 with _new_file(key_file(path), backup) as key_part:
                     key_part.write_bytes(key)
         _drop_log(path)
+
+
+def _pass_over_numbers(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE tally SET minted = minted + ?", (_PASSED_OVER,))
+    connection.execute(
+        "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'task'", (_PASSED_OVER,)
+    )
 
 
 def _check_is_file(path: Path) -> None:
