@@ -13,7 +13,7 @@ _GENERATION = 14
 """Years that parent and child are at least apart."""
 
 CENTURY = 100
-"""Years that no two patients of one name are apart: it is a slip."""
+"""Years that hardly any two patients of one name and birthday are apart: it is a slip, or two digits read wrongly."""
 
 
 def compare_dob(left: tuple[str, str], right: tuple[str, str]) -> str:
@@ -45,6 +45,8 @@ def _unequal_dates(one: str, other: str) -> str:
 
 def _edited_date(one: str, other: str) -> str:
     distance, years = OSA.distance(one, other), years_apart(one, other)
+    if years == CENTURY and one[4:] == other[4:]:
+        return "one_edit"
     if distance == 1:
         return "decade" if _GENERATION <= years < CENTURY else "one_edit"
     if years >= _GENERATION:

@@ -164,7 +164,10 @@ def compare_family(left: FullName, right: FullName) -> str:
 
 
 def compare_middle(left: Forenames, right: Forenames) -> str:
-    """What follows the first given name; ``JOHN Q`` against ``JOHN QUINCY`` agrees on the initial."""
+    """What follows the first given name; ``JOHN Q`` against ``JOHN QUINCY`` agrees on the initial.
+
+    A further given name may be another one that the patient goes by: it agrees with a middle name or is silent.
+    """
     one, other = (*left[0][1:], *left[1]), (*right[0][1:], *right[1])
     if not one or not other:
         return MISSING
@@ -177,6 +180,8 @@ def compare_middle(left: Forenames, right: Forenames) -> str:
         return "similar"
     # ANN MARIE and MARIE ROSE: the word is compared as a given name already.
     if not set(one).isdisjoint(right[0][:1]) or not set(other).isdisjoint(left[0][:1]):
+        return MISSING
+    if bool(left[1]) != bool(right[1]):
         return MISSING
     return "different" if len(first) > 1 and len(second) > 1 else "other_initial"
 

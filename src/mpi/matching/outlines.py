@@ -163,19 +163,27 @@ def _middle_marks(names: Forenames) -> Marks:
     return _name_marks(middle, middle[:1])
 
 
-def _middle_length(names: Forenames) -> tuple[bool, bool]:
-    """Whether there is a middle name, and whether it is more than an initial."""
+def _without_first(names: Forenames) -> Forenames:
+    given, middle = names
+    return (("", *given[1:]) if len(given) > 1 else (), middle)
+
+
+_Length = tuple[bool, bool, bool]
+
+
+def _middle_length(names: Forenames) -> _Length:
+    """Whether there is a middle name, whether it is more than an initial, and whether it is told as a middle name."""
     middle = _middle_names(names)
-    return bool(middle), bool(middle) and len(middle[0]) > 1
+    return bool(middle), bool(middle) and len(middle[0]) > 1, bool(names[1])
 
 
-def _differ_middle(left: tuple[bool, bool], right: tuple[bool, bool]) -> str:
-    if not left[0] or not right[0]:
+def _differ_middle(left: _Length, right: _Length) -> str:
+    if not left[0] or not right[0] or left[2] != right[2]:
         return MISSING
     return "different" if left[1] and right[1] else "other_initial"
 
 
-def _equal_middle(names: tuple[bool, bool]) -> str:
+def _equal_middle(names: _Length) -> str:
     if not names[0]:
         return MISSING
     return "exact" if names[1] else "initial"
@@ -293,7 +301,7 @@ OUTLINES: dict[str, Outline] = {
         beneath=Outline(lambda name: bool(name[2]), _differ, _family_marks, alike=LOOSE, equal=_exact),
     ),
     "middle": Outline(
-        lambda names: ((), _middle_names(names)), compare_middle, _middle_crossing,
+        _without_first, compare_middle, _middle_crossing,
         equal=lambda names: _equal_middle(_middle_length(names)),
         beneath=Outline(_middle_length, _differ_middle, _middle_marks, alike=CLOSE, equal=_equal_middle),
     ),

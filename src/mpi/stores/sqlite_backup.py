@@ -69,7 +69,8 @@ def restore_store(
     """Make the index at ``path`` what it was when ``backup`` was taken.
 
     Persons and tasks to come get numbers that nobody can have been told before: an mpi_id is never used again.
-    The backup is examined before anything is touched. An existing database is replaced only with ``force``, one that is in use never.
+    The backup is examined before anything is touched. An existing database is replaced only with ``force``, one that
+    is in use never.
 
     Raises:
         ConfigurationError: the backup is damaged, newer than this version or made with another HMAC key
