@@ -179,9 +179,8 @@ def compare_middle(left: Forenames, right: Forenames) -> str:
     if set(one) & set(other) or JaroWinkler.similarity(first, second) >= CLOSE:
         return "similar"
     # ANN MARIE and MARIE ROSE: the word is compared as a given name already.
-    if not set(one).isdisjoint(right[0][:1]) or not set(other).isdisjoint(left[0][:1]):
-        return MISSING
-    if bool(left[1]) != bool(right[1]):
+    crossed = not set(one).isdisjoint(right[0][:1]) or not set(other).isdisjoint(left[0][:1])
+    if crossed or bool(left[1]) != bool(right[1]):
         return MISSING
     return "different" if len(first) > 1 and len(second) > 1 else "other_initial"
 

@@ -75,6 +75,8 @@ MIDDLE = [
     ((("MARIA", "LUISA"), ()), (("MARIA", "ELENA"), ()), "different"),
     ((("ANN", "MARIE"), ()), (("MARIE", "ROSE"), ()), MISSING),
     ((("JOHN",), ("QUINCY",)), (("JOHN",), ()), MISSING),
+    ((("CHARLES", "CHARLIE"), ()), (("CHARLES",), ("PAUL",)), MISSING),
+    ((("CHARLES", "CHARLIE"), ()), (("CHARLES",), ("P",)), MISSING),
 ]
 DOB = [
     ("1961-03-17", "1961-03-17", "exact"),
@@ -84,6 +86,9 @@ DOB = [
     ("1961-03-17", "1961-03-18", "one_edit"),
     ("1961-03-17", "1971-03-17", "one_edit"),
     ("1961-03-17", "1981-03-17", "decade"),
+    ("1905-03-17", "2005-03-17", "one_edit"),
+    ("1862-03-17", "1962-03-17", "one_edit"),
+    ("1905-03-17", "2005-03-18", "generation"),
     ("1947-03-17", "1974-03-17", "decade"),
     ("1961-03-17", "1972-03-17", "two_parts"),
     ("1961-03-17", "1962-03-18", "two_edits"),
