@@ -112,7 +112,7 @@ def folder(tmp_path: Path) -> Path:
         (variant("a b"), "version of a model"),
         (variant("v", link=-3.0), "thresholds of a model rise"),
         (variant(SHIPPED, link=60.0), "give yours another"),
-        (default_document().replace(b'"u": ', b'"u": -', 1), "needs a u between 0 and 1"),
+        (default_document().replace(b'"u": ', b'"u": -', 1), "traits.given.exact.u needs a number"),
     ],
 )
 def test_a_wrong_document_is_refused_in_a_sentence(

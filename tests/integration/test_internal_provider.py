@@ -184,6 +184,15 @@ async def test_a_decision_near_a_threshold_ends_before_growth_could_change_it(
     assert model.prior(10_000) - model.prior(records) <= 0.01
 
 
+async def test_a_decision_very_far_from_every_threshold_lasts_as_long_as_any(bench: Bench) -> None:
+    await bench.index.add(MARGA, "1")
+    far = dict.fromkeys(("link", "review", "possible", "impossible"), -1e6)
+    model = replace(MODEL, smallest_index=320, thresholds=replace(MODEL.thresholds, **far))
+    provider = InternalProvider(bench.index.store, lambda: model, narrowed=lambda _: None)
+    found = await provider.resolve(*prepared(MARGA))
+    assert found.valid_until - found.position == 352 - 1
+
+
 NAMESAKE = {name: MARGA[name] for name in ("first_name", "last_name")}
 
 

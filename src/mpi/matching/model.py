@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -31,6 +31,10 @@ Names = Mapping[str, Mapping[str, float]]
 FREQUENCY_TRAITS = ("given", "family")
 
 _LARGEST_WEIGHT = 64  # log2; more is a slip of the pen
+_LARGEST_THRESHOLD = 1_000  # log2; totals are sums of many weights
+_SMALLEST_SHARE = 1e-9  # one of all people, with which logarithms and odds stay finite
+_SMALLEST_CHANCE, _LARGEST_CHANCE = 1e-12, 1 - 1e-9
+_SMALLEST_EXPECTED = 1e-15  # training goes below the 1e-9 of a model without relatives
 _LARGEST_COUNT = 1e12  # people
 
 WIDEST = max(len(trait.levels) for trait in TRAITS)
@@ -216,18 +220,21 @@ def shared_words(
 
 
 def load_model(document: bytes) -> Model:
-    """Read a model document. Raises ``ValueError`` naming the trait or level that is wrong."""
+    """Read a model document. Raises ``ValueError`` naming the place that is wrong, but nothing that was typed."""
     content = orjson.loads(document)
     weights = np.zeros((1 + len(RIVALS), len(TRAITS), WIDEST))
     chance = np.ones((len(TRAITS), WIDEST))
     for row, trait in enumerate(TRAITS):
         levels = content["traits"].get(trait.name, {})
-        if unknown := set(levels) - set(trait.levels):
-            raise ValueError(f"model: trait {trait.name} has unknown levels {sorted(unknown)}")
+        if not set(levels) <= set(trait.levels):
+            raise ValueError(
+                f"model: traits.{trait.name} has a level that this version does not know; remove it"
+            )
         for column, level in enumerate(trait.levels[1:], start=1):
             if level not in levels:
-                raise ValueError(f"model: trait {trait.name} lacks level {level}")
-            chance[row, column], weights[:, row, column] = _level(trait.name, level, levels[level])
+                raise ValueError(f"model: traits.{trait.name} lacks level {level}")
+            place = f"traits.{trait.name}.{level}"
+            chance[row, column], weights[:, row, column] = _level(place, levels[level])
     match = weights[0]
     order = np.where(np.arange(WIDEST) == 0, -np.inf, match)
     prior = content["prior"]
@@ -238,56 +245,84 @@ def load_model(document: bytes) -> Model:
         chance=chance,
         ranks=order.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable"),
         frequencies=_frequencies(content.get("frequencies")),
-        rarest=_number("rarest_frequency", content["rarest_frequency"], most=1),
-        known_share=_number("known_share", prior["known_share"]),
-        smallest_index=_number("smallest_index", prior["smallest_index"]),
-        catchment=_number("catchment", prior["catchment"]),
-        expected=np.array([_number(f"expected.{r}", prior["expected"][r]) for r in RIVALS]),
+        rarest=_share("rarest_frequency", content["rarest_frequency"]),
+        known_share=_share("prior.known_share", prior["known_share"]),
+        smallest_index=_count("prior.smallest_index", prior["smallest_index"]),
+        catchment=_count("prior.catchment", prior["catchment"]),
+        expected=_expected(prior["expected"]),
         community=_community(content["community"]),
-        community_share=_number("community_share", prior["community_share"], most=1),
-        thresholds=Thresholds(**content["thresholds"]),
+        community_share=_share("prior.community_share", prior["community_share"]),
+        thresholds=_thresholds(content["thresholds"]),
     )
 
 
-def _number(name: str, value: Any, most: float = _LARGEST_COUNT) -> Any:
-    """A number of which logarithms are taken: above 0, at most ``most``."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
-        raise ValueError(f"model: {name} needs a number above 0, at most {most:g}")
+def _number(place: str, value: object, least: float, most: float) -> float:
+    """A number that decisions can be made with: of many a logarithm or a power is taken."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise ValueError(f"model: {place} needs a number from {least:.9g} to {most:.9g}")
     return value
+
+
+def _share(place: str, value: object) -> float:
+    return _number(place, value, _SMALLEST_SHARE, 1)
+
+
+def _weight(place: str, value: object) -> float:
+    return _number(place, value, -_LARGEST_WEIGHT, _LARGEST_WEIGHT)
+
+
+def _count(place: str, value: object) -> int:
+    """How many people; they are counted on in positions of the index, which are whole."""
+    number = _number(place, value, 1, _LARGEST_COUNT)
+    if number != int(number):
+        raise ValueError(f"model: {place} needs a whole number")
+    return int(number)
+
+
+def _expected(content: Mapping[str, object]) -> Weights:
+    return np.array(
+        [
+            _number(f"prior.expected.{rival}", content[rival], _SMALLEST_EXPECTED, _LARGEST_COUNT)
+            for rival in RIVALS
+        ]
+    )
+
+
+def _thresholds(content: Mapping[str, Any]) -> Thresholds:
+    for each in fields(Thresholds):
+        most = _LARGEST_THRESHOLD
+        _number(f"thresholds.{each.name}", content[each.name], -most, most)
+    return Thresholds(**content)
 
 
 def _frequencies(content: Names | None) -> Names:
     """The frequencies of names of a document, or those of the census if it has none."""
     if not content:
         return census_frequencies()
+    if not set(content) <= set(FREQUENCY_TRAITS):
+        raise ValueError(
+            f"model: frequencies are of {' and '.join(FREQUENCY_TRAITS)} only; remove the others"
+        )
     for trait, names in content.items():
-        if trait not in FREQUENCY_TRAITS:
-            raise ValueError(f"model: {trait} has no frequencies")
         for share in names.values():  # names are never repeated: they may come from patients
-            _number(f"every frequency of {trait}", share, most=1)
+            _share(f"every one of frequencies.{trait}", share)
     return content
 
 
-def _community(content: Mapping[str, Mapping[str, float]]) -> Weights:
+def _community(content: Mapping[str, Mapping[str, object]]) -> Weights:
     """The weights that are told, [trait, level]; people of one origin have all else in common by chance."""
     found = np.zeros((len(TRAITS), WIDEST))
     for trait, levels in content.items():
         for level, weight in levels.items():
-            found[TRAIT_INDEX[trait], level_number(trait, level)] = weight
-    if not (np.abs(found) <= _LARGEST_WEIGHT).all():
-        raise ValueError(f"model: community needs weights of at most {_LARGEST_WEIGHT}")
+            row, column = TRAIT_INDEX[trait], level_number(trait, level)
+            found[row, column] = _weight(f"community.{trait}.{level}", weight)
     return found
 
 
-def _level(trait: str, level: str, content: Mapping[str, float]) -> tuple[float, list[float]]:
+def _level(place: str, content: Mapping[str, object]) -> tuple[float, list[float]]:
     """The chance of a level among strangers, and its weights for a match and each of RIVALS."""
-    u = float(content["u"])
-    if not 0 < u < 1:
-        raise ValueError(f"model: {trait}.{level} needs a u between 0 and 1")
-    weights = [float(content[which]) for which in ("match", *RIVALS)]
-    if not all(abs(weight) <= _LARGEST_WEIGHT for weight in weights):
-        raise ValueError(f"model: {trait}.{level} needs weights of at most {_LARGEST_WEIGHT}")
-    return u, weights
+    chance = _number(f"{place}.u", content["u"], _SMALLEST_CHANCE, _LARGEST_CHANCE)
+    return chance, [_weight(f"{place}.{which}", content[which]) for which in ("match", *RIVALS)]
 
 
 def default_document() -> bytes:

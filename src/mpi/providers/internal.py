@@ -117,7 +117,8 @@ def _room(index_size: int, decision: Decision, model: Model) -> int:
     weights = (weight for s in decision.candidates for weight in (s.weight, s.question))
     nearest = min((abs(weight - limit) for weight in weights for limit in limits), default=1.0)
     counted = max(index_size, model.smallest_index)
-    return counted + int(counted * min(_GROWTH, 2**nearest - 1)) - index_size
+    # Beyond a bit all distances are alike, and the power of a very large one is no number any more.
+    return counted + int(counted * min(_GROWTH, 2 ** min(nearest, 1.0) - 1)) - index_size
 
 
 def _asked(keys: BlockingKeys, around: Neighbourhood) -> tuple[int, ...]:

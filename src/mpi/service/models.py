@@ -39,10 +39,6 @@ def _check(model: Model) -> None:
             "the version of a model is at most 64 letters, digits, dots, dashes and underscores"
         )
     told = thresholds_of(model)
-    if any(
-        isinstance(limit, bool) or not isinstance(limit, int | float) for limit in told.values()
-    ):
-        raise InvalidInput("the thresholds of a model are numbers")
     if any(told[low] > told[high] for low, high in pairwise(_RISING)):
         raise InvalidInput(f"the thresholds of a model rise: {', '.join(_RISING)}")
     if model.thresholds.margin < 0:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from importlib import resources
 from typing import Any
@@ -64,7 +65,9 @@ def test_the_better_level_of_a_trait_has_the_higher_rank() -> None:
 def test_a_level_that_no_comparator_answers_is_named() -> None:
     document = _document()
     document["traits"]["sex"]["maybe"] = {"u": 0.1, "match": 1, "relative": 1, "twin": 1}
-    with pytest.raises(ValueError, match=r"sex has unknown levels \['maybe'\]"):
+    with pytest.raises(
+        ValueError, match=r"traits\.sex has a level that this version does not know"
+    ):
         load_model(orjson.dumps(document))
 
 
@@ -78,11 +81,11 @@ def test_a_missing_level_or_trait_is_named() -> None:
         load_model(orjson.dumps(document))
 
 
-@pytest.mark.parametrize("value", [0, 1, -0.5])
-def test_a_chance_that_is_no_probability_is_named(value: float) -> None:
+@pytest.mark.parametrize("value", [0, 1, -0.5, 5e-324, "0.5", True])
+def test_a_chance_that_is_no_probability_is_named(value: object) -> None:
     document = _document()
     document["traits"]["sex"]["same"]["u"] = value
-    with pytest.raises(ValueError, match=r"sex\.same needs a u between 0 and 1"):
+    with pytest.raises(ValueError, match=r"traits\.sex\.same\.u needs a number from 1e-12"):
         load_model(orjson.dumps(document))
 
 
@@ -90,36 +93,77 @@ def test_a_chance_that_is_no_probability_is_named(value: float) -> None:
 def test_a_weight_beyond_reason_is_named(which: str) -> None:
     document = _document()
     document["traits"]["sex"]["same"][which] = -65
-    with pytest.raises(ValueError, match=r"sex\.same needs weights of at most 64"):
+    with pytest.raises(
+        ValueError, match=rf"traits\.sex\.same\.{which} needs a number from -64 to 64"
+    ):
         load_model(orjson.dumps(document))
+
+
+SENTINEL = "ZZSENTINEL"
+
+
+def _changed(place: tuple[str, ...], value: object) -> bytes:
+    """The shipped document with another value in one place."""
+    document = _document() | {"frequencies": {}}
+    parent = document
+    for name in place[:-1]:
+        parent = parent[name]
+    parent[place[-1]] = value
+    return orjson.dumps(document)
 
 
 @pytest.mark.parametrize(
     ("place", "value"),
     [
         (("rarest_frequency",), 0),
-        (("frequencies",), {"given": {"MARY": "often"}}),
-        (("frequencies",), {"dob": {"1980-01-01": 0.1}}),
+        (("rarest_frequency",), 5e-324),
+        (("frequencies", "given"), {SENTINEL: "often"}),
+        (("frequencies", "given"), {SENTINEL: 5e-324}),
         (("prior", "known_share"), 0),
+        (("prior", "known_share"), 5e-324),
+        (("prior", "known_share"), 1e12),
         (("prior", "smallest_index"), -1),
+        (("prior", "smallest_index"), 20_000.5),
         (("prior", "catchment"), "many"),
+        (("prior", "catchment"), 1e13),
         (("prior", "expected", "twin"), None),
+        (("prior", "expected", "twin"), 5e-324),
         (("prior", "community_share"), 2),
+        (("prior", "community_share"), 5e-324),
         (("community", "given", "exact"), 65),
+        (("community", "given", "exact"), SENTINEL),
+        (("traits", "sex", "same", "u"), SENTINEL),
+        (("traits", "sex", "same", "match"), SENTINEL),
+        (("thresholds", "link"), 1e6),
+        (("thresholds", "impossible"), -1e6),
+        (("thresholds", "review"), SENTINEL),
+        (("thresholds", "margin"), True),
     ],
 )
 def test_a_number_that_no_decision_could_be_made_with_is_named(
     place: tuple[str, ...], value: object
 ) -> None:
     """Else the model would be activated, and every registration would fail from then on."""
-    document = _document()
-    parent = document
-    for name in place[:-1]:
-        parent = parent[name]
-    parent[place[-1]] = value
-    with pytest.raises(ValueError, match=r"^model: .*(needs|frequenc)") as refused:
-        load_model(orjson.dumps(document))
-    assert "MARY" not in str(refused.value)
+    named = re.escape(".".join(place))
+    with pytest.raises(
+        ValueError, match=rf"^model: .*{named} needs a (number from|whole)"
+    ) as refused:
+        load_model(_changed(place, value))
+    assert SENTINEL not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "place", [("frequencies", SENTINEL), ("traits", "sex", SENTINEL)], ids=["trait", "level"]
+)
+def test_a_name_that_is_not_known_is_refused_and_not_repeated(place: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"^model: .*; remove") as refused:
+        load_model(_changed(place, {}))
+    assert SENTINEL not in str(refused.value)
+
+
+def test_a_count_may_be_written_as_any_whole_number() -> None:
+    catchment = load_model(_changed(("prior", "catchment"), 2.3e6)).catchment
+    assert (catchment, type(catchment)) == (2_300_000, int)
 
 
 def test_the_prior_follows_the_size_of_the_index() -> None:

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,9 @@ from mpi.matching.monotone import CHAINS
 from mpi.matching.training import FEWEST, LabelledPairs, TooFewLabels, train
 from tests.support.pairs import chances, labelled
 
+SHIPPED = load_default_model()
 # One pair of one person to ten of strangers, in an index of 20,000: as the pairs below are drawn.
-SHIPPED = replace(load_default_model(), known_share=2_000.0)
+AMONG_FEW = math.log2(0.1 * 20_000 / SHIPPED.known_share)
 USED = ("sex", "given", "middle", "locality")  # little enough to leave many pairs in doubt
 MATCHES, STRANGERS, RECORDS = 2_000, 20_000, 5_000
 
@@ -38,7 +40,19 @@ WORLD = moved(SHIPPED, {("given", "different"): 1.5, ("sex", "different"): 1.5})
 
 
 def pairs(seed: int, matches: int = MATCHES, strangers: int = STRANGERS) -> LabelledPairs:
-    return labelled(np.random.default_rng(seed), WORLD, USED, matches, strangers, RECORDS)
+    return pairs_of(WORLD, seed, matches=matches, strangers=strangers)
+
+
+def pairs_of(
+    model: Model,
+    seed: int,
+    used: Sequence[str] = USED,
+    matches: int = MATCHES,
+    strangers: int = STRANGERS,
+    records: int = RECORDS,
+) -> LabelledPairs:
+    found = labelled(np.random.default_rng(seed), model, used, matches, strangers, records)
+    return replace(found, rarities=np.full_like(found.rarities, AMONG_FEW))
 
 
 def loss(model: Model, found: LabelledPairs) -> float:
@@ -123,7 +137,7 @@ def test_what_would_turn_the_order_of_levels_round_makes_them_equal() -> None:
     turned = moved(ANCHOR, {("given", "exact"): -3.0})
     found = train(
         ANCHOR,
-        [labelled(np.random.default_rng(4), turned, USED, MATCHES, STRANGERS, RECORDS)],
+        [pairs_of(turned, 4)],
         ridge=1e-7,
         steps=150,
     )
@@ -143,8 +157,8 @@ def doubtful_weight(model: Model, found: LabelledPairs) -> float:
 
 def test_a_set_counts_by_its_share() -> None:
     """Two sets that contradict each other: the one with the larger share is believed."""
-    one = labelled(np.random.default_rng(5), WORLD, USED, MATCHES, STRANGERS, RECORDS)
-    other = labelled(np.random.default_rng(6), ANCHOR, USED, MATCHES, STRANGERS, RECORDS)
+    one = pairs_of(WORLD, 5)
+    other = pairs_of(ANCHOR, 6)
     believed, unheard = (
         train(
             ANCHOR, [replace(one, share=mine), replace(other, share=1 - mine)], ridge=1e-7, steps=60
@@ -160,7 +174,7 @@ def test_a_set_counts_by_its_share() -> None:
 def test_of_unknown_place_a_stranger_counts_as_often_as_the_catchment_holds_them() -> None:
     """Without it, training would take back what the catchment costs."""
     unplaced = ("sex", "given")
-    found = labelled(np.random.default_rng(7), WORLD, unplaced, MATCHES, STRANGERS, 20_000)
+    found = pairs_of(WORLD, 7, unplaced, records=20_000)
     near = train(replace(ANCHOR, catchment=20_000), [found], ridge=1e-7, steps=60)
     far = train(replace(ANCHOR, catchment=2_000_000), [found], ridge=1e-7, steps=60)
     assert doubtful_weight(far, found) < doubtful_weight(near, found) + 0.5
