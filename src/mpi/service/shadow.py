@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from time import perf_counter
 
+import structlog
+
 from mpi.errors import MpiError
 from mpi.matching.decision import Decision, Outcome, decide
 from mpi.matching.model import Model
@@ -22,6 +24,8 @@ _FIRST_PAUSE = 0.05
 
 OTHER_PERSON = "link_other"
 """Both models link, but not to the same person."""
+
+log = structlog.get_logger("mpi.shadow")
 
 
 class Shadow:
@@ -53,6 +57,7 @@ class Shadow:
         self._waiting.append(judged)
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
+            self._working.add_done_callback(self._ended)
 
     async def close(self) -> None:
         """Leave what still waits undecided."""
@@ -75,10 +80,18 @@ class Shadow:
             if model is None:
                 continue
             started = perf_counter()
-            self._is_failing = True  # unless it gets beyond the next line
             self._told(*outcomes(judged.decision, _decided(judged, model)))
             self._is_failing = False
             pause = (perf_counter() - started) / _SHARE
+
+    def _ended(self, working: asyncio.Task[None]) -> None:
+        """After a defect: it must be seen, but not with every decision that comes."""
+        error = None if working.cancelled() else working.exception()
+        if error is None:
+            return
+        if not self._is_failing:
+            log.error("shadow_failing", exc_info=error)
+        self._is_failing = True
 
 
 def _decided(judged: Judged, model: Model) -> Decision:

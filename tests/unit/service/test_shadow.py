@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from structlog.testing import capture_logs
 
 from mpi.domain.identity import Neighbour, StoredRecord
 from mpi.errors import MpiError
@@ -98,6 +99,7 @@ async def test_a_defect_of_the_shadow_is_told_until_it_works_again() -> None:
     shadow = Shadow(lambda: MODEL if is_on else None, tell, lambda: None)
     shadow.observe(judged())
     await asyncio.wait_for(looked.wait(), 30)
+    await asyncio.sleep(0)  # until the loop has told that it ended
     with pytest.raises(MpiError):
         await shadow.check()
     is_on = False
@@ -108,3 +110,23 @@ async def test_a_defect_of_the_shadow_is_told_until_it_works_again() -> None:
     await asyncio.wait_for(looked.wait(), 30)
     await shadow.check()
     await shadow.close()
+
+
+async def test_a_defect_of_the_shadow_is_logged_once_until_it_works_again() -> None:
+    looked = asyncio.Event()
+    is_broken = iter((True, True, False, True))
+
+    def tell(*_outcomes: str) -> None:
+        looked.set()
+        if next(is_broken):
+            raise ZeroDivisionError
+
+    shadow = Shadow(lambda: MODEL, tell, lambda: None)
+    with capture_logs() as logs:
+        for _ in range(4):
+            looked.clear()
+            shadow.observe(judged())
+            await asyncio.wait_for(looked.wait(), 30)
+            await asyncio.sleep(0)
+    await shadow.close()
+    assert [line["event"] for line in logs] == ["shadow_failing"] * 2
