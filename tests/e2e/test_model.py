@@ -152,6 +152,13 @@ def test_a_difference_is_shown_as_a_table(folder: Path) -> None:
     assert document.encode() == variant("mine", link=12.5)
 
 
+def test_what_a_document_says_of_itself_moves_and_colours_no_terminal(folder: Path) -> None:
+    content = json.loads(variant("mine")) | {"about": "\x1b[2J\x9b31m\u202e\nred"}
+    (folder / "mine.json").write_text(json.dumps(content))
+    shown = EMBEDDED.run(folder, "model", "show", str(folder / "mine.json"))
+    assert shown.stderr == "mine: \\x1b[2J\\x9b31m\\u202e\\nred\n"
+
+
 def test_a_model_that_this_version_cannot_read_stops_the_start_and_can_be_taken_back(
     folder: Path,
 ) -> None:

@@ -59,12 +59,15 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 def note(sentence: str) -> None:
     """Say something beside the result, on standard error."""
-    console(error=True).print(Text(sentence))
+    console(error=True).print(_shown(sentence))
 
 
 def _cell(value: Any) -> Text:
+    return _shown(_text(value))
+
+
+def _shown(text: str) -> Text:
     """What a terminal may be sent: no markup, and none of the signs that would move, colour or clear what it shows."""
-    text = _text(value)
     return Text("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text))
 
 
