@@ -48,6 +48,8 @@ def index(tmp_path: Path) -> Path:
         (EMBEDDED | {"MPI_SQLITE_PATH": "/"}, ("MPI_SQLITE_PATH must be the path of",)),
         (EMBEDDED | {"MPI_PLACEHOLDERS": '{"name": "X"}'}, ("MPI_PLACEHOLDERS must be",)),
         (EMBEDDED | {"MPI_HOST": "256.1.1.1"}, ("MPI_HOST",)),
+        (EMBEDDED | {"MPI_HOST": "a..b"}, ("MPI_HOST",)),
+        (EMBEDDED | {"MPI_HOST": "a" * 64}, ("MPI_HOST",)),
     ],
 )
 def test_settings(tmp_path: Path, settings: dict[str, str], words: tuple[str, ...]) -> None:
