@@ -50,6 +50,7 @@ def index(tmp_path: Path) -> Path:
         (EMBEDDED | {"MPI_HOST": "256.1.1.1"}, ("MPI_HOST",)),
         (EMBEDDED | {"MPI_HOST": "a..b"}, ("MPI_HOST",)),
         (EMBEDDED | {"MPI_HOST": "a" * 64}, ("MPI_HOST",)),
+        (EMBEDDED | {"MPI_HMAC_KEY": "\udcff" * 40}, ("MPI_HMAC_KEY must be text in UTF-8",)),
     ],
 )
 def test_settings(tmp_path: Path, settings: dict[str, str], words: tuple[str, ...]) -> None:

@@ -211,6 +211,42 @@ def test_tiers_in_an_order_without_sense_are_refused(order: str) -> None:
         read_settings({"MPI_CACHE": order})
 
 
+@pytest.fixture
+def _homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No HOME, and a user whom the system does not know."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)
+
+
+@pytest.mark.usefixtures("_homeless")
+def test_without_a_home_folder_the_remedy_is_told() -> None:
+    for look in (data_directory, read_settings):
+        with pytest.raises(ConfigurationError, match=r"XDG_DATA_HOME is missing.*; set it"):
+            look()
+    with pytest.raises(ConfigurationError, match="MPI_SQLITE_PATH must be the path"):
+        read_settings({"MPI_SQLITE_PATH": "~/x.sqlite3"})
+    assert read_settings({"MPI_SQLITE_PATH": "/x.sqlite3"}).sqlite_path == Path("/x.sqlite3")
+
+
+NO_TEXT = "\udcff"  # what a variable holds whose byte is 0xFF
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["MPI_HMAC_KEY", "VERATO_API_KEY", "VERATO_USERNAME", "MPI_DB", "MPI_HOST", "MONGODB_URI"],
+)
+def test_what_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, f"{NO_TEXT}:{'x' * 32}")
+    with pytest.raises(ConfigurationError, match=f"{name} must be text in UTF-8; correct it"):
+        read_settings()
+
+
+def test_a_path_may_hold_any_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPI_SQLITE_PATH", f"/x/{NO_TEXT}.sqlite3")
+    assert read_settings().sqlite_path.name == f"{NO_TEXT}.sqlite3"
+
+
 def test_a_home_folder_in_the_path_of_the_database_is_not_taken_for_a_name() -> None:
     assert (
         read_settings({"MPI_SQLITE_PATH": "~/x.sqlite3"}).sqlite_path == Path.home() / "x.sqlite3"
@@ -239,6 +275,18 @@ def test_a_wrong_value_in_a_file_is_named_and_not_repeated(
         read_settings()
     assert caught.value.detail.startswith("MPI_HMAC_KEY must be ")
     assert "sekret" not in caught.value.detail
+
+
+@pytest.mark.parametrize("name", ["MPI_HMAC_KEY", "mpi_hmac_key"])
+def test_a_file_that_is_no_text_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"\xff" * 40)
+    monkeypatch.setenv("MPI_SECRETS_DIR", str(tmp_path))
+    with pytest.raises(
+        ConfigurationError, match=f"{name} in the folder MPI_SECRETS_DIR must be text"
+    ):
+        read_settings()
 
 
 @pytest.mark.parametrize("what", ["nothing", "a file", "a folder for a secret"])
