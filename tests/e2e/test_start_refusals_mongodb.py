@@ -59,6 +59,37 @@ def test_no_address(tmp_path: Path, uri: str) -> None:
     assert_refused(started(tmp_path, uri), "MONGODB_URI is no address", "mongodb://")
 
 
+@pytest.mark.parametrize(
+    ("name", "is_there"),
+    [
+        ("tlsCAFile", False),
+        ("tlsCAFile", True),
+        ("tlsCRLFile", True),
+        ("tlsCertificateKeyFile", False),
+    ],
+)
+def test_certificates_that_are_none(tmp_path: Path, name: str, *, is_there: bool) -> None:
+    file = tmp_path / SECRET
+    if is_there:
+        file.write_text("no certificate")
+    done = started(tmp_path, f"mongodb://127.0.0.1/?tls=true&{name}={file}")
+    assert_refused(done, "MONGODB_URI", "tlsCAFile=")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [f"{SECRET}=1", f"connectTimeoutMS={SECRET}", f"readPreference={SECRET}", f"w=1&w={SECRET}"],
+)
+def test_an_option_that_is_none(tmp_path: Path, options: str) -> None:
+    done = started(tmp_path, f"mongodb://127.0.0.1/?{options}")
+    assert_refused(done, "MONGODB_URI has an option", "correct or remove")
+
+
+def test_a_name_that_dns_does_not_know(tmp_path: Path) -> None:
+    done = started(tmp_path, f"mongodb+srv://{SECRET}.invalid")
+    assert_refused(done, "MONGODB_URI", "DNS", "mongodb://")
+
+
 @pytest.mark.parametrize("size", ["0", "-1", "many"])
 def test_a_pool_without_connections(tmp_path: Path, mongod: Mongod, size: str) -> None:
     done = started(tmp_path, mongod.uri, MONGO_POOL_SIZE=size)
