@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from mpi.matching.numbers import read_birth_order, read_sex
@@ -9,6 +10,13 @@ from mpi.matching.placeholders import Placeholders
 
 # BABYBOY, WENDYSGIRL (Joint Commission NPSG 01.01.01); FEMALE before MALE, which it ends with.
 _ENDINGS = ("BOY", "GIRL", "FEMALE", "MALE")
+# How the children of one birth are counted within a name: read_birth_order knows I as no number.
+_ORDERS = {
+    **dict.fromkeys(("A", "1", "I"), "1"),
+    **dict.fromkeys(("B", "2", "II"), "2"),
+    **dict.fromkeys(("C", "3", "III"), "3"),
+    **dict.fromkeys(("D", "4", "IV"), "4"),
+}
 
 
 class Newborn(NamedTuple):
@@ -25,8 +33,27 @@ def read_newborn(written: tuple[str, ...], placeholders: Placeholders) -> Newbor
     """``BABY BOY A`` is the first child and a boy. ``written`` are the words of a given name."""
     if not written or not placeholders.is_name("given", written):
         return NOT_A_NEWBORN
-    order = ""
+    return Newborn(_birth_order(written, placeholders), _sex(written, placeholders))
+
+
+def _birth_order(written: tuple[str, ...], placeholders: Placeholders) -> str:
+    """``BABY GIRL B``, ``BABY B GIRL`` and ``BABYGIRLB`` are second; so is, last of all, ``BABY GIRL MARIA B``."""
+    for word in written:
+        stem = placeholders.without_order(word)
+        if stem != word:
+            return read_birth_order(word[-1]) or ""
+    for before, word in pairwise(written):
+        # After the name of a mother the letter may be her middle initial.
+        if word in _ORDERS and placeholders.is_name("given", (before,)):
+            return _ORDERS[word]
     if len(written) > 1 and placeholders.is_name("given", written[:-1]):
-        order = read_birth_order(written[-1]) or ""
-    endings = (end for word in written for end in _ENDINGS if word.endswith(end))
-    return Newborn(order, read_sex(next(endings, "")) or "")
+        return read_birth_order(written[-1]) or ""
+    return ""
+
+
+def _sex(written: tuple[str, ...], placeholders: Placeholders) -> str:
+    """Of the words that stand for a name alone: ``BABY LABOY`` is the child of a mother called so."""
+    stems = map(placeholders.without_order, written)
+    said = (stem for stem in stems if placeholders.is_name("given", (stem,)))
+    endings = (end for stem in said for end in _ENDINGS if stem.endswith(end))
+    return read_sex(next(endings, "")) or ""

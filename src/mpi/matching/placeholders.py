@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mpi.matching.folding import squeeze, words
-from mpi.matching.tables import read_rows
+from mpi.matching.tables import census_frequencies, read_rows
 
 # How a value of a trait is written in the table and looked up; other traits are words in a row.
 _SQUEEZED_TRAITS = frozenset(("ssn", "number", "date", "phone", "phone_line", "zip"))
+# Letters and digits that the children of one birth are told apart by.
+_BIRTH_ORDERS = frozenset("ABCD1234")
 _MAILBOX_TRAITS = frozenset(("email_local", "email_domain"))
 _SHORTEST_REPEAT = 3
 _ANYTHING = re.compile(r".+")
@@ -60,13 +62,23 @@ class Placeholders:
         return word in self.values["name"] or word in self.values[trait] or _is_repeat(word)
 
     def _is_newborn(self, tokens: tuple[str, ...], phrase: str) -> bool:
-        """``BABY BOY A``, ``BABYGIRL MARIA``, ``WENDYSGIRL``."""
-        if len(tokens) > 1:
-            if len(tokens[-1]) == 1 and self.is_name("given", tokens[:-1]):
+        """``BABY BOY A``, ``BABYGIRL MARIA``, ``MARIAS BOY``, ``WENDYSGIRL``, ``BABYGIRLA``."""
+        if len(tokens) == 1:
+            if self.without_order(phrase) != phrase:
                 return True
-            starts = self.values["given_start"]
-            return tokens[0] in starts or " ".join(tokens[:2]) in starts
-        return any(phrase.endswith(end) for end in self.values["given_end"])
+            return any(phrase.endswith(end) for end in self.values["given_end"])
+        if tokens[-1] in self.values["given_last"]:
+            return True
+        if len(tokens[-1]) == 1 and self.is_name("given", tokens[:-1]):
+            return True
+        starts = self.values["given_start"]
+        return tokens[0] in starts or " ".join(tokens[:2]) in starts
+
+    def without_order(self, word: str) -> str:
+        """``BABYGIRLA`` is BABYGIRL; any other word is itself, and so is a name that people have: BOYD."""
+        if word[-1:] not in _BIRTH_ORDERS or word[:-1] not in self.values["given_stem"]:
+            return word
+        return word if word in census_frequencies()["given"] else word[:-1]
 
     def is_pair(self, given: tuple[str, ...], family: tuple[str, ...]) -> bool:
         """Whether both names together are one: ``JOHN DOE``, in either order."""

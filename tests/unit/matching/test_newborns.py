@@ -23,6 +23,25 @@ def newborn(given: str, **traits: str) -> Demographics:
         ("Wendysgirl", "", "F"),
         ("NEWBORN FEMALE", "", "F"),
         ("BABY GIRL MARIA", "", "F"),
+        ("TWIN A GIRL", "1", "F"),
+        ("TWIN II", "2", ""),
+        ("BABY B GIRL", "2", "F"),
+        ("Baby 1 of 2", "1", ""),
+        ("BABYGIRLA", "1", "F"),
+        ("BabyBoy2", "2", "M"),
+        ("BABY BOYB", "2", "M"),
+        ("TWINB BOY", "2", "M"),
+        ("BOY MARIA", "", "M"),
+        ("GIRL ALEXIS", "", "F"),
+        ("BG MARIA", "", ""),
+        ("BBOY", "", "M"),
+        ("BGIRL B", "2", "F"),
+        ("MARIAS BOY", "", "M"),
+        ("Maria's Girl B", "2", "F"),
+        ("MARIA B GIRL", "", "F"),  # her middle initial, for all one knows
+        ("INFANT OF MARIA", "", ""),
+        ("BABY LABOY", "", ""),
+        ("NEWBORN MALE", "", "M"),
         ("UNKNOWN", "", ""),
         ("Ann A", "", ""),
         ("Leroy", "", ""),
@@ -33,13 +52,47 @@ def test_a_newborn_s_temporary_name_tells_order_and_sex(given: str, order: str, 
     assert (record.birth_order, record.sex) == (order, sex)
 
 
+@pytest.mark.parametrize(
+    "given",
+    "BOY MARIA|GIRL ALEXIS|BG MARIA|BB MARIA|INFANT OF MARIA|BABY OF MARIA|BBOY|BGIRL|MARIAS BOY|NB MALE|NEWBORN MALE|"
+    "TWIN A GIRL|BABY A GIRL|BABYGIRLB|BOY|GRAY BOY|BABY BOYD".split("|"),
+)
+def test_the_temporary_name_of_a_newborn_is_no_name(given: str) -> None:
+    record, warnings = standardize(newborn(given))
+    assert record.given == ()
+    assert [(warning.field, warning.code) for warning in warnings] == [
+        ("first_name", "placeholder")
+    ]
+
+
+@pytest.mark.parametrize("given", ["BOYD", "BOYCE", "GIRLIE", "LEROY BOYD", "TWILA", "BABETTE"])
+def test_a_name_that_looks_like_one_of_a_newborn_stays(given: str) -> None:
+    record, warnings = standardize(newborn(given))
+    assert (record.given, warnings) == (tuple(given.split()), ())
+
+
+@pytest.mark.parametrize("middle", ["GIRL", "BOY MARIA", "BB MARIA", "BABYGIRLA"])
+def test_a_middle_name_is_never_that_of_a_newborn(middle: str) -> None:
+    record, _ = standardize(Demographics(names=(Name(given="ANN", middle=middle, family="Ott"),)))
+    assert (record.given, record.middle) == (("ANN",), tuple(middle.split()))
+
+
 def test_what_the_registration_says_itself_counts_more_than_the_name() -> None:
     record, _ = standardize(newborn("BABY BOY A", birth_order="2", sex="F"))
     assert (record.birth_order, record.sex) == ("2", "F")
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("BABY BOY A", "BABY BOY B"), ("TWIN A", "TWIN B"), ("BB A", "BB B")]
+    ("one", "other"),
+    [
+        ("BABY BOY A", "BABY BOY B"),
+        ("TWIN A", "TWIN B"),
+        ("BB A", "BB B"),
+        ("TWIN A BOY", "TWIN B BOY"),
+        ("BABY A BOY", "BABY B BOY"),
+        ("BABYBOYA", "BABYBOYB"),
+        ("TWIN I", "TWIN II"),
+    ],
 )
 def test_newborn_twins_without_names_are_never_linked(one: str, other: str) -> None:
     left, right = (standardize(newborn(given, sex="M"))[0] for given in (one, other))
