@@ -22,6 +22,12 @@ _FAMILY_PARTICLES = frozenset(_WORDS["family_particle"])
 _GIVEN_PARTICLES = frozenset(_WORDS["given_particle"])
 _FAMILY_SPELLINGS = _WORDS["family_spelling"]
 _CONJUNCTIONS = frozenset(_WORDS["conjunction"])
+# The longest first: DUPLICATE MRN before DUPLICATE.
+_NOTES = sorted((tuple(note.split()) for note in _WORDS["note"]), key=len, reverse=True)
+_NOTE_STARTS = frozenset(note[0] for note in _NOTES)
+_NOTE_PREFIXES = tuple(_WORDS["note_prefix"])
+_VOWELS = frozenset("AEIOUY")
+_SHORTEST_MARKED_NAME = 3
 
 MAX_TOKENS = 8
 """Longest name that is read whole; what follows is text, not a name."""
@@ -29,7 +35,7 @@ MAX_TOKENS = 8
 
 @dataclass(frozen=True, slots=True, repr=False)
 class GivenName:
-    """``written`` are all words, as a placeholder is recognised by; the rest is what they turned out to be."""
+    """``written`` are all words but notes, as a placeholder is recognised by; the rest is what they are."""
 
     written: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
@@ -53,7 +59,7 @@ NO_FAMILY = FamilyName()
 @remembered(65_536)
 def read_given(text: str) -> GivenName:
     """``Dr. John Q. Jr`` is given JOHN, middle Q, suffix JR; ``Mary Ann`` are two given tokens."""
-    written = tuple(words(text)[:MAX_TOKENS])
+    written = _written(text, "given")
     tokens, suffix = _without_suffix(_without_titles(written), _SUFFIXES)
     joined = _join_particles(tokens, _GIVEN_PARTICLES)
     if len(joined) > 1 and len(joined[-1]) == 1:
@@ -64,7 +70,7 @@ def read_given(text: str) -> GivenName:
 @remembered(65_536)
 def read_family(text: str) -> FamilyName:
     """``De La Cruz-O'Brien III`` is DELACRUZ and OBRIEN, suffix III."""
-    written = tuple(words(text)[:MAX_TOKENS])
+    written = _written(text, "family")
     tokens, suffix = _without_suffix(_without_titles(written), _FAMILY_SUFFIXES)
     # A lone SAINT is a surname of its own; before another word it is the short form of it.
     spelled = (*(_FAMILY_SPELLINGS.get(token, token) for token in tokens[:-1]), *tokens[-1:])
@@ -76,7 +82,7 @@ def read_family(text: str) -> FamilyName:
 @remembered(16_384)
 def read_middle(text: str) -> GivenName:
     """As a given name, but a lone suffix is one: a middle name ``III`` is a shifted column."""
-    written = tuple(words(text)[:MAX_TOKENS])
+    written = _written(text, "given")
     if len(written) == 1 and written[0] in _SUFFIXES:
         return GivenName(written, suffix=_SUFFIXES[written[0]])
     tokens, suffix = _without_suffix(_without_titles(written), _SUFFIXES)
@@ -98,6 +104,45 @@ def split_whole_name(text: str) -> tuple[str, str] | None:
     if not comma or not given.strip() or not family.strip():
         return None
     return None if read_suffix(given) is not None else (family, given)
+
+
+def _written(text: str, trait: str) -> tuple[str, ...]:
+    """The words of a name without what clerks noted beside it, or a note alone, which is a placeholder."""
+    tokens = tuple(words(text))
+    if not _NOTE_STARTS.isdisjoint(tokens):
+        tokens = _without_notes(tokens)
+    if any(token.startswith(_NOTE_PREFIXES) for token in tokens):
+        tokens = tuple(_without_mark(token, census_frequencies()[trait]) for token in tokens)
+    return tokens[:MAX_TOKENS]
+
+
+def _without_notes(tokens: tuple[str, ...]) -> tuple[str, ...]:
+    """``SMITH DO NOT USE`` is SMITH; of notes and nothing else the last one is left."""
+    kept: list[str] = []
+    note: tuple[str, ...] = ()
+    place = 0
+    while place < len(tokens):
+        found = next((n for n in _NOTES if tokens[place : place + len(n)] == n), ())
+        if not found:
+            kept.append(tokens[place])
+        note = found or note
+        place += len(found) or 1
+    return tuple(kept) or note
+
+
+def _without_mark(token: str, known: Mapping[str, float]) -> str:
+    """``ZZSMITH`` and ``ZZZSMITH`` are SMITH, ``ZZZAMORA`` is ZAMORA, ``XXAVIER`` is a slip for XAVIER.
+
+    Before a vowel the last letter of the mark may be the first of the name: only a known name is told from it.
+    """
+    if not token.startswith(_NOTE_PREFIXES):
+        return token
+    bare = token.lstrip(token[0])
+    if not bare.isalpha() or (len(bare) < _SHORTEST_MARKED_NAME and bare not in known):
+        return token
+    if bare[0] not in _VOWELS:
+        return bare
+    return next((name for name in (bare, token[0] + bare) if name in known), token)
 
 
 def _without_titles(tokens: tuple[str, ...]) -> tuple[str, ...]:

@@ -212,6 +212,9 @@ class _Reader:
 
     def mothers_maiden(self, text: str | None) -> str:
         usable = self.usable(text, "mothers_maiden_name")
+        if usable and self._placeholders.has("mothers_maiden", " ".join(words(usable))):
+            self.warn("mothers_maiden_name", "placeholder")
+            return ""
         return " ".join(self._family(usable, "mothers_maiden_name").family)
 
     def addresses(self, addresses: tuple[Address, ...]) -> tuple[StandardAddress, ...]:

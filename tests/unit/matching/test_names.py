@@ -63,6 +63,55 @@ def test_a_family_name_is_its_words_with_their_particles(
     assert (read.family, read.suffix) == (family, suffix)
 
 
+@pytest.mark.parametrize(
+    ("text", "family"),
+    [
+        ("SMITH DO NOT USE", ("SMITH",)),
+        ("DO NOT USE SMITH", ("SMITH",)),
+        ("SMITH-DUPLICATE", ("SMITH",)),
+        ("SMITH (DUP)", ("SMITH",)),
+        ("SMITH *DNU* JONES", ("SMITH", "JONES")),
+        ("SMITH - DECEASED", ("SMITH",)),
+        ("SMITH ***MERGED*** USE OTHER MRN", ("SMITH",)),
+        ("SMITH DUPLICATE MRN", ("SMITH",)),
+        ("ZZSMITH", ("SMITH",)),
+        ("ZZZSMITH", ("SMITH",)),
+        ("XXSMITH", ("SMITH",)),
+        ("XXADAMS", ("ADAMS",)),
+        ("ZZNG", ("NG",)),
+        ("ZZ SMITH", ("SMITH",)),
+        ("GARCIA XX", ("GARCIA",)),
+        ("ZZIMMERMAN", ("ZIMMERMAN",)),  # a slip, not IMMERMAN
+        ("ZZZIMMERMAN", ("ZIMMERMAN",)),
+        ("XXAIOPQ", ("XXAIOPQ",)),  # nobody knows what is left
+        ("XXVI", ("XXVI",)),
+        ("DO", ("DO",)),
+        ("DO NGUYEN", ("DONGUYEN",)),
+        ("ANDO NOT USE", ("ANDO", "NOT", "USE")),
+        ("DUPREE", ("DUPREE",)),
+        ("PIZZO", ("PIZZO",)),
+    ],
+)
+def test_what_a_clerk_noted_beside_a_name_is_no_part_of_it(
+    text: str, family: tuple[str, ...]
+) -> None:
+    assert read_family(text).family == family
+
+
+def test_notes_are_no_part_of_given_and_middle_names_either() -> None:
+    assert read_given("ANTHONY DO NOT USE").given == ("ANTHONY",)
+    assert read_given("ZZANTHONY Q (DUP)").given == ("ANTHONY",)
+    assert read_given("ZZANTHONY Q (DUP)").middle == ("Q",)
+    assert read_given("XXAVIER").given == ("XAVIER",)
+    assert read_middle("Lee DNU").middle == ("LEE",)
+
+
+def test_a_suffix_and_a_title_are_seen_past_a_note() -> None:
+    read = read_family("Smith Jr. DO NOT USE")
+    assert (read.family, read.suffix) == (("SMITH",), "JR")
+    assert read_given("zz Dr. Ann").given == ("ANN",)
+
+
 def test_what_follows_a_long_name_is_text() -> None:
     assert (
         len(read_family(" ".join(f"NAME{letter}" for letter in "ABCDEFGHIJK")).family) == MAX_TOKENS

@@ -58,6 +58,40 @@ def test_what_says_nothing_is_left_out_and_reported(field: str, value: str, trai
     assert field in {name for name, _ in warnings}
 
 
+@pytest.mark.parametrize("field", ["first_name", "middle_name", "last_name"])
+@pytest.mark.parametrize(
+    "value",
+    "DO NOT USE|DO-NOT-USE|DONOTUSE|DNU|DUPLICATE|*DUP*|DECEASED|MERGED|USE OTHER MRN|ZZ DO NOT USE|"
+    "DUPLICATE DO NOT USE|NO FIRST NAME|NO LAST NAME|UNAVAILABLE|FIRST NAME|LAST NAME|ZZTEST|ZZZTEST|ZZ TEST|"
+    "TEST PATIENT|ZZ|XX|XXXX|UNKNOWN DUPLICATE".split("|"),
+)
+def test_a_note_in_place_of_a_name_is_a_placeholder(field: str, value: str) -> None:
+    read, warnings = _read(**{field: value})
+    assert (read.given, read.middle, read.family) == ((), (), ())
+    assert warnings == {(field, "placeholder")}
+
+
+def test_a_label_of_a_field_may_be_a_surname() -> None:
+    assert _read(first_name="FIRST", last_name="FIRST")[0].given == ()
+    assert _read(first_name="Ruth", last_name="FIRST")[0].family == ("FIRST",)
+
+
+def test_a_noted_record_is_read_as_the_one_without_the_note() -> None:
+    plain, _ = _read(first_name="Anthony", last_name="Smith")
+    noted, warnings = _read(first_name="ANTHONY DO NOT USE", last_name="ZZSMITH-DUPLICATE")
+    assert (noted, warnings) == (plain, set())
+    assert _read(last_name="ZZSMITH, ANTHONY (DUP)")[0] == plain
+
+
+@pytest.mark.parametrize(
+    "value", "DECEASED|ADOPTED|Same|DK|Don't know|DOES NOT KNOW|REFUSED|NOT AVAILABLE".split("|")
+)
+def test_a_mother_nobody_can_name_has_no_maiden_name(value: str) -> None:
+    read, warnings = _read(mothers_maiden_name=value)
+    assert read.mothers_maiden == ""
+    assert warnings == {("mothers_maiden_name", "placeholder")}
+
+
 @pytest.mark.parametrize(
     ("field", "value", "trait", "expected"),
     [
