@@ -18,6 +18,9 @@ _CREDENTIALS = frozenset(_WORDS["credential"])
 _SUFFIXES = _WORDS["suffix"]
 _FAMILY_SUFFIXES = {**_SUFFIXES, **_WORDS["family_suffix"]}
 _WRITTEN_SUFFIXES = {**_SUFFIXES, **_WORDS["suffix_field"]}
+_GLUED_SUFFIXES = _WORDS["glued_suffix"]
+_NO_SUFFIXES = _CREDENTIALS | frozenset(_WORDS["suffix_filler"])
+_SHORTEST_BEFORE_SUFFIX = 4
 _FAMILY_PARTICLES = frozenset(_WORDS["family_particle"])
 _GIVEN_PARTICLES = frozenset(_WORDS["given_particle"])
 _FAMILY_SPELLINGS = _WORDS["family_spelling"]
@@ -72,6 +75,8 @@ def read_family(text: str) -> FamilyName:
     """``De La Cruz-O'Brien III`` is DELACRUZ and OBRIEN, suffix III."""
     written = _written(text, "family")
     tokens, suffix = _without_suffix(_without_titles(written), _FAMILY_SUFFIXES)
+    if not suffix and tokens and tokens[-1][-2:] in _GLUED_SUFFIXES:
+        tokens, suffix = _without_glued_suffix(tokens)
     # A lone SAINT is a surname of its own; before another word it is the short form of it.
     spelled = (*(_FAMILY_SPELLINGS.get(token, token) for token in tokens[:-1]), *tokens[-1:])
     return FamilyName(
@@ -91,11 +96,11 @@ def read_middle(text: str) -> GivenName:
 
 @remembered(1_024)
 def read_suffix(text: str) -> str | None:
-    """The generational suffix; empty for credentials (``MD``), None when it is neither."""
-    tokens = [token for token in words(text) if token not in _CREDENTIALS]
-    if not tokens:
+    """The generational suffix; empty for credentials (``MD``), None when it is neither or two generations."""
+    meant = {_WRITTEN_SUFFIXES.get(token) for token in words(text) if token not in _NO_SUFFIXES}
+    if not meant:
         return ""
-    return _WRITTEN_SUFFIXES.get(tokens[0]) if len(tokens) == 1 else None
+    return meant.pop() if len(meant) == 1 else None
 
 
 def split_whole_name(text: str) -> tuple[str, str] | None:
@@ -103,7 +108,8 @@ def split_whole_name(text: str) -> tuple[str, str] | None:
     family, comma, given = text.partition(",")
     if not comma or not given.strip() or not family.strip():
         return None
-    return None if read_suffix(given) is not None else (family, given)
+    # After a surname an I is an initial: nobody writes SMITH, I for the first of the name.
+    return (family, given) if words(given) == ["I"] or read_suffix(given) is None else None
 
 
 def _written(text: str, trait: str) -> tuple[str, ...]:
@@ -161,6 +167,15 @@ def _without_suffix(
     if len(tokens) > 1 and tokens[-1] in suffixes:
         return tokens[:-1], suffixes[tokens[-1]]
     return tokens, ""
+
+
+def _without_glued_suffix(tokens: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """``SMITHJR`` is SMITH, JR, as SMITH is a surname that people have and SMITHJR is none."""
+    known = census_frequencies()["family"]
+    bare, end = tokens[-1][:-2], tokens[-1][-2:]
+    if len(bare) < _SHORTEST_BEFORE_SUFFIX or bare not in known or tokens[-1] in known:
+        return tokens, ""
+    return (*tokens[:-1], bare), _GLUED_SUFFIXES[end]
 
 
 def _without_conjunction(tokens: tuple[str, ...]) -> tuple[str, ...]:

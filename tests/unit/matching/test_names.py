@@ -50,6 +50,11 @@ def test_a_given_name_is_told_from_title_initial_and_suffix(
         ("Saint", ("SAINT",), ""),
         ("Smith MD", ("SMITH",), ""),
         ("Smith 2nd", ("SMITH",), "II"),
+        ("SMITHJR", ("SMITH",), "JR"),
+        ("Garcia-LopezSr.", ("GARCIA", "LOPEZ"), "SR"),
+        ("QXWVJR", ("QXWVJR",), ""),  # nobody knows a QXWV
+        ("LEEJR", ("LEEJR",), ""),  # too short to tell
+        ("NASR", ("NASR",), ""),
         ("Jr", ("JR",), ""),
         ("de la", ("DELA",), ""),  # particles without a name are kept
         ("Y y Y", ("Y",), ""),
@@ -141,6 +146,15 @@ def test_a_middle_name_may_be_a_shifted_suffix(
         ("Junior", "JR"),
         ("3rd", "III"),
         ("2", "II"),
+        ("I", "SR"),
+        ("1st.", "SR"),
+        ("2ND", "II"),
+        ("The 3rd", "III"),
+        ("the third", "III"),
+        ("JNR", "JR"),
+        ("SNR", "SR"),
+        ("II 2nd", "II"),
+        ("Jr II", None),  # one or the other
         ("MD", ""),
         ("Jr MD", "JR"),
         ("", ""),
@@ -157,6 +171,7 @@ def test_a_suffix_tells_generations_and_nothing_else(text: str, suffix: str | No
     [
         ("SMITH, JOHN Q", ("SMITH", " JOHN Q")),
         ("a,b,c", ("a", "b,c")),
+        ("Smith, I", ("Smith", " I")),
         ("Smith, Jr", None),
         ("Smith, MD", None),
         ("Smith,", None),
