@@ -16,12 +16,22 @@ SHORTEST_NATIONAL_ID = 5
 _SEPARATORS = str.maketrans("", "", " -.\t")
 # The last four digits, alone or behind a mask of X, * or #: 1234, ***-**-1234, #####1234.
 _LAST4 = re.compile(r"(?:[X*#]{3}[- ]?[X*#]{2}[- ]?)?(\d{4})$")
+_MASKS = frozenset(("00000", "99999"))
+"""Digits that some systems write in place of the first five: 000-00-1234."""
+# 412-55-781 lost another digit than a leading zero, so nobody knows which.
+_TRUNCATED_SSN = re.compile(r"\d{3}[-. ](?:\d{2}[-. ]\d{3}|\d[-. ]\d{4})$")
+_SPREADSHEET_END = re.compile(r"(\d{4,})\.0+$")
 _EXTENSION = re.compile(r"\s*(?:;?EXT(?:ENSION)?\.?|X|#)[ .:=]*\d{1,7}\s*$")
 _NOT_DIGITS = re.compile(r"\D+")
 # NANP: area code and exchange NXX, N from 2 to 9; N11 are service codes (NANPA).
 _NANP = re.compile(r"1?([2-9](?!11)\d{2}[2-9]\d{6})$")
+_NANP_SHAPED = re.compile(r"(?<!\d)(?:1[-. ]?)?\(?\d{3}\)?[-. /]{0,2}\d{3}[-. ]?\d{4}(?!\d)")
+_LONGEST_PHONE = 15
+"""Digits of a number after E.164; more of them are two numbers in one field."""
 # One mailbox, one domain; more is for the mail server to know (RFC 5321 allows nearly anything).
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+$")
+_LONGEST_STUB = 3
+"""x@x.com and abc@abc.com are typed to pass a check; smith@smith.com may be a family with a domain."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -39,7 +49,8 @@ _NEVER_ISSUED = ReadNumber(warning="impossible")
 
 
 def read_ssn(text: str, placeholders: Placeholders) -> ReadNumber:
-    """Nine digits are an SSN; a number of another form stays an opaque national id."""
+    """Nine digits are an SSN, eight one without its leading zero; another number stays an opaque national id."""
+    text = _without_decimals(text)
     bare = text.translate(_SEPARATORS)
     if len(bare) == 9 and bare.isascii() and bare.isdigit():
         return _read_nine_digits(bare, placeholders)
@@ -49,6 +60,27 @@ def read_ssn(text: str, placeholders: Placeholders) -> ReadNumber:
     number = squeeze(text)
     if len(number) == 9 and number.isdigit():  # separators of word processors: 412–55–7813
         return _read_nine_digits(number, placeholders)
+    if len(number) == 8 and number.isdigit():
+        return _read_eight_digits(text.strip(), number, placeholders)
+    return _read_opaque(number, placeholders)
+
+
+def _without_decimals(text: str) -> str:
+    """``412557813.0`` is what a spreadsheet makes of a number."""
+    if ".0" in text and (match := _SPREADSHEET_END.match(text.strip())):
+        return match[1]
+    return text
+
+
+def _read_eight_digits(text: str, digits: str, placeholders: Placeholders) -> ReadNumber:
+    """Spreadsheets drop leading zeros; what would then be no SSN either is another number."""
+    if _TRUNCATED_SSN.match(text):
+        return ReadNumber(warning="unreadable")
+    padded = _read_nine_digits(f"0{digits}", placeholders)
+    return _read_opaque(digits, placeholders) if padded == _NEVER_ISSUED else padded
+
+
+def _read_opaque(number: str, placeholders: Placeholders) -> ReadNumber:
     listed = placeholders.has("number", number) or placeholders.has("ssn", number)
     if listed or len(set(number)) == 1:
         return _NO_EVIDENCE
@@ -64,16 +96,42 @@ def _read_nine_digits(digits: str, placeholders: Placeholders) -> ReadNumber:
     """
     if placeholders.has("ssn", digits):
         return _NO_EVIDENCE
-    if digits[0] == "9":
-        return ReadNumber(national_id=digits)
-    if digits[:3] in ("000", "666") or digits[3:5] == "00" or digits[5:] == "0000":
+    is_dummy = _is_typed_to_pass(digits)
+    if digits[:5] in _MASKS and not is_dummy:
+        return ReadNumber(last4=digits[5:])
+    is_foreign = digits[0] == "9"
+    if not is_foreign and (
+        digits[:3] in ("000", "666") or digits[3:5] == "00" or digits[5:] == "0000"
+    ):
         return _NEVER_ISSUED
-    return ReadNumber(ssn=digits, last4=digits[5:])
+    if is_dummy:
+        return _NO_EVIDENCE
+    return (
+        ReadNumber(national_id=digits) if is_foreign else ReadNumber(ssn=digits, last4=digits[5:])
+    )
+
+
+_COUNTING = ("01234567890123456", "98765432109876543")
+_SHORTEST_COUNT = 8
+
+
+def _is_typed_to_pass(digits: str) -> bool:
+    """111-11-1112, 111-22-3333, 234-56-7890, 123-45-6788, 123-123-123: three real ones in a million are so."""
+    kinds = len(set(digits))
+    if kinds > 3:  # most numbers end here
+        return any(digits[:_SHORTEST_COUNT] in row for row in _COUNTING)
+    return (
+        kinds == 1
+        or max(map(digits.count, set(digits))) >= len(digits) - 1
+        or digits[:6] == digits[3:]
+        or digits[:7] == digits[2:]
+        or all(len(set(block)) == 1 for block in (digits[:3], digits[3:5], digits[5:]))
+    )
 
 
 def read_phone(text: str, region: str, placeholders: Placeholders) -> tuple[str, str]:
     """``(E.164 or empty, warning)``; ``region`` is the ISO 3166 country whose dialling rules apply."""
-    number = _EXTENSION.sub("", fold(text)).strip()
+    number = _EXTENSION.sub("", fold(_without_decimals(text))).strip()
     digits = _NOT_DIGITS.sub("", number)
     national = digits[1:] if len(digits) == 11 and digits[0] == "1" else digits
     if placeholders.has("phone", national) or (
@@ -82,10 +140,21 @@ def read_phone(text: str, region: str, placeholders: Placeholders) -> tuple[str,
         return "", "placeholder"
     if not digits:
         return "", "placeholder" if placeholders.has("number", squeeze(text)) else "unreadable"
+    if len(digits) > _LONGEST_PHONE:
+        return _read_first_phone(number, region, placeholders)
     foreign = number[0] == "+" and digits[0] != "1"
     if region == "US" and not foreign and (match := _NANP.match(digits)):
         return f"+1{match[1]}", ""
     return _read_foreign_phone(number, region)
+
+
+def _read_first_phone(number: str, region: str, placeholders: Placeholders) -> tuple[str, str]:
+    """``410-287-3344/410-555-0101`` and other lists: the first that can be read."""
+    for match in _NANP_SHAPED.finditer(number):
+        found, _ = read_phone(match[0], region, placeholders)
+        if found:
+            return found, ""
+    return "", "unreadable"
 
 
 def _read_foreign_phone(number: str, region: str) -> tuple[str, str]:
@@ -109,7 +178,11 @@ def read_email(text: str, placeholders: Placeholders) -> tuple[str, str]:
         known = placeholders.has("number", squeeze(email))
         return "", "placeholder" if known else "unreadable"
     mailbox, _, domain = email.partition("@")
-    if placeholders.has("email_local", mailbox) or placeholders.has("email_domain", domain):
+    if (
+        placeholders.has("email_local", mailbox)
+        or placeholders.has("email_domain", domain)
+        or (len(mailbox) <= _LONGEST_STUB and domain.startswith(f"{mailbox}."))
+    ):
         return "", "placeholder"
     return email.lower(), ""
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from mpi.matching.numbers import (
+    ReadNumber,
     read_birth_order,
     read_email,
     read_identifier,
@@ -29,7 +32,14 @@ from mpi.matching.placeholders import DEFAULT
         ("0000", "", "", "", "placeholder"),
         ("900-12-3456", "", "", "900123456", ""),  # an ITIN identifies as well
         ("AB 123456 C", "", "", "AB123456C", ""),
-        ("41255781", "", "", "41255781", ""),
+        ("41255781", "041255781", "5781", "", ""),  # a spreadsheet dropped the zero
+        ("41-25-5781", "041255781", "5781", "", ""),
+        ("41001234", "", "", "41001234", ""),
+        ("412-55-781", "", "", "", "unreadable"),
+        ("412557813.0", "412557813", "7813", "", ""),
+        ("41255781.0", "041255781", "5781", "", ""),
+        ("000-00-1234", "", "1234", "", ""),
+        ("999-99-1234", "", "1234", "", ""),
         ("123-45-6789", "", "", "", "placeholder"),
         ("77777777777", "", "", "", "placeholder"),
         ("unknown", "", "", "", "placeholder"),
@@ -55,12 +65,40 @@ def test_a_social_security_number_is_whole_half_foreign_or_nothing(
 
 
 @pytest.mark.parametrize(
+    "text",
+    """111-22-3333 123-12-1234 111-11-1112 123-45-6788 234-56-7890 333-22-1111 001-01-0001 999-99-9998 999-99-0000
+    999-00-0000 876-54-3210 123-123-123 121-21-2121 999-88-7777 12345678""".split(),
+)
+def test_a_number_typed_to_pass_a_check_is_nobodys(text: str) -> None:
+    assert read_ssn(text, DEFAULT) == ReadNumber(warning="placeholder")
+
+
+@pytest.mark.parametrize("text", ["112-23-1121", "123-45-1786", "111-12-1122", "414-14-4141"])
+def test_a_number_of_few_digits_may_be_somebodys(text: str) -> None:
+    assert read_ssn(text, DEFAULT).ssn
+
+
+def test_few_real_numbers_look_typed_to_pass_a_check() -> None:
+    random = Random(7)
+    drawn = [
+        f"{random.randrange(1, 666):03}{random.randrange(10_101, 10**6):06}" for _ in range(20_000)
+    ]
+    assert not any(read_ssn(digits, DEFAULT).warning == "placeholder" for digits in drawn)
+
+
+@pytest.mark.parametrize(
     ("text", "region", "expected"),
     [
         ("(302) 555-0147", "US", "+13025550147"),
         ("302.555.0147 x12", "US", "+13025550147"),
         ("3025550147 ext. 9", "US", "+13025550147"),
         ("1-302-555-0147", "US", "+13025550147"),
+        ("3025550147.0", "US", "+13025550147"),
+        ("302-555-0147/410-555-0101", "US", "+13025550147"),
+        ("302-555-0147 OR (410) 555-0101 x12", "US", "+13025550147"),
+        ("000-000-0000; 410.555.0101", "US", "+14105550101"),
+        ("302-555-0147/555-0101", "US", "+13025550147"),
+        ("302-55-0147/410-55-010155", "US", ""),
         ("+1 302 555 0147", "GB", "+13025550147"),
         ("020 7946 0958", "GB", "+442079460958"),
         ("+44 20 7946 0958", "US", "+442079460958"),
@@ -74,7 +112,7 @@ def test_a_phone_is_read_by_the_rules_of_its_country(text: str, region: str, exp
     assert (found, bool(warning)) == (expected, not expected)
 
 
-@pytest.mark.parametrize("text", ["0000000000", "none", "999-999-9999"])
+@pytest.mark.parametrize("text", ["0000000000", "none", "999-999-9999", "410-555-1212"])
 def test_a_phone_that_stands_for_none_is_a_placeholder(text: str) -> None:
     assert read_phone(text, "US", DEFAULT) == ("", "placeholder")
 
@@ -89,6 +127,14 @@ def test_a_phone_that_stands_for_none_is_a_placeholder(text: str) -> None:
         ("nobody", ("", "unreadable")),
         ("none@none.com", ("", "placeholder")),
         ("test@example.com", ("", "placeholder")),
+        ("no@email.com", ("", "placeholder")),
+        ("x@x.com", ("", "placeholder")),
+        ("abc@abc.org", ("", "placeholder")),
+        ("NotGiven@gmail.com", ("", "placeholder")),
+        ("donthave@email.com", ("", "placeholder")),
+        ("patient@hospital.org", ("", "placeholder")),
+        ("noname@noname.com", ("", "placeholder")),
+        ("smith@smith.com", ("smith@smith.com", "")),
     ],
 )
 def test_an_email_is_one_mailbox_in_lower_case(text: str, expected: tuple[str, str]) -> None:
