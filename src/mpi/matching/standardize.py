@@ -2,8 +2,8 @@
 
 One pass, pure. Whatever cannot be used is named in a warning (field and code, never the value) and left out;
 the raw registration keeps it. Codes: ``placeholder`` stands for "not known", ``unreadable`` has no reading,
-``impossible`` is a date or number that cannot exist, ``partial`` a date without its day, ``shared`` a number that a
-whole family has, ``too_long``.
+``impossible`` is a date or number that cannot exist, ``partial`` a date without its day, ``century`` one whose year
+was written with two digits, ``shared`` a number that a whole family has, ``too_long``.
 """
 
 from __future__ import annotations
