@@ -15,11 +15,13 @@ from typing import NamedTuple
 from mpi.domain.record import Address, Demographics, Identifier, Name, TraitWarning, filled
 from mpi.matching.addresses import (
     NO_STREET,
+    Street,
     read_city,
     read_region,
     read_state,
     read_street,
     read_zip,
+    restore_zip,
 )
 from mpi.matching.dates import ReadDate, read_date
 from mpi.matching.folding import words
@@ -227,16 +229,25 @@ class _Reader:
         line2 = self._place(address.line2, columns["line2"], "street")
         city = self._place(address.city, columns["city"], "city")
         state = self._place(address.state, columns["state"], "state")
-        street = read_street(line1, line2) if line1 or line2 else NO_STREET
+        region = read_state(state) if state else ""
+        street = self._street(line1, line2, columns["line1"])
         return StandardAddress(
             house=street.house,
             street=street.street,
             core=street.core,
             unit=street.unit,
             city=read_city(city) if city else "",
-            state=read_state(state) if state else "",
-            zip=self._zip(address.zip, columns["zip"]),
+            state=region,
+            zip=self._zip(address, region, columns["zip"]),
         )
+
+    def _street(self, line1: str, line2: str, field: str) -> Street:
+        """Without what says that there is none in the form of one: ``0000 UNKNOWN ST``."""
+        street = read_street(line1, line2) if line1 or line2 else NO_STREET
+        if street.core and self._placeholders.has("street", street.core):
+            self.warn(field, "placeholder")
+            return NO_STREET
+        return street
 
     def _place(self, text: str | None, field: str, trait: str) -> str:
         usable = self.usable(text, field)
@@ -245,11 +256,11 @@ class _Reader:
             return ""
         return usable
 
-    def _zip(self, text: str | None, field: str) -> str:
-        usable = self.usable(text, field)
+    def _zip(self, address: Address, state: str, field: str) -> str:
+        usable = self.usable(address.zip, field)
         if not usable:
             return ""
-        code = read_zip(usable)
+        code = restore_zip(read_zip(usable), state, address.country or "")
         if self._placeholders.has("zip", code):
             self.warn(field, "placeholder")
             return ""
