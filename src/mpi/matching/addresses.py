@@ -34,6 +34,7 @@ _TYPES = {
 }
 
 _TOKEN = re.compile(r"#|[A-Z0-9]+(?:[-/][A-Z0-9]+)*")
+_DASHES = str.maketrans("-/", "  ")
 _MARKS = str.maketrans({"'": "", "`": "", ".": "", "\u2019": "", ",": " "})
 
 
@@ -55,7 +56,7 @@ _HIGHWAY = re.compile(rf"((?:(?:OLD|{_any_of(_DIRECTIONS)}) )*)({_any_of(_HIGHWA
 _CARE_OF = re.compile(
     r"(?:^| )(?:C ?[/\\] ?O\b|%|(?:IN )?CARE OF\b|ATTN\b)[^\d#]*?(?=[\d#]|\bP ?O ?B|$)"
 )
-_CARE_OF_SIGNS = ("/", "\\", "%", "CARE OF", "ATTN")
+_CARE_OF_SIGN = re.compile(r"[/\\%]|CARE OF|ATTN")
 """One of them is in whatever the pattern finds, and looking for them is quick."""
 _JOINED_UNIT = re.compile(rf"\b({_any_of(word for word in _UNITS if word.isalpha())})(?=\d)")
 _LETTER_AND_DIGIT = re.compile(r"[A-Z]\d")
@@ -104,8 +105,10 @@ def read_street(line1: str, line2: str) -> Street:
 
 
 def _plain(text: str) -> str:
+    if not text:
+        return ""
     plain = " ".join(fold(text).translate(_MARKS).split())
-    if any(sign in plain for sign in _CARE_OF_SIGNS):
+    if _CARE_OF_SIGN.search(plain):
         plain = " ".join(_CARE_OF.sub(" ", plain).split())
     return plain
 
@@ -144,7 +147,7 @@ def _read_line(tokens: list[str]) -> Street:
     house, tokens = _take_house(tokens)
     tokens = _name_highway(tokens)
     tokens, trailing = _take_trailing_unit(tokens)
-    street, core = _read_name([part for token in tokens for part in re.split("[-/]", token)])
+    street, core = _read_name(" ".join(tokens).translate(_DASHES).split())
     return Street(house, street, core, unit or trailing)
 
 
