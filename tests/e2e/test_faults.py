@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import time
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -16,7 +17,7 @@ import httpx2
 import pytest
 
 from tests.conftest import Effort
-from tests.support.service import Profile, Service, environment, run_mpi, running
+from tests.support.service import Profile, Service, command, environment, run_mpi, running
 from tests.support.traffic import Traffic, traffic
 from tests.support.workers import until, workers
 
@@ -84,6 +85,32 @@ def test_a_full_disk_refuses_registrations_until_there_is_room(
         assert set(seen.codes) == {"store_unavailable"}
         assert seen.unadvised == 0
         assert_kept(service, seen)
+    assert verified(tmp_path) == []
+
+
+def test_a_full_disk_is_read_from_also_after_a_restart(tmp_path: Path) -> None:
+    database = tmp_path / "data" / "mpi" / "mpi.sqlite3"
+    with running(tmp_path) as service:
+        with traffic(service.url, clients=CLIENTS) as seen:
+            flowing(seen, 150)
+            limit_files(service, database.stat().st_size)
+            until(lambda: seen.statuses[503] >= 20, "refusals")
+        assert service.stop() == 0
+        assert "failed" not in service.output.read_text()
+    most = database.stat().st_size
+    full = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))"
+    stats = subprocess.run(
+        command("stats", "--embedded", prelude=full),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(tmp_path),
+        timeout=60,
+    )
+    assert (stats.returncode, stats.stderr) == (0, "")
+    with running(tmp_path, prelude=full) as service:
+        assert_kept(service, seen)
+        assert service.stop() == 0
     assert verified(tmp_path) == []
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 import stat
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from mpi.errors import ConfigurationError, StoreUnavailable
 from mpi.stores.sqlite import open_store
-from mpi.stores.sqlite_schema import APPLICATION_ID, SCHEMA_VERSION, connect
+from mpi.stores.sqlite_schema import APPLICATION_ID, SCHEMA_VERSION, connect, unusable
 from tests.contract.changes import change, create, created, key, review
 
 FINGERPRINT = b"fingerprint"
@@ -26,6 +27,10 @@ def path(tmp_path: Path) -> Path:
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size
 
 
 def files(directory: Path) -> list[Path]:
@@ -64,6 +69,43 @@ async def test_closing_leaves_one_file_and_nothing_is_lost(path: Path) -> None:
     store = open_store(path, FINGERPRINT, create=False)
     assert await store.record(key("1")) is not None
     store.close()
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """No file grows beyond ``size`` bytes, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_a_log_that_a_full_disk_does_not_take_is_left_by_closing(path: Path) -> None:
+    store = open_store(path, FINGERPRINT)
+    for number in range(20):
+        await created(store, str(number), *range(number * 1_000, number * 1_000 + 100))
+    with files_of_at_most(size(path)):
+        store.close()
+        assert path.with_name(f"{path.name}-wal") in files(path.parent), "not folded after all"
+        again = open_store(path, FINGERPRINT)
+        assert (await again.statistics())["records"] == 20
+        with pytest.raises(StoreUnavailable):
+            await again.commit(create("20", *range(20_000, 21_000)))
+        again.close()
+    again = open_store(path, FINGERPRINT)
+    assert (await again.statistics())["records"] == 20
+    again.close()
+    assert files(path.parent) == [path]
+
+
+def test_a_full_disk_is_called_by_its_name(path: Path) -> None:
+    open_store(path, FINGERPRINT).close()
+    for code in ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"):
+        full = sqlite3.OperationalError("database or disk is full")
+        full.sqlite_errorname, full.sqlite_errorcode = code, getattr(sqlite3, code)
+        assert "is full; make room" in unusable(path, full).detail
 
 
 async def test_the_mark_of_a_demo_stays(path: Path) -> None:

@@ -84,6 +84,14 @@ def is_busy(error: sqlite3.Error) -> bool:
     )
 
 
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether the disk has no room: for the data, or for the index of the log, which readers need as well."""
+    return getattr(error, "sqlite_errorcode", 0) in (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+    )
+
+
 def _prepare_file(path: Path, *, create: bool) -> None:
     try:
         if create:
@@ -200,6 +208,10 @@ def unusable(path: Path, error: sqlite3.Error) -> ConfigurationError:
         return ConfigurationError(
             f"{path} is not a database or is damaged; restore a backup with `mpi restore`, or name "
             "another file in MPI_SQLITE_PATH"
+        )
+    if is_full(error):
+        return ConfigurationError(
+            f"the disk of {path} is full; make room there and repeat, or name a file elsewhere in MPI_SQLITE_PATH"
         )
     return ConfigurationError(
         f"{path} cannot be opened for writing ({name}); name a writable file in MPI_SQLITE_PATH"

@@ -11,7 +11,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from os.path import samestat
@@ -273,9 +273,9 @@ class Transactions:
             return
         self._closed = True
         self._reader.close()
-        with self._commit_aside:
+        # On a full disk nothing can be folded, and nothing is lost: the log stays for who opens the file next.
+        with self._commit_aside, closing(self._writer), suppress(sqlite3.Error):
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._writer.close()
 
 
 def _answer(done: asyncio.Future[Any], outcome: object) -> None:
