@@ -122,6 +122,12 @@ def test_backup_restore_verify(tmp_path: Path) -> None:
     assert mpi_json(tmp_path, "verify") == {"violations": []}
 
 
+def test_verify_calls_no_index_broken_that_it_cannot_open(tmp_path: Path) -> None:
+    mpi(tmp_path, "load", str(as_csv(tmp_path / "rows.csv", ROWS)))
+    (tmp_path / "data" / "mpi" / "mpi.sqlite3-wal").mkdir()
+    mpi(tmp_path, "verify", code=2)
+
+
 def test_a_backup_is_enough_on_another_machine(tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()

@@ -174,6 +174,28 @@ def test_what_is_no_database_at_all_is_found(path: Path) -> None:
     assert codes(path) == {"integrity"}
 
 
+def test_a_missing_table_is_found(path: Path) -> None:
+    break_by(path, "DROP TABLE errand")
+    assert "integrity" in codes(path)
+
+
+def test_what_another_process_holds_is_not_broken(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mpi.stores.sqlite_schema.OPEN_DEADLINE", 0.05)
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(ConfigurationError, match="stays locked"):
+            verify_store(path)
+
+
+def test_what_this_user_may_not_open_is_not_broken(path: Path) -> None:
+    path.with_name(f"{path.name}-wal").mkdir()  # not even root can open it as the log
+    with pytest.raises(ConfigurationError, match=r"cannot be opened for writing \(SQLITE_CANTOPEN"):
+        verify_store(path)
+
+
 def test_findings_of_one_kind_are_limited_and_show_no_source_ids(path: Path) -> None:
     break_by(path, "UPDATE record SET person = NULL, source_id = 'SENTINEL' || id")
     found = verify_store(path, most=2)

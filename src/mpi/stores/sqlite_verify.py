@@ -14,7 +14,13 @@ from mpi.domain.mpi_id import format_mpi_id
 from mpi.errors import ConfigurationError
 from mpi.stores.codec import UnreadableBlob, decode_demographics, decode_keys, decode_standard
 from mpi.stores.sqlite_replay import replay
-from mpi.stores.sqlite_schema import SCHEMA_VERSION, check_known, connect, get_meta
+from mpi.stores.sqlite_schema import (
+    SCHEMA_VERSION,
+    check_known,
+    connect,
+    get_meta,
+    unusable,
+)
 from mpi.stores.verification import Progress, Violation
 
 Check = Callable[[sqlite3.Connection], Iterator[str]]
@@ -211,7 +217,9 @@ def verify_store(
 ) -> list[Violation]:
     """Check every invariant of the index at ``path``; at most ``most`` findings for each.
 
-    Raises ``ConfigurationError`` when it is no index of ours, or one that an older version has left.
+    Raises:
+        ConfigurationError: it is no index of ours, or one that an older version has left; or it cannot be read now,
+            which says nothing about it.
     """
     if not path.is_file():
         raise ConfigurationError(f"there is no database at {path}; name an existing one")
@@ -228,8 +236,19 @@ def verify_store(
                 progress(code, number, len(CHECKS))
                 found += _run(code, check, connection, most)
     except sqlite3.DatabaseError as error:
+        if not _is_damage(error):
+            raise unusable(path, error) from error
         return [Violation("integrity", f"the database cannot be read ({error.sqlite_errorname})")]
     return found
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether the contents are to blame, and not a lock, the disk or the rights of this user."""
+    return error.sqlite_errorcode & 0xFF in (
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_ERROR,  # a table that is missing, or a text that is not the JSON it has to be
+    )
 
 
 def _check_taken_over(connection: sqlite3.Connection, path: Path) -> None:
