@@ -6,7 +6,6 @@ Drivers of what the settings do not name are not imported: they are half of the 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -37,6 +36,7 @@ from mpi.service.recall import Recall
 from mpi.service.shadow import Shadow
 from mpi.service.stewardship import Stewardship
 from mpi.settings import RUN_EMBEDDED, Settings
+from mpi.stores.fingerprint import fingerprint
 from mpi.stores.sqlite import open_store
 from mpi.stores.sqlite_backup import key_file
 from mpi.telemetry import Metrics
@@ -266,11 +266,6 @@ def preparation(settings: Settings) -> Preparation:
         ConfigurationError: as :func:`build` does.
     """
     return Preparation(hmac_key(settings, create=False), _placeholders(settings), _now)
-
-
-def fingerprint(key: bytes) -> bytes:
-    """What the store keeps of the HMAC key: enough to tell another one, nothing to compute with."""
-    return hashlib.sha256(b"mpi:key-fingerprint:" + key).digest()[:16]
 
 
 def hmac_key(settings: Settings, *, create: bool) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import JOHN, ROWS, as_csv, crosswalk, mpi, mpi_json
+from tests.support.refusals import assert_refused
 from tests.support.service import command, environment, run_mpi, running
 
 
@@ -138,6 +139,21 @@ def test_a_backup_is_enough_on_another_machine(tmp_path: Path) -> None:
     mpi(there, "restore", str(tmp_path / "backup.mpi"))
     assert crosswalk(there) == links
     assert mpi_json(there, "load", str(tmp_path / "rows.csv"))["unchanged"] == 3
+
+
+@pytest.mark.parametrize("broken", ["", "0" * 64, None])
+def test_a_backup_is_refused_without_the_key_of_the_index(
+    tmp_path: Path, broken: str | None
+) -> None:
+    mpi(tmp_path, "load", str(as_csv(tmp_path / "rows.csv", ROWS)))
+    key, backup = tmp_path / "data" / "mpi" / "mpi.sqlite3.key", tmp_path / "backup.mpi"
+    right = key.read_text()
+    key.unlink() if broken is None else key.write_text(broken)
+    done = run_mpi(tmp_path, "backup", str(backup), "--embedded")
+    assert_refused(done, "key")
+    assert not backup.exists()
+    done = run_mpi(tmp_path, "backup", str(backup), "--embedded", settings={"MPI_HMAC_KEY": right})
+    assert done.returncode == 0, done.stderr
 
 
 def test_keys(tmp_path: Path) -> None:

@@ -12,14 +12,16 @@ from pathlib import Path
 import pytest
 
 from mpi.errors import ConfigurationError
+from mpi.stores.fingerprint import fingerprint
 from mpi.stores.sqlite import SqliteStore, open_store
 from mpi.stores.sqlite_backup import backup_store, key_file, restore_store
 from mpi.stores.sqlite_schema import SCHEMA_VERSION
 from mpi.stores.sqlite_verify import verify_store
 from tests.contract.changes import change, created, key, review
 
-FINGERPRINT = b"fingerprint"
 SECRET = b"the key of this index, 32 bytes."
+ANOTHER = b"the key of another one, 32 bytes"
+FINGERPRINT = fingerprint(SECRET)
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ async def backup(store: SqliteStore, path: Path, tmp_path: Path) -> Path:
     """A backup of an index of one record."""
     await created(store, "1", 10)
     target = tmp_path / "backup"
-    backup_store(path, target)
+    backup_store(path, target, hmac_key=SECRET)
     return target
 
 
@@ -60,6 +62,17 @@ def noise(path: Path) -> None:
 
 def remove(path: Path) -> None:
     path.unlink()
+
+
+def forget_key(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("DELETE FROM meta WHERE name = 'hmac_fingerprint'")
+
+
+def enclose(backup: Path, secret: bytes) -> None:
+    """As versions did that did not look whose key it was."""
+    with closing(sqlite3.connect(backup)) as raw, raw:
+        raw.execute("UPDATE meta SET value = ? WHERE name = 'enclosed_key'", (secret,))
 
 
 def log_of(path: Path) -> Path:
@@ -120,9 +133,34 @@ async def test_what_was_told_since_the_backup_never_names_anybody_else(
 async def test_without_a_key_file_none_comes_back(tmp_path: Path) -> None:
     path, target = tmp_path / "index.sqlite3", tmp_path / "backup"
     open_store(path, FINGERPRINT).close()
-    backup_store(path, target)
-    restore_store(target, tmp_path / "new.sqlite3")
+    backup_store(path, target, hmac_key=SECRET)
+    restore_store(target, tmp_path / "new.sqlite3", hmac_fingerprint=FINGERPRINT)
     assert names(tmp_path) == {"index.sqlite3", "backup", "new.sqlite3"}
+
+
+@pytest.mark.parametrize("lying", [ANOTHER, b"", None])
+async def test_a_backup_with_a_key_that_is_not_its_own_is_not_made(
+    store: SqliteStore, path: Path, tmp_path: Path, lying: bytes | None
+) -> None:
+    remove(key_file(path)) if lying is None else write(key_file(path), lying)
+    with pytest.raises(ConfigurationError, match="made with another HMAC key"):
+        backup_store(path, tmp_path / "backup", hmac_key=lying or ANOTHER)
+    assert "backup" not in names(tmp_path)
+    # The setting provides the right one: then what lies there is nobody's.
+    backup_store(path, tmp_path / "backup", hmac_key=SECRET)
+    restore_store(tmp_path / "backup", tmp_path / "new", hmac_fingerprint=FINGERPRINT)
+    assert key_file(tmp_path / "new").name not in names(tmp_path)
+
+
+async def test_an_index_that_does_not_know_its_key_is_not_copied(
+    store: SqliteStore, path: Path, tmp_path: Path
+) -> None:
+    store.close()
+    forget_key(path)
+    with pytest.raises(ConfigurationError, match="run `mpi stats`"):
+        backup_store(path, tmp_path / "backup", hmac_key=SECRET)
+    open_store(path, FINGERPRINT).close()
+    backup_store(path, tmp_path / "backup", hmac_key=SECRET)
 
 
 async def test_commits_during_a_backup_do_not_disturb_it(
@@ -140,7 +178,7 @@ async def test_commits_during_a_backup_do_not_disturb_it(
         going_on.set()
 
     # In steps small enough for many commits to fall between them.
-    backup_store(path, tmp_path / "backup", progress, pages=20)
+    backup_store(path, tmp_path / "backup", progress, pages=20, hmac_key=SECRET)
     assert going_on.is_set()
     assert len(steps) > 10
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
@@ -152,18 +190,18 @@ async def test_a_backup_never_replaces_a_file(backup: Path, path: Path) -> None:
     before = read(backup)
     for target in (backup, path):
         with pytest.raises(ConfigurationError, match="exists already"):
-            backup_store(path, target)
+            backup_store(path, target, hmac_key=SECRET)
     assert read(backup) == before
 
 
 async def test_what_cannot_be_copied_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="there is no file"):
-        backup_store(tmp_path / "none", tmp_path / "backup")
+        backup_store(tmp_path / "none", tmp_path / "backup", hmac_key=SECRET)
     noise(tmp_path / "noise")
     with pytest.raises(ConfigurationError, match="not a database"):
-        backup_store(tmp_path / "noise", tmp_path / "backup")
+        backup_store(tmp_path / "noise", tmp_path / "backup", hmac_key=SECRET)
     with pytest.raises(ConfigurationError, match="writable directory"):
-        backup_store(tmp_path / "noise", tmp_path / "nowhere" / "backup")
+        backup_store(tmp_path / "noise", tmp_path / "nowhere" / "backup", hmac_key=SECRET)
     assert names(tmp_path) == {"noise"}
 
 
@@ -221,6 +259,37 @@ class TestUnusableBackups:
             restore_store(backup, tmp_path / "new", hmac_fingerprint=b"another")
         assert "new" not in names(tmp_path)
 
+    @pytest.mark.parametrize("enclosed", [ANOTHER, b""])
+    async def test_enclosing_a_key_that_is_not_its_own(
+        self, backup: Path, store: SqliteStore, path: Path, enclosed: bytes
+    ) -> None:
+        await created(store, "2")
+        store.close()
+        enclose(backup, enclosed)
+        before = read(path)
+        with pytest.raises(ConfigurationError, match="set MPI_HMAC_KEY"):
+            restore_store(backup, path, force=True)
+        assert (read(path), read(key_file(path))) == (before, SECRET)
+        restore_store(backup, path, hmac_fingerprint=FINGERPRINT, force=True)
+        assert read(key_file(path)) == SECRET
+        assert enclosed == b"" or enclosed not in read(path)
+
+    async def test_without_a_key_beside_that_of_another_index(
+        self, store: SqliteStore, path: Path, tmp_path: Path
+    ) -> None:
+        remove(key_file(path))
+        backup_store(path, tmp_path / "backup", hmac_key=SECRET)
+        there = tmp_path / "there"
+        open_store(there, fingerprint(ANOTHER)).close()
+        write(key_file(there), ANOTHER)
+        before = read(there)
+        with pytest.raises(ConfigurationError, match="another HMAC key"):
+            restore_store(tmp_path / "backup", there, force=True)
+        assert (read(there), read(key_file(there))) == (before, ANOTHER)
+        write(key_file(there), SECRET)
+        restore_store(tmp_path / "backup", there, force=True)
+        assert verify_store(there) == []
+
     async def test_newer_than_this_version(self, backup: Path, tmp_path: Path) -> None:
         with closing(sqlite3.connect(backup)) as raw:
             raw.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
@@ -235,8 +304,7 @@ class TestUnusableBackups:
             restore_store(backup, tmp_path / "new")
 
     async def test_without_a_fingerprint(self, backup: Path, tmp_path: Path) -> None:
-        with closing(sqlite3.connect(backup)) as raw, raw:
-            raw.execute("DELETE FROM meta WHERE name = 'hmac_fingerprint'")
+        forget_key(backup)
         with pytest.raises(ConfigurationError, match="fingerprint"):
             restore_store(backup, tmp_path / "new")
 

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from mpi.bootstrap import fingerprint, hmac_key
+from mpi.bootstrap import hmac_key
 from mpi.commands.session import AsJson, Demo, Embedded, run, settings
 from mpi.commands.terminal import note, progress_bar, show_json, show_table
 from mpi.errors import ConfigurationError
 from mpi.settings import Settings
+from mpi.stores.fingerprint import fingerprint
 from mpi.stores.sqlite_backup import backup_store, restore_store
 from mpi.stores.sqlite_verify import verify_store
 from mpi.stores.verification import Progress, Violation
@@ -30,12 +31,14 @@ def backup(
     """Copy the index, which may be in use, with its key to one file. It holds patient data."""
     chosen = settings(embedded=embedded, demo=demo)
     _need_file(chosen, "mongodump --uri=… --db=…")
+    key = hmac_key(chosen, create=False)
     with progress_bar("Copying", counts_rows=False) as bar:
         task = bar.add_task("", total=None)
         backup_store(
             chosen.sqlite_path,
             path,
             lambda done, total: bar.update(task, completed=done, total=total),
+            hmac_key=key,
         )
     if as_json:
         show_json({"backup": str(path)})

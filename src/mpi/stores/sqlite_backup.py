@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from mpi.errors import ConfigurationError
+from mpi.stores.fingerprint import fingerprint
 from mpi.stores.sqlite_schema import (
     check_known,
     connect,
@@ -43,24 +44,25 @@ def backup_store(
     target: Path,
     progress: Progress = lambda _done, _all: None,
     *,
+    hmac_key: bytes,
     pages: int = _PAGES,
 ) -> None:
     """Copy the index at ``path``, which may be in use, to the new file ``target``.
 
-    ``pages`` are copied between two calls of ``progress``.
+    ``hmac_key`` is enclosed if it lies beside the index. ``pages`` are copied between two calls of ``progress``.
 
-    Raises ``ConfigurationError`` when the source is no index of ours or the target exists.
+    Raises ``ConfigurationError`` when the source is no index of ours or has another key, or the target exists.
     """
     if target.exists():
         raise ConfigurationError(f"{target} exists already; name a new file for the backup")
     _check_is_file(path)
-    key = key_file(path)
     with _new_file(target, path) as part:
+        _check_key(path, hmac_key)
         _copy(path, part, progress, pages)
         with closing(connect(part)) as copy:
             copy.execute("PRAGMA journal_mode = DELETE")
-            if key.exists():
-                set_meta(copy, _ENCLOSED_KEY, key.read_bytes())
+            if _key_beside(path) == hmac_key:
+                set_meta(copy, _ENCLOSED_KEY, hmac_key)
 
 
 def restore_store(
@@ -74,28 +76,27 @@ def restore_store(
 
     Raises:
         ConfigurationError: the backup is damaged, newer than this version or made with another HMAC key
-            than the fingerprint tells; or the target exists, is in use or cannot be written.
+            than the fingerprint tells, the one enclosed or, if none is, the one beside the target; or the target
+            exists, is in use or cannot be written.
     """
     _check_is_file(backup)
-    _examine(backup, hmac_fingerprint)
+    key = _examine(backup, hmac_fingerprint, _key_beside(path))
     if path.exists() and not force:
         raise ConfigurationError(
             f"{path} exists already; name a new file, or replace it with --force"
         )
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _nobody_uses(path), _new_file(path, backup) as part:
-        _copy(backup, part, lambda _done, _all: None, _PAGES)
-        with closing(connect(part)) as copy:
-            copy.execute("PRAGMA journal_mode = DELETE")
-            _pass_over_numbers(copy)
-            key = get_meta(copy, _ENCLOSED_KEY)
-            if key is not None:
-                # The key goes back beside the database; the page that held it is overwritten.
+    with _nobody_uses(path):
+        # The key comes last: while the database is the old one, nothing else could replace its key.
+        with _new_key(path, key, backup), _new_file(path, backup) as part:
+            _copy(backup, part, lambda _done, _all: None, _PAGES)
+            with closing(connect(part)) as copy:
+                copy.execute("PRAGMA journal_mode = DELETE")
+                _pass_over_numbers(copy)
+                # The page that held the key is overwritten.
                 copy.execute("PRAGMA secure_delete = ON")
                 copy.execute("DELETE FROM meta WHERE name = ?", (_ENCLOSED_KEY,))
-                with _new_file(key_file(path), backup) as key_part:
-                    key_part.write_bytes(key)
         _drop_log(path)
 
 
@@ -106,29 +107,78 @@ def _pass_over_numbers(connection: sqlite3.Connection) -> None:
     )
 
 
+@contextmanager
+def _new_key(path: Path, key: bytes | None, origin: Path) -> Iterator[None]:
+    """Put the key, if there is one, beside the database when the block has put that in its place."""
+    if key is None:
+        yield
+        return
+    with _new_file(key_file(path), origin) as part:
+        part.write_bytes(key)
+        yield
+
+
 def _check_is_file(path: Path) -> None:
     if not path.is_file():
         raise ConfigurationError(f"there is no file {path}; name an existing one")
 
 
-def _examine(backup: Path, hmac_fingerprint: bytes | None) -> None:
+def _key_beside(path: Path) -> bytes | None:
+    """What lies where the generated key of the database at ``path`` belongs."""
+    try:
+        return key_file(path).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{key_file(path)} cannot be read ({error.strerror}); make it readable for this user"
+        ) from None
+
+
+def _check_key(path: Path, hmac_key: bytes) -> None:
+    try:
+        with closing(connect(path, read_only=True)) as connection:
+            check_known(connection, path)
+            known = get_meta(connection, "hmac_fingerprint")
+    except sqlite3.Error as error:
+        raise unusable(path, error) from error
+    if known is None:
+        raise ConfigurationError(
+            f"{path} lacks the fingerprint of its key; run `mpi stats`, which notes it, then repeat"
+        )
+    if not hmac.compare_digest(known, fingerprint(hmac_key)):
+        raise ConfigurationError(
+            f"{path} was made with another HMAC key, without which a backup is worthless; set MPI_HMAC_KEY to that "
+            "key, or put its key file back beside the database"
+        )
+
+
+def _examine(backup: Path, hmac_fingerprint: bytes | None, beside: bytes | None) -> bytes | None:
+    """The key that the backup brings along. Raises ``ConfigurationError`` as :func:`restore_store` does."""
     try:
         with closing(connect(backup, read_only=True)) as connection:
             check_known(connection, backup)
             verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-            fingerprint = get_meta(connection, "hmac_fingerprint")
+            known = get_meta(connection, "hmac_fingerprint")
+            enclosed = get_meta(connection, _ENCLOSED_KEY)
     except sqlite3.Error as error:
         raise unusable(backup, error) from error
     if verdict != "ok":
         raise ConfigurationError(f"{backup} is damaged; restore another backup")
-    if fingerprint is None:
+    if known is None:
         raise ConfigurationError(
             f"{backup} lacks the fingerprint of its key; restore another backup"
         )
-    if hmac_fingerprint is not None and not hmac.compare_digest(fingerprint, hmac_fingerprint):
+    if hmac_fingerprint is None:
+        key = beside if enclosed is None else enclosed
+        hmac_fingerprint = known if key is None else fingerprint(key)
+    if not hmac.compare_digest(known, hmac_fingerprint):
         raise ConfigurationError(
-            f"{backup} was made with another HMAC key; set MPI_HMAC_KEY to that key"
+            f"{backup} was made with another HMAC key than the one at hand; set MPI_HMAC_KEY to that key"
         )
+    # One that is not its own was enclosed by an older version.
+    is_its_own = enclosed is not None and hmac.compare_digest(known, fingerprint(enclosed))
+    return enclosed if is_its_own else None
 
 
 def _copy(path: Path, target: Path, progress: Progress, pages: int) -> None:
