@@ -18,6 +18,7 @@ from mpi.stores.sqlite_backup import backup_store, key_file, restore_store
 from mpi.stores.sqlite_schema import SCHEMA_VERSION
 from mpi.stores.sqlite_verify import verify_store
 from tests.contract.changes import change, created, key, review
+from tests.support.full_disk import files_of_at_most
 
 SECRET = b"the key of this index, 32 bytes."
 ANOTHER = b"the key of another one, 32 bytes"
@@ -203,6 +204,16 @@ async def test_what_cannot_be_copied_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="writable directory"):
         backup_store(tmp_path / "noise", tmp_path / "nowhere" / "backup", hmac_key=SECRET)
     assert names(tmp_path) == {"noise"}
+
+
+async def test_a_full_disk_is_that_of_the_target(backup: Path, path: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    with files_of_at_most(64 * 1024):
+        with pytest.raises(ConfigurationError, match=r"copied to .*there/backup .*make room"):
+            backup_store(path, tmp_path / "there" / "backup", hmac_key=SECRET)
+        with pytest.raises(ConfigurationError, match=r"copied to .*there/new .*make room"):
+            restore_store(backup, tmp_path / "there" / "new")
+    assert names(tmp_path / "there") == set()
 
 
 class TestRestoringOverAnIndex:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 import sqlite3
 import stat
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from mpi.errors import ConfigurationError, StoreUnavailable
 from mpi.stores.sqlite import open_store
 from mpi.stores.sqlite_schema import APPLICATION_ID, SCHEMA_VERSION, connect, unusable
 from tests.contract.changes import change, create, created, key, review
+from tests.support.full_disk import files_of_at_most
 
 FINGERPRINT = b"fingerprint"
 
@@ -69,17 +69,6 @@ async def test_closing_leaves_one_file_and_nothing_is_lost(path: Path) -> None:
     store = open_store(path, FINGERPRINT, create=False)
     assert await store.record(key("1")) is not None
     store.close()
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """No file grows beyond ``size`` bytes, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 async def test_a_log_that_a_full_disk_does_not_take_is_left_by_closing(path: Path) -> None:

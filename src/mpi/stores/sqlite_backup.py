@@ -6,6 +6,8 @@ inside. Files appear under their name only when they are whole, and only their o
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import hmac
 import os
 import sqlite3
@@ -21,6 +23,7 @@ from mpi.stores.sqlite_schema import (
     connect,
     get_meta,
     is_busy,
+    is_full,
     set_meta,
     unusable,
 )
@@ -32,6 +35,7 @@ _ENCLOSED_KEY = "enclosed_key"
 _PASSED_OVER = 1_000_000
 """Numbers of persons and tasks that may have been told to somebody since the backup was taken."""
 _PAGES = 2_000
+_DRAFT = ".draft"
 
 
 def key_file(path: Path) -> Path:
@@ -193,32 +197,75 @@ def _copy(path: Path, target: Path, progress: Progress, pages: int) -> None:
             )
             source.execute("ROLLBACK")
     except sqlite3.Error as error:
+        if _is_of_writing(error):
+            raise  # not the fault of what is read: `_new_file` tells where there is no room
         raise unusable(path, error) from error
+
+
+def _is_of_writing(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC)
 
 
 @contextmanager
 def _new_file(target: Path, origin: Path) -> Iterator[Path]:
     """A private file that takes the name ``target`` when the block has filled it."""
+    _remove_abandoned(target)
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        handle, name = tempfile.mkstemp(_DRAFT, f".{target.name}.", target.parent)
     except OSError as error:
         raise ConfigurationError(
             f"{target} cannot be written ({error.strerror}); name a file in a writable directory"
         ) from error
     part = Path(name)
     try:
+        _hold(handle)
         yield part
         os.fsync(handle)
         part.replace(target)
         _sync_directory(target.parent)
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         raise ConfigurationError(
-            f"{origin} could not be copied to {target} ({error.strerror}); make room or name "
-            "another place"
+            f"{origin} could not be copied to {target} ({_reason(error)}); make room or name another place"
         ) from error
     finally:
+        _remove(part)
         os.close(handle)
-        part.unlink(missing_ok=True)
+
+
+def _reason(error: OSError | sqlite3.Error) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    if is_full(error):
+        return "the disk there is full"
+    return getattr(error, "sqlite_errorname", "") or type(error).__name__
+
+
+def _hold(handle: int) -> bool:
+    """Whether the file is this process's now, until it is closed or the process ends, in whatever way."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # somebody else does, or the file system knows no locks
+        return False
+    return True
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Drafts of ``target`` whose process was killed: they hold patient data."""
+    for draft in target.parent.glob(f".{glob.escape(target.name)}.????????{_DRAFT}"):
+        with suppress(OSError):
+            handle = os.open(draft, os.O_RDWR)
+            try:
+                if _hold(handle):
+                    _remove(draft)
+            finally:
+                os.close(handle)
+
+
+def _remove(draft: Path) -> None:
+    """The draft and what SQLite may have left beside it."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        draft.with_name(draft.name + suffix).unlink(missing_ok=True)
 
 
 def _sync_directory(directory: Path) -> None:
