@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from io import TextIOWrapper
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Annotated
 
 import typer
@@ -40,6 +42,8 @@ COMMANDS = {
 """Each command and where it is, under ``mpi.commands``. Only the one that is run is imported: all take a second."""
 
 FAILED, MISUSED = 1, 2
+INTERRUPTED = 130
+"""As Typer ends a command that Ctrl-C has stopped."""
 _OPTION = re.compile(r"--?[a-z][a-z-]*")
 # Typer carries its own copy of click and shows only this one of its usage errors.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -52,6 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A terminal that lacks a letter is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if argv is None else argv)
+    # The service stops in its own way: with exit code 0, once everybody is answered.
+    with nullcontext() if given[:1] == ["serve"] else _ending_on_sigterm():
+        return _run(given)
+
+
+def _run(given: list[str]) -> int:
     try:
         result = get_command(commands(given[:1])).main(
             args=given, prog_name="mpi", standalone_mode=False
@@ -62,7 +72,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(_usage(error), MISUSED)
     except typer.Abort:
         return _refuse("stopped", FAILED)
+    except KeyboardInterrupt:  # while the command was being imported
+        return INTERRUPTED
     return result if isinstance(result, int) else 0
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does: what it began to write is cleared away, for it holds patient data."""
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield  # whoever started it wants it otherwise
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    # Asked anew each time: a running loop has a handler of its own. In the background Ctrl-C may be ignored.
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):
+        raise KeyboardInterrupt
+    handler(signal.SIGINT, frame)
 
 
 def commands(asked: Sequence[str] = ()) -> typer.Typer:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from tests.support.commands import JOHN, ROWS, as_csv, crosswalk, mpi, mpi_json
 from tests.support.refusals import assert_refused
 from tests.support.service import command, environment, run_mpi, running
+from tests.support.workers import until
 
 
 def test_match_reads_standard_input_and_only_asks(tmp_path: Path) -> None:
@@ -139,6 +143,77 @@ def test_a_backup_is_enough_on_another_machine(tmp_path: Path) -> None:
     mpi(there, "restore", str(tmp_path / "backup.mpi"))
     assert crosswalk(there) == links
     assert mpi_json(there, "load", str(tmp_path / "rows.csv"))["unchanged"] == 3
+
+
+_HANGING = "import os, time; os.fsync = lambda _: time.sleep(60)"
+"""A disk that takes for ever: what is written is there, and not yet in its place."""
+
+
+@contextmanager
+def hanging_backup(folder: Path, target: Path) -> Iterator[subprocess.Popen[str]]:
+    """A backup that is killed at the latest when the block ends."""
+    before = drafts(target)
+    process = subprocess.Popen(
+        command("backup", str(target), "--embedded", prelude=_HANGING),
+        env=environment(folder),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until(lambda: not drafts(target) <= before, "a draft")
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def drafts(target: Path) -> set[Path]:
+    """Whatever hidden files there are beside the target."""
+    return set(target.parent.glob(".*"))
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_backup_that_is_stopped_leaves_nothing(tmp_path: Path, how: signal.Signals) -> None:
+    mpi(tmp_path, "load", str(as_csv(tmp_path / "rows.csv", ROWS)))
+    target = tmp_path / "backup.mpi"
+    with hanging_backup(tmp_path, target) as process:
+        process.send_signal(how)
+        _, said = process.communicate(timeout=30)
+        assert (process.returncode, said) == (130, "")
+        assert drafts(target) == set()
+    assert not target.exists()
+
+
+def test_the_next_backup_removes_what_a_killed_one_has_left(tmp_path: Path) -> None:
+    mpi(tmp_path, "load", str(as_csv(tmp_path / "rows.csv", ROWS)))
+    target = tmp_path / "backup.mpi"
+    with hanging_backup(tmp_path, target):
+        pass
+    abandoned = drafts(target)
+    assert abandoned
+    with hanging_backup(tmp_path, target):
+        assert drafts(target).isdisjoint(abandoned)
+        mpi(tmp_path, "backup", str(target))
+        assert drafts(target), "the one that is being written is not abandoned"
+
+
+def test_a_load_in_the_background_ends_on_sigterm(tmp_path: Path) -> None:
+    """A shell lets its background ignore Ctrl-C; the load still ends in order, and says how to go on."""
+    rows = [JOHN | {"source": "A", "source_id": str(number)} for number in range(20_000)]
+    ignoring = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+    process = subprocess.Popen(
+        command("load", str(as_csv(tmp_path / "rows.csv", rows)), "--embedded", prelude=ignoring),
+        env=environment(tmp_path),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: any(tmp_path.glob("data/mpi/*.json")), "a checkpoint")
+    process.terminate()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in said
+    assert "unexpected" not in said
+    assert mpi_json(tmp_path, "verify") == {"violations": []}
 
 
 @pytest.mark.parametrize("broken", ["", "0" * 64, None])
