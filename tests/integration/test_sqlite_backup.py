@@ -116,7 +116,7 @@ async def test_what_was_told_since_the_backup_never_names_anybody_else(
 ) -> None:
     known = await created(store, "1", 1)
     await store.commit(change(tasks=(review("1", known),)))
-    backup_store(path, tmp_path / "backup")
+    backup_store(path, tmp_path / "backup", hmac_key=SECRET)
     told = await created(store, "2", 2)
     opened = await store.commit(change(tasks=(review("2", known),)))
     store.close()
