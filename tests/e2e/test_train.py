@@ -171,3 +171,13 @@ def test_too_little_to_learn_from_is_said(
     assert done.returncode == 1
     assert reason in done.stderr
     assert not out.exists()
+
+
+@pytest.mark.parametrize("version", ["../../evil x", "a/b", "x" * 65, "\udcff"])
+def test_a_version_that_no_index_keeps_is_refused_before_it_is_learned(
+    folder: Path, version: str
+) -> None:
+    before = sorted(folder.rglob("*"))
+    done = run_mpi(folder, "train", "--version", version, "--embedded")
+    assert (done.returncode, "the version of a model is" in done.stderr) == (1, True)
+    assert sorted(folder.rglob("*")) == before

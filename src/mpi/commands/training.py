@@ -28,6 +28,7 @@ from mpi.matching.document import document_of
 from mpi.matching.expectation import TooFewPairs, learn
 from mpi.matching.model import Model, load_anchors
 from mpi.matching.training import LABEL_RIDGE, TooFewLabels, train
+from mpi.service.models import check_version
 from mpi.settings import Settings, data_directory
 
 MOST_RECORDS = 200_000
@@ -72,6 +73,7 @@ def train_model(
         return
     moment = datetime.now(UTC)
     version = version or f"own-{moment:%Y%m%dT%H%M%S}"
+    check_version(version)  # it names the file too, and learning takes minutes
     labels = judged_pairs(pairs) if pairs is not None else {}
     chosen = settings(embedded=embedded, demo=demo)
 

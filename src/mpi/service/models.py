@@ -32,12 +32,16 @@ def read_model(document: bytes) -> Model:
     return model
 
 
-def _check(model: Model) -> None:
-    version: object = model.version
+def check_version(version: object) -> None:
+    """Raise ``InvalidInput`` unless an index may keep a model under this version."""
     if not isinstance(version, str) or not _VERSION.fullmatch(version):
         raise InvalidInput(
             "the version of a model is at most 64 letters, digits, dots, dashes and underscores"
         )
+
+
+def _check(model: Model) -> None:
+    check_version(model.version)
     told = thresholds_of(model)
     if any(told[low] > told[high] for low, high in pairwise(_RISING)):
         raise InvalidInput(f"the thresholds of a model rise: {', '.join(_RISING)}")
