@@ -4,20 +4,102 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from mpi.errors import ConfigurationError
 
+_OF_INDEX = ("", ".key", "-wal", "-shm", "-journal")
+"""What the names of the files of an index end with after that of its database."""
+_DATABASE = b"SQLite format 3\0"
 
-def check_replaceable(path: Path) -> None:
-    """Raise ``ConfigurationError`` if ``path`` is a folder or a device: a file would take the device's place."""
-    if path.exists() and not path.is_file():
+
+def check_outputs(
+    *outputs: Path | None, inputs: Iterable[Path | None] = (), index: Path | None = None
+) -> None:
+    """Raise ``ConfigurationError`` unless a command may write each of its outputs, where it names one.
+
+    None may be one of its ``inputs``, another output or a file of the database ``index``, nor what
+    :func:`check_replaceable` refuses.
+    """
+    taken = [path for path in inputs if path is not None]
+    for output in outputs:
+        if output is None:
+            continue
+        check_replaceable(output, index)
+        if any(_is_same(output, other) for other in taken):
+            raise ConfigurationError(
+                f"{shown(output)} would be written over what this command reads or writes itself; "
+                "name another file"
+            )
+        taken.append(output)
+
+
+def check_replaceable(path: Path, index: Path | None = None) -> None:
+    """Raise ``ConfigurationError`` if a file at ``path`` would take the place of what must stay.
+
+    That is a folder, a pipe or a device, and any file of an index: of the database ``index``, or of one that is there.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = stat.S_IFREG
+    except OSError as error:
+        raise ConfigurationError(f"{shown(path)} cannot be written: {error.strerror}") from None
+    if not stat.S_ISREG(mode):
         raise ConfigurationError(
             "the file cannot be written: its name is that of a folder or a device"
         )
+    if _is_of_index(path, index):
+        raise ConfigurationError(f"{shown(path)} is a file of an index; name another file")
+
+
+def _is_of_index(path: Path, index: Path | None) -> bool:
+    if index is not None and any(
+        _is_same(path, index.with_name(index.name + ending)) for ending in _OF_INDEX
+    ):
+        return True
+    names = (path, Path(_real(path)))
+    return any(_is_database(database) for name in names for database in _databases_of(name))
+
+
+def _databases_of(path: Path) -> Iterator[Path]:
+    """Where the database lies, if ``path`` is a file of an index."""
+    for ending in _OF_INDEX:
+        if path.name.endswith(ending) and path.name != ending:
+            yield path.with_name(path.name.removesuffix(ending))
+
+
+def _is_database(path: Path) -> bool:
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(len(_DATABASE)) == _DATABASE
+    except OSError:
+        return False
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether both name one file, there already or not."""
+    if _real(one) == _real(other):
+        return True
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _real(path: Path) -> str:
+    return os.path.realpath(path)  # a circle of links is no error here, as it is for Path.resolve
+
+
+def shown(path: Path) -> str:
+    """A path as text that any terminal, log and JSON document takes: a name may be of any bytes."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in str(path))
 
 
 def check_whole(path: Path) -> None:

@@ -19,12 +19,17 @@ class Draft:
     size: int
 
 
+def draft_of(path: Path) -> Path:
+    """Where the reject file ``path`` grows."""
+    return path.with_name(f".{path.name}.draft")
+
+
 class RejectFile:
     """Unusable rows as NDJSON, mode 0600. There is no file while there is nothing to reject."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._draft = path.with_name(f".{path.name}.draft")
+        self._draft = draft_of(path)
         self._file: BinaryIO | None = None
 
     def write(self, line: str) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mpi.bootstrap import Container
+from mpi.bulk.files import check_outputs
 from mpi.bulk.load import Report, load, read_rows
 from mpi.bulk.rows import Row
 from mpi.commands.session import AsJson
@@ -77,6 +78,7 @@ def population(
 ) -> None:
     """Write a synthetic population with its truth, the same for the same seed."""
     truth = truth or path.with_name(f"truth-{path.name}")
+    check_outputs(path, truth)
     made = Population(rows, seed, profile)
     with progress_bar("Making up patients", counts_rows=True) as bar:
         task = bar.add_task("", total=rows, rows=0)

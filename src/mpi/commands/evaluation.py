@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mpi.bulk.files import private_file
+from mpi.bulk.files import check_outputs, private_file
 from mpi.commands.models import read_document
 from mpi.commands.population import renames_of
 from mpi.commands.session import AsJson, run
@@ -50,6 +50,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Put a labelled file through an index that is thrown away, and say how right it was."""
+    check_outputs(report, inputs=[path, truth, related, model])
     file = LabelledFile(path, source, renames_of(rename), entity, truth, related)
     document = None if model is None else read_document(model)
     with steps("Evaluating:") as step:

@@ -16,9 +16,10 @@ import typer
 from mpi.bootstrap import Container
 from mpi.bulk.ahead import Reading, reader
 from mpi.bulk.checkpoint import CheckpointFile, origin_of
-from mpi.bulk.files import private_file
+from mpi.bulk.files import check_outputs, private_file
 from mpi.bulk.load import Report, load
 from mpi.bulk.piped import as_file
+from mpi.bulk.rejects import draft_of
 from mpi.bulk.resume import ResumableLoad
 from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, settings
 from mpi.commands.terminal import note, progress_bar, show_json, show_pairs
@@ -61,6 +62,8 @@ def load_file(
     if "batch_size" not in chosen.model_fields_set:
         chosen = chosen.model_copy(update={"batch_size": _GROUP})
     path = path.absolute()
+    if rejects is not None:
+        check_outputs(rejects, draft_of(rejects), inputs=[path], index=chosen.sqlite_path)
     renames = renames_of(rename)
     started = perf_counter()
     with as_file(path, data_directory()) as file:
@@ -179,8 +182,11 @@ def export_crosswalk(
 ) -> None:
     """Write source,source_id,mpi_id of every record, ordered by source and source id."""
 
+    chosen = settings(embedded=embedded, demo=demo)
+    check_outputs(path, index=chosen.sqlite_path)
+
     async def work() -> int:
-        async with opened(settings(embedded=embedded, demo=demo)) as index:
+        async with opened(chosen) as index:
             crosswalk = index.index.crosswalk()
             found = ((key.source, key.source_id, mpi_id) async for key, mpi_id in crosswalk)
             return await _write_table(path, ("source", "source_id", "mpi_id"), found)
@@ -199,8 +205,11 @@ def export_verdicts(
 ) -> None:
     """Write what Verato said of pairs of records, as `mpi train --pairs` reads it, and when."""
 
+    chosen = settings(embedded=embedded, demo=demo)
+    check_outputs(path, index=chosen.sqlite_path)
+
     async def work() -> int:
-        async with opened(settings(embedded=embedded, demo=demo)) as index:
+        async with opened(chosen) as index:
             found = (verdict.row() async for verdict in verdicts(index.store))
             return await _write_table(path, VERDICT_COLUMNS, found)
 

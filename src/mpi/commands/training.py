@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mpi.bulk.files import private_file
+from mpi.bulk.files import check_outputs, private_file
 from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, settings
 from mpi.commands.terminal import note, show_json, show_pairs, steps
 from mpi.errors import InvalidInput
@@ -74,8 +74,9 @@ def train_model(
     moment = datetime.now(UTC)
     version = version or f"own-{moment:%Y%m%dT%H%M%S}"
     check_version(version)  # it names the file too, and learning takes minutes
-    labels = judged_pairs(pairs) if pairs is not None else {}
     chosen = settings(embedded=embedded, demo=demo)
+    check_outputs(out, inputs=[pairs], index=chosen.sqlite_path)
+    labels = judged_pairs(pairs) if pairs is not None else {}
 
     async def read(step: Step) -> tuple[Records, Labels, Model]:
         async with opened(chosen) as index:

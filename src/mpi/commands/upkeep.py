@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mpi.bootstrap import hmac_key
+from mpi.bulk.files import check_outputs
 from mpi.commands.session import AsJson, Demo, Embedded, run, settings
 from mpi.commands.terminal import note, progress_bar, show_json, show_table
 from mpi.errors import ConfigurationError
@@ -31,6 +32,7 @@ def backup(
     """Copy the index, which may be in use, with its key to one file. It holds patient data."""
     chosen = settings(embedded=embedded, demo=demo)
     _need_file(chosen, "mongodump --uri=… --db=…")
+    check_outputs(path, index=chosen.sqlite_path)
     key = hmac_key(chosen, create=False)
     with progress_bar("Copying", counts_rows=False) as bar:
         task = bar.add_task("", total=None)
