@@ -57,6 +57,17 @@ def test_rejects_go_to_the_data_directory_by_default(tmp_path: Path) -> None:
     assert stat.S_IMODE(rejects.stat().st_mode) == 0o600
 
 
+def test_loads_of_one_name_at_one_moment_keep_their_rejected_rows_apart(tmp_path: Path) -> None:
+    reports = []
+    for number in range(5):  # two of them, at the least, are within one second
+        path = tmp_path / str(number) / ("ü" * 110 + ".ndjson")
+        path.parent.mkdir()
+        path.write_text(f'{{"source_id": "{number}"}}\n' + json.dumps(ROWS[0]))
+        reports.append(mpi_json(tmp_path, "load", str(path)))
+    rejected = [json.loads(Path(report["rejects"]).read_text()) for report in reports]
+    assert [line["row"]["source_id"] for line in rejected] == list("01234")
+
+
 def test_a_load_that_rejects_every_row_fails_with_a_sentence(tmp_path: Path) -> None:
     nameless = [{k: v for k, v in row.items() if k != "source"} for row in ROWS]
     path = as_csv(tmp_path / "rows.csv", nameless)

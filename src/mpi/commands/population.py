@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gc
+import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ import typer
 from mpi.bootstrap import Container
 from mpi.bulk.ahead import Reading, reader
 from mpi.bulk.checkpoint import CheckpointFile, origin_of
-from mpi.bulk.files import check_outputs, private_file
+from mpi.bulk.files import check_outputs, private_file, shown
 from mpi.bulk.load import Report, load
 from mpi.bulk.piped import as_file
 from mpi.bulk.rejects import draft_of
@@ -28,6 +29,8 @@ from mpi.evaluation.verdicts import VERDICT_COLUMNS, verdicts
 from mpi.settings import data_directory
 
 _COLLECT_AFTER = 100_000
+_LONGEST_NAME = 150
+"""Bytes of the name of a file that the name of its reject file repeats: 255 are the most that a name may have."""
 
 exports = typer.Typer(help="Write what the index knows to a file.", no_args_is_help=True)
 
@@ -133,8 +136,14 @@ async def _load(index: Container, path: Path, state: ResumableLoad) -> None:
 
 
 def _default_rejects(path: Path) -> Path:
+    """A name that no other load gets, however many files of one name are loaded at once."""
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    return data_directory() / "rejects" / f"{path.name}.{moment}.rejects.ndjson"
+    name = f"{_shortened(shown(Path(path.name)))}.{moment}.{secrets.token_hex(4)}.rejects.ndjson"
+    return data_directory() / "rejects" / name
+
+
+def _shortened(name: str) -> str:
+    return name.encode()[:_LONGEST_NAME].decode(errors="ignore")
 
 
 def renames_of(text: str) -> dict[str, str]:
