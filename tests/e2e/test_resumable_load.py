@@ -8,7 +8,10 @@ import os
 import signal
 import stat
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +48,15 @@ def load(folder: Path, path: Path, *arguments: str) -> tuple[dict[str, Any], str
     done = run_mpi(folder, "load", str(path), *arguments, "--embedded", "--json", settings=SETTINGS)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), done.stderr
+
+
+@contextmanager
+def filled(pipe: Path, path: Path) -> Iterator[None]:
+    """Somebody writes the file into the pipe meanwhile."""
+    writer = threading.Thread(target=pipe.write_bytes, args=(path.read_bytes(),))
+    writer.start()
+    yield
+    writer.join()
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -117,6 +129,19 @@ def test_a_killed_load_goes_on_and_ends_as_if_it_had_never_stopped(
     assert json.loads(run_mpi(broken, "verify", "--embedded", "--json").stdout) == {
         "violations": []
     }
+
+
+def test_a_killed_load_from_a_pipe_leaves_no_rows_and_goes_on(tmp_path: Path, path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with filled(pipe, path):
+        killed(tmp_path, pipe)
+    left = {file.name for file in (tmp_path / "data" / "mpi").iterdir() if file.is_file()}
+    assert not {name for name in left if not name.lstrip(".").startswith("mpi.sqlite3")}
+    with filled(pipe, path):
+        report, _ = load(tmp_path, pipe)
+    assert (report["resumed_after"] >= 300, report["rows"]) == (True, ROWS)
+    assert stats(tmp_path)["records"] == ROWS - len(BROKEN)
 
 
 def test_a_second_run_of_a_finished_load_changes_nothing(tmp_path: Path, path: Path) -> None:

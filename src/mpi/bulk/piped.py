@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import tempfile
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mpi.errors import ConfigurationError
+
+_PROCESSES = Path("/proc")
 
 
 @contextmanager
@@ -34,8 +37,11 @@ def as_file(path: Path, folder: Path) -> Iterator[Path]:
 def _copied(pipe: Path, folder: Path) -> Iterator[Path]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Readable by its owner only, and gone with the block.
-        copy = tempfile.NamedTemporaryFile(dir=folder, prefix=".piped-")  # noqa: SIM115
+        # Readable by its owner only, and gone with the block. Where the system gives open files a name of their own,
+        # it has no other: what is killed leaves no patients behind.
+        nameless = (_PROCESSES / "self" / "fd").is_dir()
+        make = tempfile.TemporaryFile if nameless else tempfile.NamedTemporaryFile
+        copy = make(dir=folder, prefix=".piped-")
     except OSError as error:
         raise ConfigurationError(f"{folder} cannot be written: {error.strerror}") from None
     with copy:
@@ -45,4 +51,5 @@ def _copied(pipe: Path, folder: Path) -> Iterator[Path]:
             copy.flush()
         except OSError as error:
             raise ConfigurationError(f"the pipe cannot be read: {error.strerror}") from None
-        yield Path(copy.name)
+        number = copy.fileno()
+        yield _PROCESSES / str(os.getpid()) / "fd" / str(number) if nameless else Path(copy.name)

@@ -71,8 +71,8 @@ def load_file(
     started = perf_counter()
     with as_file(path, data_directory()) as file:
         origin = origin_of(file, source, renames, rejects)
-        # What comes through a pipe is known again by what it is.
-        name = file if path.is_file() else Path(origin.digest)
+        # What comes through a pipe is known again by what it is, in whatever folder the command is given.
+        name = file if path.is_file() else Path("/", origin.digest)
 
         async def work() -> ResumableLoad:
             checkpoints = CheckpointFile(chosen.sqlite_path, name)
