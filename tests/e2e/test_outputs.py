@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from tests.support.commands import JOHN, ROWS, as_csv, mpi, mpi_json
+from tests.support.disk import files_up_to
 from tests.support.refusals import assert_refused
 from tests.support.service import run_mpi
 
@@ -95,6 +98,30 @@ def test_no_command_writes_over_what_it_reads_or_writes(
     named = [str(folder / "x") if word == "x" else word for word in named]
     assert_refused(run_mpi(folder, *named), "reads or writes itself; name another file")
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize("writing", ["crosswalk", "rejects", "population", "pipe"])
+def test_a_full_disk_is_told_in_one_sentence(folder: Path, writing: str) -> None:
+    long = [{"source": "A", "source_id": f"{number:0250}"} for number in range(300)]
+    mpi(folder, "load", str(as_csv(folder / "long.csv", long)))
+    (folder / "bad.ndjson").write_text(('{"last_name": "' + "x" * 900_000 + '"}\n') * 10)
+    out = folder / "made.out"
+    named = written(folder, writing if writing in WRITING else "rejects", out)
+    if writing == "pipe":
+        named = ("load", str(folder / "pipe"), "--embedded")
+        Thread(target=_poured, args=(folder,), daemon=True).start()
+    # Room for what is read, which takes a file of 32 KB beside the database, or for what is loaded.
+    with files_up_to(50_000 if writing in {"crosswalk", "population"} else 4_000_000):
+        rows = ("--rows", "1000") if writing == "population" else ()
+        done = run_mpi(folder, *named, *rows)
+    place = folder / "data" / "mpi" if writing == "pipe" else out
+    assert_refused(done, str(place), "File too large; make room there, or name another")
+    assert not out.exists()
+
+
+def _poured(folder: Path) -> None:
+    with suppress(BrokenPipeError):
+        (folder / "pipe").write_bytes((folder / "bad.ndjson").read_bytes())
 
 
 def test_other_files_are_replaced_still(folder: Path) -> None:

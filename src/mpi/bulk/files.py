@@ -113,20 +113,30 @@ def private_file(path: Path) -> Iterator[TextIO]:
     """A text file that takes its place at ``path`` (mode 0600) when the block ends without error.
 
     Raises:
-        ConfigurationError: the folder cannot be made or written to, or ``path`` is a folder or a device.
+        ConfigurationError: the folder cannot be made or written to, there is no room, or ``path`` is what
+            :func:`check_replaceable` refuses.
     """
     check_replaceable(path)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise ConfigurationError(f"the file cannot be written: {error.strerror}") from None
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Whatever the system refuses in this block, it refuses for the file at ``path``: ``ConfigurationError``."""
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"{shown(path)} cannot be written: {error.strerror}; make room there, or name another place"
+        ) from None

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mpi.bulk.files import shown
 from mpi.errors import ConfigurationError
 
 _PROCESSES = Path("/proc")
@@ -50,6 +51,9 @@ def _copied(pipe: Path, folder: Path) -> Iterator[Path]:
                 shutil.copyfileobj(source, copy)
             copy.flush()
         except OSError as error:
-            raise ConfigurationError(f"the pipe cannot be read: {error.strerror}") from None
+            raise ConfigurationError(
+                f"what comes through the pipe cannot be kept in {shown(folder)}: {error.strerror}; "
+                "make room there, or name another folder in XDG_DATA_HOME"
+            ) from None
         number = copy.fileno()
         yield _PROCESSES / str(os.getpid()) / "fd" / str(number) if nameless else Path(copy.name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from mpi.bulk.files import check_replaceable
+from mpi.bulk.files import check_replaceable, writing
 from mpi.errors import ConfigurationError
 
 
@@ -33,10 +33,11 @@ class RejectFile:
         self._file: BinaryIO | None = None
 
     def write(self, line: str) -> None:
-        """Add one line. Raises ``ConfigurationError`` when the file cannot be made."""
+        """Add one line. This and all that follows raise ``ConfigurationError`` when the file cannot be written."""
         if self._file is None:
             self._file = self._opened(os.O_CREAT | os.O_TRUNC)
-        self._file.write(line.encode())
+        with writing(self.path):
+            self._file.write(line.encode())
 
     def go_on(self, draft: Draft) -> bool:
         """Take up a draft of an earlier run, without what it wrote after ``draft`` was noted. False if it is lost."""
@@ -54,31 +55,31 @@ class RejectFile:
 
     def _opened(self, flags: int) -> BinaryIO:
         check_replaceable(self.path)
-        try:
+        with writing(self.path):
             self._draft.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self._draft, os.O_WRONLY | flags, 0o600)
-        except OSError as error:
-            raise ConfigurationError(f"the file cannot be written: {error.strerror}") from None
         return os.fdopen(handle, "wb")
 
     def noted(self) -> Draft:
         """What is written so far, on disk when this returns."""
         if self._file is None:
             return Draft(self._draft, 0)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with writing(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
         return Draft(self._draft, self._file.tell())
 
     def finish(self) -> None:
         """Let the file take its place; it was whole only now."""
         if self._file is not None:
             self.noted()
-            self._file.close()
-            self._file = None
-            self._draft.replace(self.path)
+            self.close()
+            with writing(self.path):
+                self._draft.replace(self.path)
 
     def close(self) -> None:
         """Leave the draft as it is, for a load that is resumed."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            with writing(self.path):
+                file.close()

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mpi.bootstrap import Container
-from mpi.bulk.files import check_outputs
+from mpi.bulk.files import check_outputs, writing
 from mpi.bulk.load import Report, load, read_rows
 from mpi.bulk.rows import Row
 from mpi.commands.session import AsJson
@@ -82,15 +82,13 @@ def population(
     made = Population(rows, seed, profile)
     with progress_bar("Making up patients", counts_rows=True) as bar:
         task = bar.add_task("", total=rows, rows=0)
-        try:
+        with writing(path):
             write(
                 made,
                 path,
                 truth,
                 progress=lambda done, _: bar.update(task, completed=done, rows=done),
             )
-        except OSError as error:
-            raise ConfigurationError(f"the file cannot be written: {error.strerror}") from None
     if as_json:
         show_json({"rows": rows, "file": str(path), "truth": str(truth)})
     else:

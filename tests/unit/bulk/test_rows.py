@@ -2,6 +2,8 @@
 
 import gzip
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ from mpi.bulk.files import private_file
 from mpi.bulk.rejects import RejectFile
 from mpi.bulk.rows import MAX_ROW, open_rows
 from mpi.errors import ConfigurationError, MalformedBody
+from tests.support.disk import files_up_to
+
+ROOM = 4_000_000
 
 
 def contents(path: Path, raw: bytes, rename: dict[str, str] | None = None) -> list[Any]:
@@ -209,6 +214,29 @@ def test_only_a_file_is_ever_replaced(tmp_path: Path, taken: str) -> None:
     with pytest.raises(ConfigurationError, match="folder or a device"):
         RejectFile(tmp_path / taken).write("{}")
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_full_disk_is_told_with_the_file_that_has_no_room(tmp_path: Path) -> None:
+    piece, named = "x" * (2 * ROOM), re.escape(f"{tmp_path / 'file'} cannot be written: ")
+    with files_up_to(ROOM):
+        with pytest.raises(ConfigurationError, match=named), private_file(tmp_path / "file") as new:
+            new.write(piece)
+        with pytest.raises(ConfigurationError, match=named), private_file(tmp_path / "file") as new:
+            new.write("x" * (ROOM - 1) + "xx")  # kept in memory until the end
+        for last in (RejectFile.noted, RejectFile.finish, RejectFile.close):
+            rejects = RejectFile(tmp_path / "file")
+            rejects.write("x" * ROOM)
+            rejects.write("x")
+            with pytest.raises(ConfigurationError, match=named):
+                last(rejects)
+            with suppress(ConfigurationError):
+                rejects.close()
+        rejects = RejectFile(tmp_path / "file")
+        with pytest.raises(ConfigurationError, match=named):
+            rejects.write(piece)
+        with suppress(ConfigurationError):
+            rejects.close()
+    assert [path.name for path in tmp_path.iterdir()] == [".file.draft"]
 
 
 @pytest.mark.parametrize(
