@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from mpi.bulk.files import check_whole, private_file
 from mpi.bulk.load import Report
@@ -68,7 +67,7 @@ class CheckpointFile:
     """The checkpoint of loads of ``loaded`` into ``database``."""
 
     def __init__(self, database: Path, loaded: Path) -> None:
-        name = hashlib.sha256(str(loaded.resolve()).encode()).hexdigest()[:16]
+        name = hashlib.sha256(os.fsencode(loaded.resolve())).hexdigest()[:16]
         self._path = database.with_name(f"{database.name}.load-{name}.json")
         self._lock = database.with_name(f".{database.name}.loading-{name}")
 
@@ -100,19 +99,26 @@ class CheckpointFile:
     def read(self) -> Checkpoint | None:
         """The last state written; None without one, or when it cannot be used."""
         try:
-            return _decoded(orjson.loads(self._path.read_bytes()))
+            return _decoded(json.loads(self._path.read_bytes()))
         except (OSError, ValueError, TypeError, LookupError):
             return None
 
     def write(self, state: Checkpoint) -> None:
         """Put the state in the place of the one before, on disk when this returns."""
         with private_file(self._path) as file:
-            file.write(orjson.dumps(state, default=str).decode())
+            # Names of files may be of any bytes, which only this form of JSON gives back.
+            file.write(json.dumps(state, default=_encoded))
 
     def remove(self) -> None:
         """The load is done, or starts again. Drafts of a run that was killed while it wrote go too."""
         for path in (self._path, *self._path.parent.glob(f".{self._path.name}.*")):
             path.unlink(missing_ok=True)
+
+
+def _encoded(value: object) -> object:
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return str(value)
 
 
 def _decoded(document: dict[str, Any]) -> Checkpoint:

@@ -103,8 +103,17 @@ def shown(path: Path) -> str:
 
 
 def check_whole(path: Path) -> None:
-    """Raise ``ConfigurationError`` if ``path`` is a pipe or a device, which may have no end and no beginning again."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    """Raise ``ConfigurationError`` if ``path`` is a pipe or a device, which may have no end and no beginning again.
+
+    What is not there is left to whoever opens it.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise ConfigurationError(f"the file cannot be read: {error.strerror}") from None
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise ConfigurationError("the file cannot be read: it is a pipe or a device")
 
 

@@ -90,6 +90,6 @@ def population(
                 progress=lambda done, _: bar.update(task, completed=done, rows=done),
             )
     if as_json:
-        show_json({"rows": rows, "file": str(path), "truth": str(truth)})
+        show_json({"rows": rows, "file": path, "truth": truth})
     else:
         note(f"{rows:,} registrations and their truth are written.")

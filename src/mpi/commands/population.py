@@ -172,7 +172,7 @@ def _show(state: ResumableLoad, seconds: float, *, as_json: bool) -> None:
     }
     if as_json:
         unknown = dict(report.unknown_columns)
-        show_json(facts | {"unknown_columns": unknown, "rejects": rejects and str(rejects)})
+        show_json(facts | {"unknown_columns": unknown, "rejects": rejects})
         return
     show_pairs("Loaded", facts)
     if report.unknown_columns:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -25,6 +26,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from mpi.bulk.files import shown
+
 
 def console(*, error: bool = False) -> Console:
     """A terminal on standard output, or on standard error for what accompanies the result."""
@@ -33,12 +36,16 @@ def console(*, error: bool = False) -> Console:
 
 def show_json(value: Any) -> None:
     """Print a value of the service as one JSON document, escaped where standard output lacks a letter."""
-    text = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n"
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=_as_text).decode() + "\n"
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         text = "".join(sign if sign.isascii() else json.dumps(sign)[1:-1] for sign in text)
     sys.stdout.write(text)
+
+
+def _as_text(value: object) -> str:
+    return shown(value) if isinstance(value, Path) else str(value)
 
 
 def show_pairs(title: str, pairs: Mapping[str, Any]) -> None:

@@ -93,7 +93,7 @@ def train_model(
     path = out or data_directory() / "models" / f"{version}.json"
     with private_file(path) as file:
         file.write(document_of(replace(model, version=version), about).decode())
-    told = {"model": str(path), "version": version, "records": len(found), **facts}
+    told = {"model": path, "version": version, "records": len(found), **facts}
     if as_json:
         show_json(told)
     else:

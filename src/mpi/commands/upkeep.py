@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mpi.bootstrap import hmac_key
-from mpi.bulk.files import check_outputs
+from mpi.bulk.files import check_outputs, check_whole
 from mpi.commands.session import AsJson, Demo, Embedded, run, settings
 from mpi.commands.terminal import note, progress_bar, show_json, show_table
 from mpi.errors import ConfigurationError
@@ -43,7 +43,7 @@ def backup(
             hmac_key=key,
         )
     if as_json:
-        show_json({"backup": str(path)})
+        show_json({"backup": path})
     else:
         note(f"The backup {path} is written; keep it as safe as the index itself.")
 
@@ -59,12 +59,13 @@ def restore(
     """Make the index what it was when the backup was taken. The service must not run."""
     chosen = settings(embedded=embedded, demo=demo)
     _need_file(chosen, "mongorestore --uri=… --drop")
+    check_whole(path)
     expected = None
     if chosen.hmac_key is not None:
         expected = fingerprint(hmac_key(chosen, create=False))
     restore_store(path, chosen.sqlite_path, hmac_fingerprint=expected, force=force)
     if as_json:
-        show_json({"restored": str(chosen.sqlite_path)})
+        show_json({"restored": chosen.sqlite_path})
     else:
         note(f"{chosen.sqlite_path} is as it was when the backup was taken.")
 

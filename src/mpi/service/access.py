@@ -101,7 +101,8 @@ class Access:
 
     async def revoke(self, key_id: str) -> None:
         """End a key. Raises ``NotFound`` when none of that id is in force."""
-        if not await self._keys.revoke_key(key_id):
+        # A store takes text only, which a word of a command line need not be; an id of ours is plain.
+        if not key_id.isascii() or not await self._keys.revoke_key(key_id):
             raise NotFound("no key of this id is in force")
 
     async def _holder(self, secret: str) -> Principal | None:
