@@ -16,6 +16,7 @@ import typer
 from typer.main import get_command
 
 from mpi import __version__
+from mpi.commands.streams import fill_gaps, lost_output
 from mpi.errors import ConfigurationError, MpiError
 from mpi.telemetry import place_of
 
@@ -52,13 +53,18 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 when it failed, 2 when it cannot be run so."""
     sys.excepthook = _crashed
+    fill_gaps()
     if isinstance(sys.stdout, TextIOWrapper):
         # A terminal that lacks a letter is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if argv is None else argv)
     # The service stops in its own way: with exit code 0, once everybody is answered.
     with nullcontext() if given[:1] == ["serve"] else _ending_on_sigterm():
-        return _run(given)
+        code = _run(given)
+    lost = lost_output()
+    if lost is None or code:
+        return code
+    return _refuse(lost, FAILED) if lost else FAILED
 
 
 def _run(given: list[str]) -> int:
@@ -74,6 +80,11 @@ def _run(given: list[str]) -> int:
         return _refuse("stopped", FAILED)
     except KeyboardInterrupt:  # while the command was being imported
         return INTERRUPTED
+    except OSError:
+        lost = lost_output()
+        if lost is None:  # then it was about something else
+            raise
+        return _refuse(lost, FAILED)
     return result if isinstance(result, int) else 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ import typer
 
 from mpi.api.submissions import parse_pair
 from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, settings
+from mpi.commands.streams import standard_input
 from mpi.commands.terminal import show_json, show_pairs, show_table
 from mpi.domain.registration import Warnings, read_flat
 from mpi.errors import InvalidInput, MalformedBody
@@ -70,7 +70,7 @@ def explain(*, embedded: Embedded = False, demo: Demo = False, as_json: AsJson =
     Reads {"left": …, "right": …} from standard input; each side is {"source": …, "source_id": …}
     or {"patient_data": {…}}.
     """
-    left, right, warnings = parse_pair(sys.stdin.buffer.read())
+    left, right, warnings = parse_pair(standard_input())
 
     async def work() -> tuple[Explanation, Warnings]:
         async with opened(settings(embedded=embedded, demo=demo)) as index:
@@ -158,7 +158,7 @@ def _assignments(fields: Sequence[str]) -> dict[str, Any]:
 
 def _standard_input() -> dict[str, Any]:
     try:
-        document = orjson.loads(sys.stdin.buffer.read())
+        document = orjson.loads(standard_input())
     except orjson.JSONDecodeError:
         raise MalformedBody("standard input holds no valid JSON") from None
     if not isinstance(document, dict):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mpi.commands.session import AsJson, Demo, Embedded, opened, overrides, run
-from mpi.commands.terminal import note, show_json, show_table
+from mpi.commands.terminal import note, show_json, show_table, show_text
 from mpi.ports import ApiKey
 from mpi.service.access import SCOPES
 from mpi.settings import Settings, read_settings
@@ -51,7 +51,7 @@ def add(
         show_json({"key_id": key_id, "secret": secret})
         return
     note(f"Key {key_id} for {name}. Keep this secret; it is shown only now:")
-    typer.echo(secret)
+    show_text(secret)
 
 
 @app.command("list")

@@ -9,7 +9,7 @@ import orjson
 import typer
 
 from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, settings
-from mpi.commands.terminal import note, show_json, show_table
+from mpi.commands.terminal import note, show_json, show_table, show_text
 from mpi.errors import ConfigurationError
 from mpi.evaluation.differences import CLASSES, Difference, differences, levels_of
 from mpi.ports import Activation
@@ -95,7 +95,7 @@ def show(
     content = run(_documents(settings(embedded=embedded, demo=demo), model))[0]
     found = read_model(content)
     if document:
-        typer.echo(content.decode(), nl=False)
+        show_text(content.decode())
         return
     limits, levels = thresholds_of(found), levels_of(found)
     if as_json:

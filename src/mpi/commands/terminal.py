@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -27,6 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mpi.bulk.files import shown
+from mpi.commands.streams import printing
 
 
 def console(*, error: bool = False) -> Console:
@@ -41,7 +43,8 @@ def show_json(value: Any) -> None:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         text = "".join(sign if sign.isascii() else json.dumps(sign)[1:-1] for sign in text)
-    sys.stdout.write(text)
+    with printing():
+        sys.stdout.write(text)
 
 
 def _as_text(value: object) -> str:
@@ -53,7 +56,7 @@ def show_pairs(title: str, pairs: Mapping[str, Any]) -> None:
     table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
     for name, value in pairs.items():
         table.add_row(name.replace("_", " "), _cell(value))
-    console().print(table)
+    _print(table)
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -61,7 +64,18 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*map(_cell, row))
-    console().print(table)
+    _print(table)
+
+
+def show_text(text: str) -> None:
+    """Print a text as it is."""
+    with printing():
+        typer.echo(text, nl=not text.endswith("\n"))
+
+
+def _print(table: Table) -> None:
+    with printing():
+        console().print(table)
 
 
 def note(sentence: str) -> None:
