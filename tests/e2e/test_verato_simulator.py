@@ -15,9 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from bench.daemons import free_port
-from tests.support.service import environment
+from tests.support.refusals import assert_refused
+from tests.support.service import environment, run_mpi
 from tests.support.verato import envelope, operation
 
 STARTER = """
@@ -125,3 +127,34 @@ def test_one_beside_a_service_writes_into_no_pipe_that_nobody_reads(tmp_path: Pa
             assert process.poll() is None
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--port 99999",
+        "--control-port -1",
+        "--tps -1",
+        "--tps nan",
+        "--tps inf",
+        "--latency-ms nan",
+        "--latency-ms -1",
+        "--sensitivity 7",
+        "--sensitivity nan",
+        "--ppv -0.1",
+        "--ppv nan",
+    ],
+)
+def test_numbers_out_of_range_are_refused_before_anything_is_made(
+    tmp_path: Path, option: str
+) -> None:
+    done = run_mpi(tmp_path, "verato-simulator", *option.split())
+    assert_refused(done, f"{option.split(maxsplit=1)[0]} is missing or not usable")
+    assert not (tmp_path / "data").exists()
+
+
+def test_one_port_for_both_is_refused(tmp_path: Path) -> None:
+    port = str(free_port())
+    done = run_mpi(tmp_path, "verato-simulator", "--port", port, "--control-port", port)
+    assert_refused(done, "are one port")
+    assert not (tmp_path / "data").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -24,14 +25,26 @@ from mpi.settings import data_directory
 
 ROWS = 10_000
 SEED = 1
+_PORTS = 65_535
 _BAR_EVERY = 250
 _PASSWORD = "verato.password"  # noqa: S105 - the name of a file
 
 
+def _number(value: float) -> float:
+    """No range keeps out what is no number."""
+    if math.isnan(value):
+        raise typer.BadParameter("")
+    return value
+
+
 def verato_simulator(
     *,
-    port: Annotated[int, typer.Option(help="HTTPS port, with client certificates.")] = 8443,
-    control_port: Annotated[int, typer.Option(help="Port of the fault plan.")] = 8444,
+    port: Annotated[
+        int, typer.Option(min=0, max=_PORTS, help="HTTPS port, with client certificates; 0: any.")
+    ] = 8443,
+    control_port: Annotated[
+        int, typer.Option(min=0, max=_PORTS, help="Port of the fault plan; 0: any.")
+    ] = 8444,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -42,15 +55,30 @@ def verato_simulator(
     ] = None,
     rows: Annotated[int, typer.Option(help="Registrations whose truth it knows.")] = ROWS,
     seed: Annotated[int, typer.Option(help="The population's, and that of errors.")] = SEED,
-    tps: Annotated[float, typer.Option(help="Requests per second; 0: no limit.")] = 10,
-    latency_ms: Annotated[float, typer.Option(help="Time that every answer takes.")] = 120,
-    sensitivity: Annotated[float, typer.Option(help="Share of true pairs found.")] = SENSITIVITY,
-    ppv: Annotated[float, typer.Option(help="Share of links that are right.")] = PPV,
+    tps: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1_000_000, callback=_number, help="Requests per second; 0: no limit."
+        ),
+    ] = 10,
+    latency_ms: Annotated[
+        float,
+        typer.Option(min=0, max=600_000, callback=_number, help="Time that every answer takes."),
+    ] = 120,
+    sensitivity: Annotated[
+        float, typer.Option(min=0, max=1, callback=_number, help="Share of true pairs found.")
+    ] = SENSITIVITY,
+    ppv: Annotated[
+        float,
+        typer.Option(min=0, max=1, callback=_number, help="Share of links that are right."),
+    ] = PPV,
     beside: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Serve a simulated Verato that knows who is who in the demo population."""
     if beside:
         threading.Thread(target=_end_with_input, daemon=True).start()
+    if port == control_port != 0:
+        raise ConfigurationError("--port and --control-port are one port; choose another for one")
     place = folder or data_directory() / "verato-simulator"
     try:
         files = certificates(place)
