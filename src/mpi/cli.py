@@ -81,7 +81,8 @@ def _run(given: list[str]) -> int:
     except KeyboardInterrupt:  # while the command was being imported
         return INTERRUPTED
     except OSError:
-        lost = lost_output()
+        # Of a long text nothing waits after the failure, so it is tried with another line.
+        lost = lost_output("\n")
         if lost is None:  # then it was about something else
             raise
         return _refuse(lost, FAILED)

@@ -62,7 +62,7 @@ def test_a_long_result_and_a_secret_are_no_success_either(folder: Path, streams:
     version = mpi_json(folder, "model", "list")[0]["version"]
     long = ("model", "show", version, "--document", "--embedded")
     secret = ("key", "add", "x", "--scope", "read", "--embedded")
-    for arguments in (long, secret):
+    for arguments in (long, secret, ("serve", "--help")):
         code, said = in_shell(folder, streams, *arguments)
         assert (code, "standard output cannot be written" in said) == (1, True), said
         assert "unexpected" not in said

@@ -45,9 +45,10 @@ def printing() -> Iterator[None]:
         raise MpiError(_lost(error)) from None
 
 
-def lost_output() -> str | None:
-    """Print what still waits; returns one sentence when that fails, and lets nobody try it again."""
+def lost_output(more: str = "") -> str | None:
+    """Print what still waits, and ``more``; returns one sentence when that fails, and lets nobody try it again."""
     try:
+        sys.stdout.write(more)
         sys.stdout.flush()
     except BrokenPipeError:
         _let_go()
