@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from tests.support.commands import JOHN, ROWS, as_csv, mpi, mpi_json
-from tests.support.disk import files_up_to
+from tests.support.full_disk import files_of_at_most
 from tests.support.refusals import assert_refused
 from tests.support.service import run_mpi
 
@@ -111,7 +111,7 @@ def test_a_full_disk_is_told_in_one_sentence(folder: Path, writing: str) -> None
         named = ("load", str(folder / "pipe"), "--embedded")
         Thread(target=_poured, args=(folder,), daemon=True).start()
     # Room for what is read, which takes a file of 32 KB beside the database, or for what is loaded.
-    with files_up_to(50_000 if writing in {"crosswalk", "population"} else 4_000_000):
+    with files_of_at_most(50_000 if writing in {"crosswalk", "population"} else 4_000_000):
         rows = ("--rows", "1000") if writing == "population" else ()
         done = run_mpi(folder, *named, *rows)
     place = folder / "data" / "mpi" if writing == "pipe" else out

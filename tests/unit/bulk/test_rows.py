@@ -13,7 +13,7 @@ from mpi.bulk.files import private_file
 from mpi.bulk.rejects import RejectFile
 from mpi.bulk.rows import MAX_ROW, open_rows
 from mpi.errors import ConfigurationError, MalformedBody
-from tests.support.disk import files_up_to
+from tests.support.full_disk import files_of_at_most
 
 ROOM = 4_000_000
 
@@ -218,7 +218,7 @@ def test_only_a_file_is_ever_replaced(tmp_path: Path, taken: str) -> None:
 
 def test_a_full_disk_is_told_with_the_file_that_has_no_room(tmp_path: Path) -> None:
     piece, named = "x" * (2 * ROOM), re.escape(f"{tmp_path / 'file'} cannot be written: ")
-    with files_up_to(ROOM):
+    with files_of_at_most(ROOM):
         with pytest.raises(ConfigurationError, match=named), private_file(tmp_path / "file") as new:
             new.write(piece)
         with pytest.raises(ConfigurationError, match=named), private_file(tmp_path / "file") as new:
