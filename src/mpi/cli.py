@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from io import TextIOWrapper
 from types import FrameType, TracebackType
@@ -92,8 +93,9 @@ def _run(given: list[str]) -> int:
 @contextmanager
 def _ending_on_sigterm() -> Iterator[None]:
     """SIGTERM ends a command as Ctrl-C does: what it began to write is cleared away, for it holds patient data."""
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield  # whoever started it wants it otherwise
+    is_told = threading.current_thread() is threading.main_thread()
+    if not is_told or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield  # whoever runs it here wants it otherwise
         return
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -144,7 +146,8 @@ def _version(
 
 
 def _refuse(sentence: str, code: int) -> int:
-    sys.stderr.write(f"mpi: {sentence}\n")
+    with suppress(OSError):  # nobody can be told, but for the exit code
+        sys.stderr.write(f"mpi: {sentence}\n")
     return code
 
 

@@ -245,10 +245,10 @@ def read_settings(overrides: Mapping[str, str] | None = None) -> Settings:
 
 def _secrets_directory() -> Path | None:
     """Where secrets are mounted as files: unlike variables, child processes and crash reports do not get them."""
-    named = os.environ.get(SECRETS)
-    if not named:
+    name = os.environ.get(SECRETS)
+    if not name:
         return None
-    folder = Path(named)
+    folder = Path(name)
     try:
         for file in folder.iterdir():
             if file.name.upper() in _NAMES:  # as they are looked for

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mpi.domain.mpi_id import format_mpi_id
 from mpi.errors import ConfigurationError
 from mpi.stores.fingerprint import fingerprint
 from mpi.stores.sqlite import SqliteStore, open_store
@@ -129,6 +130,18 @@ async def test_what_was_told_since_the_backup_never_names_anybody_else(
     assert asked.task_ids != opened.task_ids
     restored.close()
     assert verify_store(path) == []
+
+
+async def test_tasks_pass_numbers_over_though_the_backup_had_none(
+    backup: Path, store: SqliteStore, path: Path
+) -> None:
+    opened = await store.commit(change(tasks=(review("1", format_mpi_id(1)),)))
+    store.close()
+    restore_store(backup, path, force=True)
+    restored = open_store(path, FINGERPRINT)
+    asked = await restored.commit(change(tasks=(review("1", format_mpi_id(1)),)))
+    assert asked.task_ids != opened.task_ids
+    restored.close()
 
 
 async def test_without_a_key_file_none_comes_back(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import pytest
 
 from mpi.domain.identity import Committed
 from mpi.errors import ConcurrentChange, StoreUnavailable
+from mpi.stores import sqlite_calls
 from mpi.stores.sqlite import SqliteStore, open_store
+from mpi.stores.sqlite_schema import connect
 from tests.contract.changes import create, created, key, plain
 
 
@@ -201,3 +204,26 @@ async def test_on_a_full_disk_whoever_is_answered_is_stored(store: SqliteStore) 
     assert (await store.statistics())["records"] == len(stored) > 0
     writer.execute("PRAGMA max_page_count = 1000000")
     await created(store, "later", 1)
+
+
+async def test_who_waits_is_answered_when_the_store_is_closed(store: SqliteStore) -> None:
+    waiting = [asyncio.create_task(created(store, str(n), n)) for n in range(3)]
+    await asyncio.sleep(0)
+    store.close()
+    outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+    assert [type(each) for each in outcomes] == [StoreUnavailable] * 3
+
+
+async def test_everybody_has_as_long_to_wait_for_the_lock(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_calls, "LOCK_DEADLINE", 0.5)
+    with closing(connect(store._path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        first = asyncio.create_task(created(store, "1", 1))
+        await asyncio.sleep(0.3)
+        late = asyncio.create_task(created(store, "2", 2))
+        with pytest.raises(StoreUnavailable):
+            await first
+        other.execute("ROLLBACK")
+        await late

@@ -97,9 +97,9 @@ def _real(path: Path) -> str:
     return os.path.realpath(path)  # a circle of links is no error here, as it is for Path.resolve
 
 
-def shown(path: Path) -> str:
-    """A path as text that any terminal, log and JSON document takes: a name may be of any bytes."""
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in str(path))
+def shown(value: Path | str) -> str:
+    """A path or text as any terminal, log and JSON document takes it: a file's name may be of any bytes."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in str(value))
 
 
 def check_whole(path: Path) -> None:
@@ -142,10 +142,24 @@ def private_file(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Whatever the system refuses in this block, it refuses for the file at ``path``: ``ConfigurationError``."""
+    """What the system refuses in this block about the file at ``path`` or its folder becomes ``ConfigurationError``."""
     try:
         yield
     except OSError as error:
+        if not _is_about(error, path):
+            raise
         raise ConfigurationError(
             f"{shown(path)} cannot be written: {error.strerror}; make room there, or name another place"
         ) from None
+
+
+def _is_about(error: OSError, path: Path) -> bool:
+    """Writing to an open file names none; another file's error names it, and a network's has no file."""
+    if isinstance(error, ConnectionError | TimeoutError):
+        return False
+    named = error.filename
+    return (
+        not isinstance(named, str)
+        or Path(named).parent == path.parent
+        or Path(named) in path.parents
+    )

@@ -82,7 +82,7 @@ def population(
     made = Population(rows, seed, profile)
     with progress_bar("Making up patients", counts_rows=True) as bar:
         task = bar.add_task("", total=rows, rows=0)
-        with writing(path):
+        with writing(truth), writing(path):
             write(
                 made,
                 path,

@@ -51,7 +51,7 @@ def add(
         show_json({"key_id": key_id, "secret": secret})
         return
     note(f"Key {key_id} for {name}. Keep this secret; it is shown only now:")
-    show_text(secret)
+    show_text(f"{secret}\n")
 
 
 @app.command("list")

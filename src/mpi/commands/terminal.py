@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 def show_text(text: str) -> None:
     """Print a text as it is."""
     with printing():
-        typer.echo(text, nl=not text.endswith("\n"))
+        typer.echo(text, nl=False)
 
 
 def _print(table: Table) -> None:
@@ -80,7 +80,8 @@ def _print(table: Table) -> None:
 
 def note(sentence: str) -> None:
     """Say something beside the result, on standard error."""
-    console(error=True).print(_shown(sentence))
+    with suppress(OSError):  # a full disk that takes no words is no reason to fail
+        console(error=True).print(_shown(sentence))
 
 
 def _cell(value: Any) -> Text:
@@ -89,7 +90,7 @@ def _cell(value: Any) -> Text:
 
 def _shown(text: str) -> Text:
     """What a terminal may be sent: no markup, and none of the signs that would move, colour or clear what it shows."""
-    return Text("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text))
+    return Text(shown(text))
 
 
 def _text(value: Any) -> str:

@@ -51,7 +51,9 @@ _BOX = re.compile(
 # Pub 28 23 to 25: military box, rural route and highway contract.
 _ROUTE_BOX = re.compile(rf"({_any_of(_ROUTES)}) ?#?(\d+) BO?X ?#?(\w+)")
 # HIGHWAY 61 with what says whose it is, which half of the writers leave out.
-_HIGHWAY = re.compile(rf"((?:(?:OLD|{_any_of(_DIRECTIONS)}) )*)({_any_of(_HIGHWAYS)})[ -]?(?=\d)")
+_HIGHWAY = re.compile(
+    rf"((?:(?:OLD|{_any_of(_DIRECTIONS)}) )*)({_any_of(_HIGHWAYS)})[ -]?(?=\d+[A-Z]?(?: |$))"
+)
 # Somebody else's name, up to the number of the house or box.
 _CARE_OF = re.compile(
     r"(?:^| )(?:C ?[/\\] ?O\b|%|(?:IN )?CARE OF\b|ATTN\b)[^\d#]*?(?=[\d#]|\bP ?O ?B|$)"
@@ -109,7 +111,9 @@ def _plain(text: str) -> str:
         return ""
     plain = " ".join(fold(text).translate(_MARKS).split())
     if _CARE_OF_SIGN.search(plain):
-        plain = " ".join(_CARE_OF.sub(" ", plain).split())
+        # 12 ATTN ST is a street.
+        kept = " ".join(_CARE_OF.sub(" ", plain).split())
+        return plain if _HOUSE.match(kept) else kept
     return plain
 
 

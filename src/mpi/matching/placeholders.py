@@ -64,7 +64,8 @@ class Placeholders:
     def _is_newborn(self, tokens: tuple[str, ...], phrase: str) -> bool:
         """``BABY BOY A``, ``BABYGIRL MARIA``, ``MARIAS BOY``, ``WENDYSGIRL``, ``BABYGIRLA``."""
         if len(tokens) == 1:
-            if self.without_order(phrase) != phrase:
+            stem = self.without_order(phrase)
+            if stem != phrase and stem not in self.values["given_last"]:  # BOYA is a name
                 return True
             return any(phrase.endswith(end) for end in self.values["given_end"])
         if tokens[-1] in self.values["given_last"]:

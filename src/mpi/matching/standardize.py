@@ -244,7 +244,7 @@ class _Reader:
     def _street(self, line1: str, line2: str, field: str) -> Street:
         """Without what says that there is none in the form of one: ``0000 UNKNOWN ST``."""
         street = read_street(line1, line2) if line1 or line2 else NO_STREET
-        if street.core and self._placeholders.has("street", street.core):
+        if street.core and self._placeholders.has("street_name", street.core):
             self.warn(field, "placeholder")
             return NO_STREET
         return street

@@ -112,14 +112,11 @@ def _only(seen: _Seen, wanted: _Wanted) -> bool:
 
 
 def _another_ssn(seen: _Seen) -> bool:
-    """Four digits are mistyped, and a child is registered under a parent's number, sooner than two people of one home
-    are called alike and were born on one day.
-    """
+    """Four digits are mistyped sooner than two people of one home are called alike and were born on one day."""
     if not _only(seen, _OTHER_SSN) or _any(seen, _OWN_IDENTIFIER):
         return False
-    alike = _any(seen, _SAME_GIVEN) and _any(seen, _ONE_BIRTHDAY)
-    in_common = sum(_any(seen, trait) for trait in _AT_HOME) if alike else 0
-    return in_common < (2 if _any(seen, _OTHER_WHOLE_SSN) else 1)
+    alike = _any(seen, _SAME_GIVEN) and _any(seen, _ONE_BIRTHDAY) and _any(seen, *_AT_HOME)
+    return not alike or _any(seen, _OTHER_WHOLE_SSN)
 
 
 def _another_national_id(seen: _Seen) -> bool:

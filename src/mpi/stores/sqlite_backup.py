@@ -106,6 +106,8 @@ def restore_store(
 
 def _pass_over_numbers(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE tally SET minted = minted + ?", (_PASSED_OVER,))
+    connection.execute("""INSERT INTO sqlite_sequence (name, seq) SELECT 'task', 0
+        WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'task')""")
     connection.execute(
         "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'task'", (_PASSED_OVER,)
     )

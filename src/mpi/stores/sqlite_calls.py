@@ -15,10 +15,8 @@ from mpi.stores.sqlite_schema import is_busy
 T = TypeVar("T")
 
 LOCK_DEADLINE = 10.0
-_FIRST_PAUSE, _LAST_PAUSE = (
-    0.001,
-    0.003,
-)  # a load lets go of the lock for some ten milliseconds only
+# A load lets go of the lock for some ten milliseconds only.
+_FIRST_PAUSE, _LAST_PAUSE = 0.001, 0.003
 
 
 async def in_thread(body: Callable[[], T]) -> T:

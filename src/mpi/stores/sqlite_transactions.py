@@ -159,6 +159,7 @@ class Transactions:
     async def _write_together(self) -> None:
         """In one transaction whatever has come by now: the way to the disk is the longest part of a small change."""
         together: list[_Waiting] = []
+        waited = len(self._waiting)
         outcomes: list[Any]
         try:
             await self._begin()
@@ -167,13 +168,14 @@ class Transactions:
             await self._commit()
         except BaseException as error:  # noqa: BLE001 - for those who wait, not for the writer
             self._rollback()
-            together = together or self._joining()
+            # Who came later has waited less for the lock: they get a turn of their own.
+            together = together or self._joining(waited)
             outcomes = [error] * len(together)
         for waiting, outcome in zip(together, outcomes, strict=True):
             _answer(waiting.done, outcome)
 
-    def _joining(self) -> list[_Waiting]:
-        joining, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
+    def _joining(self, most: int = _TOGETHER) -> list[_Waiting]:
+        joining, self._waiting = self._waiting[:most], self._waiting[most:]
         return [waiting for waiting in joining if not waiting.done.done()]
 
     def _outcome(self, body: Callable[[sqlite3.Connection], T], *, alone: bool) -> T | Exception:
@@ -259,9 +261,11 @@ class Transactions:
             translated(lambda: self._writer.execute("COMMIT"))
 
     def _rollback(self) -> None:
-        if self._writer.in_transaction:
-            self._writer.execute("ROLLBACK")
         self._on_rollback()
+        # On a failing disk, or after the end, it fails as well; who waits is told of the first error.
+        with suppress(sqlite3.Error):
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
 
     def _check_open(self) -> None:
         if self._closed:

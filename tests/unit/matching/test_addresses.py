@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from mpi.domain.record import Address, Demographics
 from mpi.matching.addresses import (
     read_city,
     read_region,
@@ -10,6 +11,7 @@ from mpi.matching.addresses import (
     read_zip,
     restore_zip,
 )
+from mpi.matching.standardize import standardize
 
 
 @pytest.mark.parametrize(
@@ -160,3 +162,20 @@ def test_a_city_has_one_spelling_and_no_state(one: str, other: str) -> None:
 )
 def test_a_country_tells_how_to_dial(text: str, region: str) -> None:
     assert read_region(text) == region
+
+
+@pytest.mark.parametrize(
+    ("line", "street"),
+    [
+        ("123 Street Rd", "STREET RD"),
+        ("5 Address St", "ADDRESS ST"),
+        ("12 US 5th St", "US 5TH ST"),
+        ("12 CR 12th St", "CR 12TH ST"),
+        ("12 Attn St", "ATTN ST"),
+        ("31 Highway 9W", "HWY 9W"),
+    ],
+)
+def test_a_street_is_not_taken_for_a_note_or_a_number(line: str, street: str) -> None:
+    record, warnings = standardize(Demographics(addresses=(Address(line1=line),)))
+    assert [address.street for address in record.addresses] == [street]
+    assert warnings == ()

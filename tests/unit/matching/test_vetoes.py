@@ -39,11 +39,6 @@ def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> Sta
             _with(ssn="537214490", ssn_last4="4490", phones=PHONE),
             ("ssn_conflict",),
         ),
-        (
-            _with(ssn="412557813", ssn_last4="7813", phones=PHONE, emails=("mary@ott.example",)),
-            _with(ssn="537214490", ssn_last4="4490", phones=PHONE, emails=("mary@ott.example",)),
-            (),
-        ),
         (_with(ssn_last4="7813"), _with(ssn_last4="4490"), ("ssn_conflict",)),
         (_with(ssn_last4="7813", phones=PHONE), _with(ssn_last4="7873", phones=PHONE), ()),
         (
