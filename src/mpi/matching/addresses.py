@@ -332,9 +332,10 @@ def read_zip(text: str) -> str:
 
 def restore_zip(code: str, state: str, country: str) -> str:
     """``7102`` of New Jersey is 07102: spreadsheets drop the zero. Other countries have postal codes of four digits."""
-    if len(code) != 4 or not code.isdigit() or (state and state not in _ZIP_ZERO_STATES):
+    if len(code) != 4 or not code.isdigit():
         return code
-    return f"0{code}" if read_region(country) == "US" else code
+    is_said = state in _ZIP_ZERO_STATES or bool(country and not state)
+    return f"0{code}" if is_said and read_region(country) == "US" else code
 
 
 @remembered(1_024)

@@ -125,10 +125,10 @@ def _from_digits(digits: str, year: str, month: str, day: str | None) -> ReadDat
 
 def _from_parts(year: str, month: str | None, day: str | None) -> ReadDate:
     written = "-".join((year, *(part.zfill(2) for part in (month, day) if part)))
-    if month in _NOT_KNOWN:
-        month = day = None
     if day in _NOT_KNOWN:
         day = None
+    if month in _NOT_KNOWN and (day is None or not month.isdigit()):
+        month = day = None  # a day without its month is a damaged date
     if _exists(int(year), int(month or 1), int(day or 1)):
         parts = [year, *(part.zfill(2) for part in (month, day) if part)]
         return ReadDate(iso="-".join(parts), warning="" if day else "partial")
