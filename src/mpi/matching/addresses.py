@@ -21,6 +21,7 @@ _ORDINALS = _WORDS["ordinal"]
 _OPENINGS = _WORDS["opening"]
 _STATES = _WORDS["state"]
 _STATE_CODES = frozenset(code for code in _STATES.values() if len(code) == 2)
+_STATES_AND_CODES = _STATES.keys() | _STATE_CODES
 _COUNTRIES = _WORDS["country"]
 _HIGHWAYS = _WORDS["highway"]
 _ROUTES = _WORDS["route_box"]
@@ -287,20 +288,18 @@ def _ordinal(digits: str) -> str:
 def read_city(text: str) -> str:
     """The city's words; ``ST LOUIS`` and ``SAINT LOUIS`` agree, and ``BALTIMORE, MD`` is BALTIMORE."""
     city, _, state = text.rpartition(",")
-    is_followed = city and " ".join(words(state)) in _STATES
+    is_followed = city and " ".join(words(state)) in _STATES_AND_CODES
     tokens = words((city if is_followed else text).replace("-", " "))
-    while len(tokens) > 1 and _follows_city(tokens[-1]):
+    if len(tokens) > 1 and len(tokens[-1]) == 5 and tokens[-1].isdigit():
         del tokens[-1]
+        if len(tokens) > 1 and tokens[-1] in _STATE_CODES:  # before a ZIP; VALLEY HI is a village
+            del tokens[-1]
     if len(tokens) == 1:
         return tokens[0]
     if tokens and tokens[0] in _CITY_OPENINGS:
         tokens[0] = _CITY_OPENINGS[tokens[0]]
     tokens[:-1] = [_OPENINGS.get(token, token) for token in tokens[:-1]]
     return " ".join(_join_elisions(tokens))
-
-
-def _follows_city(token: str) -> bool:
-    return token in _STATE_CODES or (len(token) == 5 and token.isdigit())
 
 
 def _join_elisions(tokens: list[str]) -> list[str]:

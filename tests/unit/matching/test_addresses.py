@@ -146,6 +146,7 @@ def test_a_zip_gets_back_the_zero_that_a_spreadsheet_dropped(
         ("Coeur d'Alene", "COEUR D ALENE"),
         ("O'Fallon", "O FALLON"),
         ("Baltimore, MD", "BALTIMORE"),
+        ("Valley Hi", "VALLEY HI"),
         ("Baltimore MD 21201", "Baltimore, Maryland"),
         ("New York, New York", "NEW YORK"),
         ("E ST LOUIS", "East Saint Louis"),
