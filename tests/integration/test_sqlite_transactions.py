@@ -119,7 +119,7 @@ async def test_a_commit_comes_to_its_end_before_others_write_whoever_is_cancelle
 ) -> None:
     gone = asyncio.create_task(created(disk.store, "1", 1))
     await disk.is_committing()
-    committing = disk.store._transactions._writing
+    committing = disk.store._transactions._room._serving
     assert committing is not None
     gone.cancel()
     for _ in range(2):  # as a service is stopped: all of its tasks are cancelled

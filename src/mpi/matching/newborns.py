@@ -6,17 +6,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from mpi.matching.numbers import read_birth_order, read_sex
-from mpi.matching.placeholders import Placeholders
+from mpi.matching.placeholders import BIRTH_ORDERS, Placeholders
 
 # BABYBOY, WENDYSGIRL (Joint Commission NPSG 01.01.01); FEMALE before MALE, which it ends with.
 _ENDINGS = ("BOY", "GIRL", "FEMALE", "MALE")
 # How the children of one birth are counted within a name: read_birth_order knows I as no number.
-_ORDERS = {
-    **dict.fromkeys(("A", "1", "I"), "1"),
-    **dict.fromkeys(("B", "2", "II"), "2"),
-    **dict.fromkeys(("C", "3", "III"), "3"),
-    **dict.fromkeys(("D", "4", "IV"), "4"),
-}
+_ROMAN = {"I": "1", "II": "2", "III": "3", "IV": "4"}
 
 
 class Newborn(NamedTuple):
@@ -44,8 +39,9 @@ def _birth_order(written: tuple[str, ...], placeholders: Placeholders) -> str:
             return read_birth_order(word[-1]) or ""
     for before, word in pairwise(written):
         # After the name of a mother the letter may be her middle initial.
-        if word in _ORDERS and placeholders.is_name("given", (before,)):
-            return _ORDERS[word]
+        order = _ROMAN.get(word, word)
+        if order in BIRTH_ORDERS and placeholders.is_name("given", (before,)):
+            return read_birth_order(order) or ""
     if len(written) > 1 and placeholders.is_name("given", written[:-1]):
         return read_birth_order(written[-1]) or ""
     return ""

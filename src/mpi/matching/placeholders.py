@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mpi.matching.folding import squeeze, words
-from mpi.matching.tables import census_frequencies, read_rows
+from mpi.matching.tables import census_frequencies, read_rows, read_words
 
 # How a value of a trait is written in the table and looked up; other traits are words in a row.
 _SQUEEZED_TRAITS = frozenset(("ssn", "number", "date", "phone", "phone_line", "zip"))
-# Letters and digits that the children of one birth are told apart by.
-_BIRTH_ORDERS = frozenset("ABCD1234")
 _MAILBOX_TRAITS = frozenset(("email_local", "email_domain"))
+BIRTH_ORDERS = frozenset("ABCD1234")
+"""Letters and digits that the children of one birth are told apart by."""
 _SHORTEST_REPEAT = 3
 _ANYTHING = re.compile(r".+")
 _FORMS = {"phone": re.compile(r"\d+"), "phone_line": re.compile(r"\d{7}")}
@@ -77,7 +77,7 @@ class Placeholders:
 
     def without_order(self, word: str) -> str:
         """``BABYGIRLA`` is BABYGIRL; any other word is itself, and so is a name that people have: BOYD."""
-        if word[-1:] not in _BIRTH_ORDERS or word[:-1] not in self.values["given_stem"]:
+        if word[-1:] not in BIRTH_ORDERS or word[:-1] not in self.values["given_stem"]:
             return word
         return word if word in census_frequencies()["given"] else word[:-1]
 
@@ -104,6 +104,8 @@ def _read_table() -> Placeholders:
     values: dict[str, set[str]] = {}
     for row in read_rows("placeholders"):
         values.setdefault(row["trait"], set()).add(_written(row["trait"], row["value"]))
+    # A clerk's note with no name beside it tells none.
+    values["name"] |= read_words("name_words")["note"].keys()
     frozen = {trait: frozenset(listed) for trait, listed in values.items()}
     frozen.setdefault("family", frozenset())
     return Placeholders(MappingProxyType(frozen))

@@ -14,6 +14,7 @@ from mpi.errors import MpiError
 from mpi.stores import mongo_commit
 from mpi.stores.mongo_errors import TRANSIENT, is_duplicate
 from mpi.stores.mongo_unit import Unit
+from mpi.stores.waiting import Waiting, WaitingRoom
 
 T = TypeVar("T")
 _Outcomes = list[Committed | BaseException]
@@ -28,10 +29,7 @@ class Patiently(Protocol):
     async def __call__(self, body: Callable[[], Awaitable[T]]) -> T: ...
 
 
-@dataclass(slots=True)
-class _Waiting:
-    changes: Sequence[IdentityChange]
-    done: asyncio.Future[Committed]
+_Changes = Waiting[Sequence[IdentityChange], Committed]
 
 
 @dataclass(slots=True)
@@ -39,7 +37,7 @@ class _Batch:
     """Changes of one transaction. ``may_grow``: whoever comes until it has the head goes along; ``is_trusting``: who
     comes as new is not looked for."""
 
-    waiting: list[_Waiting]
+    waiting: list[_Changes]
     may_grow: bool
     is_trusting: bool = True
 
@@ -61,25 +59,15 @@ class CommitQueue:
         self._finish = finish
         self._patiently = patiently
         self._writing = writing
-        self._waiting: list[_Waiting] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._room = WaitingRoom[Sequence[IdentityChange], Committed](self._write)
 
     async def commit(self, changes: Sequence[IdentityChange]) -> Committed:
         """Apply the changes whole or not at all; durable on return."""
-        waiting = _Waiting(changes, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write())
-        return await waiting.done
+        return await self._room.wait(changes)
 
     async def _write(self) -> None:
-        while self._waiting:
-            async with self._writing:
-                await self._settle(_Batch(self._joining(_TOGETHER), may_grow=True))
-
-    def _joining(self, most: int) -> list[_Waiting]:
-        joining, self._waiting = self._waiting[:most], self._waiting[most:]
-        return [waiting for waiting in joining if not waiting.done.done()]
+        async with self._writing:
+            await self._settle(_Batch(self._room.leave(_TOGETHER), may_grow=True))
 
     async def _settle(self, batch: _Batch) -> None:
         first = len(batch.waiting)
@@ -92,7 +80,7 @@ class CommitQueue:
         else:
             # Who came later has waited less, and is not to blame: they get a turn of their own.
             late, batch.waiting = batch.waiting[first:], batch.waiting[:first]
-            self._waiting[:0] = late
+            self._room.come_back(late)
             if not isinstance(error, MpiError) and first + len(late) > 1:
                 # A change that cannot even be written must not take the others with it.
                 for waiting in batch.waiting:
@@ -100,14 +88,14 @@ class CommitQueue:
                 return
             outcomes = [error] * first
         for waiting, outcome in zip(batch.waiting, outcomes, strict=True):
-            _answer(waiting.done, outcome)
+            waiting.answer(outcome)
 
     async def _together(self, batch: _Batch) -> _Outcomes:
         """One transaction; a change that is refused leaves the others."""
         unit = await self._begin()
         try:
             if batch.may_grow:  # whoever came while others had the head goes along
-                batch.waiting += self._joining(_TOGETHER - len(batch.waiting))
+                batch.waiting += self._room.leave(_TOGETHER - len(batch.waiting))
             return await self._apply(unit, batch)
         except BaseException as error:
             await unit.give_up()
@@ -118,24 +106,15 @@ class CommitQueue:
         raise PyMongoError("a record that came as a new one is there", [TRANSIENT])
 
     async def _apply(self, unit: Unit, batch: _Batch) -> _Outcomes:
-        changes = [change for waiting in batch.waiting for change in waiting.changes]
+        changes = [change for waiting in batch.waiting for change in waiting.what]
         if batch.is_trusting:
             unit.trust(changes)
         await unit.prefetch(changes)
         outcomes: _Outcomes = []
         for waiting in batch.waiting:
             try:
-                outcomes.append(await mongo_commit.apply(unit, waiting.changes))
+                outcomes.append(await mongo_commit.apply(unit, waiting.what))
             except MpiError as refusal:
                 outcomes.append(refusal)
         await self._finish(unit)
         return outcomes
-
-
-def _answer(done: asyncio.Future[Committed], outcome: Committed | BaseException) -> None:
-    if done.done():
-        return  # whoever waited has gone away
-    if isinstance(outcome, BaseException):
-        done.set_exception(outcome)
-    else:
-        done.set_result(outcome)

@@ -13,7 +13,6 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
 from os.path import samestat
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +20,7 @@ from typing import Any, TypeVar
 from mpi.errors import StoreUnavailable
 from mpi.stores.sqlite_calls import in_thread, patiently, translated
 from mpi.stores.sqlite_schema import connect
+from mpi.stores.waiting import Waiting, WaitingRoom
 
 T = TypeVar("T")
 
@@ -28,10 +28,7 @@ _TOGETHER = 16
 """Changes of one transaction, at most: they are written inline, and each takes up to a millisecond."""
 
 
-@dataclass(slots=True)
-class _Waiting:
-    body: Callable[[sqlite3.Connection], Any]
-    done: asyncio.Future[Any]
+_Body = Callable[[sqlite3.Connection], Any]
 
 
 class Transactions:
@@ -57,8 +54,7 @@ class Transactions:
         self._writer = connect(path)
         self._file = path.stat()
         self._write_lock = asyncio.Lock()
-        self._waiting: list[_Waiting] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._room = WaitingRoom[_Body, Any](self._write_together)
         self._is_committing_aside = False
         self._commit_aside = threading.Lock()
         self._group: object | None = None
@@ -143,40 +139,26 @@ class Transactions:
         self._check_open()
         if self._in_group:
             return self._nested(body)
-        waiting = _Waiting(body, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write_waiting())
-        result: T = await waiting.done
+        result: T = await self._room.wait(body)
         return result
-
-    async def _write_waiting(self) -> None:
-        """Write what waits. A task of its own: whoever is cancelled takes nobody along."""
-        while self._waiting:
-            async with self._write_lock:
-                await self._write_together()
 
     async def _write_together(self) -> None:
         """In one transaction whatever has come by now: the way to the disk is the longest part of a small change."""
-        together: list[_Waiting] = []
-        waited = len(self._waiting)
-        outcomes: list[Any]
-        try:
-            await self._begin()
-            together = self._joining()
-            outcomes = [self._outcome(each.body, alone=len(together) == 1) for each in together]
-            await self._commit()
-        except BaseException as error:  # noqa: BLE001 - for those who wait, not for the writer
-            self._rollback()
-            # Who came later has waited less for the lock: they get a turn of their own.
-            together = together or self._joining(waited)
-            outcomes = [error] * len(together)
+        async with self._write_lock:
+            waited, together = len(self._room), list[Waiting[_Body, Any]]()
+            outcomes: list[Any]
+            try:
+                await self._begin()
+                together = self._room.leave(_TOGETHER)
+                outcomes = [self._outcome(each.what, alone=len(together) == 1) for each in together]
+                await self._commit()
+            except BaseException as error:  # noqa: BLE001 - for those who wait, not for the writer
+                self._rollback()
+                # Who came later has waited less for the lock: they get a turn of their own.
+                together = together or self._room.leave(waited)
+                outcomes = [error] * len(together)
         for waiting, outcome in zip(together, outcomes, strict=True):
-            _answer(waiting.done, outcome)
-
-    def _joining(self, most: int = _TOGETHER) -> list[_Waiting]:
-        joining, self._waiting = self._waiting[:most], self._waiting[most:]
-        return [waiting for waiting in joining if not waiting.done.done()]
+            waiting.answer(outcome)
 
     def _outcome(self, body: Callable[[sqlite3.Connection], T], *, alone: bool) -> T | Exception:
         """What it returns, or what it raised without harm to the others."""
@@ -280,12 +262,3 @@ class Transactions:
         # On a full disk nothing can be folded, and nothing is lost: the log stays for who opens the file next.
         with self._commit_aside, closing(self._writer), suppress(sqlite3.Error):
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _answer(done: asyncio.Future[Any], outcome: object) -> None:
-    if done.done():
-        return  # whoever waited has gone away
-    if isinstance(outcome, BaseException):
-        done.set_exception(outcome)
-    else:
-        done.set_result(outcome)
