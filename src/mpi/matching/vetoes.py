@@ -1,4 +1,8 @@
-"""Facts that forbid an automatic link whatever the weight says."""
+"""Facts that forbid an automatic link whatever the weight says.
+
+A record meets all records of a person at once. What would forbid it beside either of two, forbids it beside both: a
+rule asks for the worst that was seen together with *nothing better than* the least that still forbids.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,10 @@ def _levels(trait: str, *names: str) -> _Wanted:
     return TRAIT_INDEX[trait], sum(1 << level_number(trait, name) for name in names)
 
 
+def _either(one: _Wanted, other: _Wanted) -> _Wanted:
+    return one[0], one[1] | other[1]
+
+
 _CONFLICTING_SUFFIX = _levels("suffix", "conflict")
 _ANOTHER_CHILD = _levels("birth_order", "conflict")
 _ONE_OF_SEVERAL = _levels("birth_order", "one_of_several")
@@ -36,7 +44,7 @@ _OTHER_NATIONAL_ID = _levels("national_id", "different")
 _OTHER_DEATH = _levels("deceased", "different")
 _OTHER_SEX = _levels("sex", "different")
 _OTHER_MIDDLE = _levels("middle", "different")
-_OTHER_INITIAL = _levels("middle", "other_initial")
+_OTHER_INITIAL = _either(_OTHER_MIDDLE, _levels("middle", "other_initial"))
 _SAME_MIDDLE = _levels("middle", "exact", "initial", "similar")
 _SAME_GIVEN = _levels("given", "exact", "nickname")
 _OTHER_GIVEN = _levels("given", "different", "loose", "unfamiliar")
@@ -56,15 +64,18 @@ _NOT_QUITE = _levels(
     "initial",
 )
 _HALF_TOLD = _levels("given", "initial", "misspelt")
+_NOT_ONE_NAME = _either(_GIVEN_APART, _HALF_TOLD)
 _OTHER_FAMILY = _levels("family", "different", "loose")
 _BORN_TOGETHER = _levels("dob", "exact", "january_first")
 _ONE_BIRTHDAY = _levels("dob", "exact")
 _OTHER_BIRTH = _levels("dob", "different", "generation", "two_edits", "year_only")
-_BORN_A_DIGIT_APART = _levels("dob", "one_edit")
-_BORN_IN_ONE_YEAR = _levels("dob", "year_only")
 _OTHER_DECADE = _levels("dob", "decade")
 _OTHER_DATE = _levels("dob", "different", "generation")
+_OTHER_DATE_OR_DECADE = _either(_OTHER_DATE, _OTHER_DECADE)
+_OTHER_BIRTH_OR_DECADE = _either(_OTHER_BIRTH, _OTHER_DECADE)
 _OTHER_GENERATION = _levels("dob", "generation")
+_NEARLY_OF_ONE_AGE = _levels("dob", "one_edit", "year_only")
+_ANOTHER_BIRTHDAY = _either(_OTHER_BIRTH_OR_DECADE, _NEARLY_OF_ONE_AGE)
 _GIVEN = TRAIT_INDEX["given"]
 _OWN_IDENTIFIER = _levels("identifier", "exact")
 _OWN_NATIONAL_ID = _levels("national_id", "exact", "one_edit")
@@ -129,19 +140,21 @@ def _another_national_id(seen: _Seen) -> bool:
 def _twin_pattern(seen: _Seen) -> bool:
     """Born the same day under another given name, and no number says that it is one person.
 
-    Last four digits may be those of both twins' mother, but beside what may be a slip of one name they are one's own.
+    J. may be Joshua, and his twin Jacob as well; MADLYN was perhaps to be MARILYN. Last four digits may be those of
+    both twins' mother, but beside what may be a slip of one name they are one's own, as is a middle name.
     """
     if not _any(seen, _BORN_TOGETHER) or _any(seen, *_OF_ONE_PERSON):
         return False
-    if _any(seen, _LAST_FOUR):
-        return _only(seen, _TWO_NAMES)
-    # J. may be Joshua, and his twin Jacob as well; MADLYN was perhaps to be MARILYN.
-    return _only(seen, _GIVEN_APART) or (_only(seen, _HALF_TOLD) and not _any(seen, _SAME_MIDDLE))
+    if not _only(seen, _NOT_ONE_NAME):
+        return False
+    slip = _any(seen, _LAST_FOUR) or (_any(seen, _HALF_TOLD) and _any(seen, _SAME_MIDDLE))
+    return not slip or _any(seen, _TWO_NAMES)
 
 
 def _middle_names_differ(seen: _Seen) -> bool:
     """Brothers called MOHAMMED ALI and MOHAMMED HASSAN."""
-    return _only(seen, _OTHER_MIDDLE) and not _any(seen, *_OF_ONE_PERSON)
+    differ = _only(seen, _OTHER_INITIAL) and _any(seen, _OTHER_MIDDLE)
+    return differ and not _any(seen, *_OF_ONE_PERSON)
 
 
 def _birth_dates_differ(seen: _Seen) -> bool:
@@ -153,8 +166,8 @@ def _birth_dates_differ(seen: _Seen) -> bool:
     if _none_better(seen, _GIVEN_APART):
         return False
     owned = _any(seen, *_OF_ONE_PERSON)
-    if _only(seen, _OTHER_DECADE):
-        return not owned and _any(seen, _SAME_GIVEN)
+    if not owned and _only(seen, _OTHER_DATE_OR_DECADE) and _any(seen, _OTHER_DECADE):
+        return _any(seen, _SAME_GIVEN)
     if not owned:
         return _only(seen, _OTHER_DATE) and not _any(seen, _ONE_HOME, _ONE_MAILBOX)
     return _only(seen, _OTHER_GENERATION) and not _any(seen, _ONE_TOWN, *_AT_HOME)
@@ -169,9 +182,9 @@ def _another_sex_and_name(seen: _Seen) -> bool:
         return False
     if seen[_GIVEN] == _SILENT:
         return not _any(seen, *_A_NEWBORNS_OWN)
-    return _only(seen, _OTHER_GIVEN) or (
-        _only(seen, _NOT_QUITE) and not _any(seen, *_OF_ONE_PERSON)
-    )
+    if _only(seen, _NOT_ONE_NAME) and _any(seen, _OTHER_GIVEN):
+        return True
+    return _only(seen, _NOT_QUITE) and not _any(seen, *_OF_ONE_PERSON)
 
 
 def _unproven(seen: _Seen) -> bool:
@@ -194,7 +207,7 @@ def _nothing_personal_agrees(seen: _Seen) -> bool:
 def _siblings(seen: _Seen) -> bool:
     """Given names that are alike and both in use, and another birth date, be it by a digit."""
     return (
-        _only(seen, _GIVEN_APART)
+        _only(seen, _NOT_ONE_NAME)
         and _any(seen, _ALIKE)
         and not _any(seen, _BORN_TOGETHER, *_OF_ONE_PERSON)
     )
@@ -204,12 +217,13 @@ def _rests_on_a_town(seen: _Seen) -> bool:
     """For pairs that share no number, street, phone or e-mail: what is left may be common to two people of one town."""
     if _any(seen, _LAST_FOUR):
         # One of ten thousand has these digits, and more people than that have a frequent name.
-        return _none_better(seen, _OTHER_BIRTH)
+        return _none_better(seen, _OTHER_BIRTH_OR_DECADE)
     if _any(seen, _SAME_MIDDLE):
         return False
     # Cousins of one name are born a year or a day apart, or in one year.
-    doubts = (_OTHER_SEX, _OTHER_INITIAL, _BORN_A_DIGIT_APART, _BORN_IN_ONE_YEAR)
-    return _half_named(seen) or any(_only(seen, doubt) for doubt in doubts)
+    if _only(seen, _ANOTHER_BIRTHDAY) and _any(seen, _NEARLY_OF_ONE_AGE):
+        return True
+    return _half_named(seen) or _only(seen, _OTHER_SEX) or _only(seen, _OTHER_INITIAL)
 
 
 def _half_named(seen: _Seen) -> bool:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import random
+
+import numpy as np
 import pytest
 
-from mpi.matching.comparison import compare
+from mpi.matching.comparison import TRAITS, compare
 from mpi.matching.record import StandardAddress, StandardRecord
 from mpi.matching.vetoes import vetoes_between
 
@@ -167,3 +170,62 @@ def test_one_record_of_the_person_that_agrees_takes_a_number_s_veto_away() -> No
     other = _with(ssn="537214490", ssn_last4="4490")
     assert vetoes_between(compare(one, [other, one])) == ()
     assert vetoes_between(compare(one, [other, other])) == ("ssn_conflict",)
+
+
+JAYDEN = _with("JAYDEN", middle=("LEE",), phones=PHONE)
+
+
+@pytest.mark.parametrize(
+    ("arriving", "person", "veto"),
+    [
+        (
+            _with("JOSHUA", phones=PHONE),
+            (_with("JACOB", middle=("LEE",)), _with("J", middle=("LEE",), phones=PHONE)),
+            "twin_pattern",
+        ),
+        (
+            _with("JOSHUA", ssn_last4="7813"),
+            (_with("JACOB", ssn_last4="7813"), _with("J", ssn_last4="7813")),
+            "twin_pattern",
+        ),
+        (
+            _with(middle=("HASSAN",)),
+            (_with(middle=("ALI",)), _with(middle=("A",))),
+            "middle_names_differ",
+        ),
+        (
+            _with(dob="1980-03-17", phones=PHONE),
+            (_with(dob="1950-03-17", phones=PHONE), _with(dob="1952-08-29", phones=PHONE)),
+            "birth_dates_differ",
+        ),
+        (
+            _with("JAYLEN", dob="1962-03-17", phones=PHONE),
+            (JAYDEN, JAYDEN._replace(given=("J",))),
+            "nothing_personal_agrees",
+        ),
+        (
+            _with("DAVID", sex="M", ssn="412557813"),
+            (_with(sex="F", ssn="412557813"), _with("D", sex="F", ssn="412557813")),
+            "sex_and_given_differ",
+        ),
+    ],
+)
+def test_what_is_forbidden_by_one_record_is_not_allowed_by_another_that_tells_less(
+    arriving: StandardRecord, person: tuple[StandardRecord, ...], veto: str
+) -> None:
+    assert veto in vetoes_between(compare(arriving, person))
+
+
+def test_what_two_records_forbid_each_they_forbid_together() -> None:
+    """Whatever else agrees: 40,000 pairs of records that differ in the level of one trait."""
+    rng = random.Random(7)
+    forbidden = 0
+    for _ in range(40_000):
+        one = np.array([rng.randrange(len(t.levels)) * (rng.random() < 0.45) for t in TRAITS])
+        other = one.copy()
+        trait = rng.randrange(len(TRAITS))
+        one[trait], other[trait] = rng.choices(range(1, len(TRAITS[trait].levels)), k=2)
+        if vetoes_between(one[None]) and vetoes_between(other[None]):
+            forbidden += 1
+            assert vetoes_between(np.stack([one, other])), (one, other)
+    assert forbidden > 10_000
