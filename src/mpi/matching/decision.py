@@ -13,7 +13,7 @@ from mpi.domain.record import RecordKey
 from mpi.matching.comparison import compare, informative
 from mpi.matching.model import FREQUENCY_TRAITS, Model, shared_value
 from mpi.matching.record import StandardRecord
-from mpi.matching.vetoes import UNPROVEN, vetoes_between
+from mpi.matching.vetoes import TWIN_PATTERN, UNPROVEN, two_names_in_use, vetoes_between
 from mpi.matching.weighing import ExplanationRow, Weighing, weigh
 
 NOT_SAME = "not_same_assertion"
@@ -251,7 +251,8 @@ def _link(
     for other in others:
         together = [people[best.mpi_id], *(people[m] for m in merge)]
         one = all(
-            _could_be_one(p, people[other.mpi_id], assertions, model, index_size) for p in together
+            _could_be_one(arriving, p, people[other.mpi_id], assertions, model, index_size)
+            for p in together
         )
         (merge if one else review).append(other.mpi_id)
     rivals = [
@@ -294,26 +295,32 @@ def _now_certain(
 
 
 def _could_be_one(
+    arriving: StandardRecord,
     left: Candidate,
     right: Candidate,
     assertions: Sequence[Assertion],
     model: Model,
     index_size: int,
 ) -> bool:
-    """No assertion, contradiction or impossible member pair stands between two persons.
+    """No assertion, contradiction or impossible member pair stands between two persons that an arriving record joins.
 
-    That two members prove nothing about each other does not part what a third record joins.
+    That two members prove nothing about each other does not part what a third record joins, nor does a name that is
+    none where that record has the number or the name of the other.
     """
     ours, theirs = {r.key for r in left.records}, {r.key for r in right.records}
     for a in assertions:
         apart = (a.left in ours and a.right in theirs) or (a.left in theirs and a.right in ours)
         if a.kind is AssertionKind.NOT_SAME and apart:
             return False
+    seen = weigh(arriving, [right], model, index_size).compared.vectors
     for member in _different(left):
         weighing = weigh(member, [right], model, index_size)
-        contradictions = set(vetoes_between(weighing.compared.vectors)) - {UNPROVEN}
+        vectors = weighing.compared.vectors
+        seen = np.concatenate((seen, vectors))
+        misread = set() if two_names_in_use(vectors) else {TWIN_PATTERN}
+        contradictions = set(vetoes_between(vectors)) - {UNPROVEN} - misread
         # Two members that name no place are not the less possible for it.
         likely = weighing.totals()[0] - float(weighing.unplaced[0])
         if contradictions or likely < model.thresholds.impossible:
             return False
-    return True
+    return TWIN_PATTERN not in vetoes_between(seen)

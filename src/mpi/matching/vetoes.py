@@ -17,6 +17,8 @@ UNPROVEN = "nothing_personal_agrees"
 """The one veto that is no contradiction, told where there is none: what agrees may be a family's, or that of
 two people of one town."""
 
+TWIN_PATTERN = "twin_pattern"
+
 _Seen = Sequence[int]
 """For each trait the levels that were seen between a record and the records of one person: a bit for each level."""
 
@@ -102,9 +104,19 @@ _AT_HOME = (
 
 def vetoes_between(levels: Matrix) -> tuple[str, ...]:
     """Stable codes of every veto between a record and the records of one person, from their comparison vectors."""
-    seen = np.bitwise_or.reduce(_BITS.take(levels), axis=0).tolist()
+    seen = _seen(levels)
     found = tuple(code for code, contradicts in _CONTRADICTIONS.items() if contradicts(seen))
     return found or ((UNPROVEN,) if _unproven(seen) else ())
+
+
+def two_names_in_use(levels: Matrix) -> bool:
+    """Whether there are two given names that people have; the other may be none, misread beyond recognition."""
+    return _any(_seen(levels), _TWO_NAMES)
+
+
+def _seen(levels: Matrix) -> _Seen:
+    seen: list[int] = np.bitwise_or.reduce(_BITS.take(levels), axis=0).tolist()
+    return seen
 
 
 def _any(seen: _Seen, *wanted: _Wanted) -> bool:
@@ -240,7 +252,7 @@ _CONTRADICTIONS: dict[str, Callable[[_Seen], bool]] = {
     "ssn_conflict": _another_ssn,
     "national_id_conflict": _another_national_id,
     "death_dates_differ": lambda seen: _only(seen, _OTHER_DEATH),
-    "twin_pattern": _twin_pattern,
+    TWIN_PATTERN: _twin_pattern,
     "middle_names_differ": _middle_names_differ,
     "birth_dates_differ": _birth_dates_differ,
     "sex_and_given_differ": _another_sex_and_name,
