@@ -122,7 +122,7 @@ async def test_an_unknown_outcome_or_task_is_refused(index: Index) -> None:
 async def test_among_several_candidates_the_steward_names_one(index: Index) -> None:
     one = await index.add(MARGA, "1")
     other = await index.add(MARGA_IN_DOUBT, "2")
-    third = await index.add({**MARGA, "ssn": "301-17-2246"}, "3")
+    third = await index.add({**MARGA, "ssn": "301-17-2246", "phone": "", "email": ""}, "3")
     task = third.task_id or ""
     with pytest.raises(InvalidInput):
         await index.stewards.decide(task, "same", **BECAUSE)
@@ -160,7 +160,7 @@ async def test_an_update_in_doubt_decided_not_same_leaves(index: Index) -> None:
 async def three_alike(index: Index) -> tuple[str, str, str, str]:
     """Three persons who may be one, and the task about the third."""
     one, other = await index.add(MARGA, "1"), await index.add(MARGA_IN_DOUBT, "2")
-    third = await index.add({**MARGA, "ssn": "301-17-2246"}, "3")
+    third = await index.add({**MARGA, "ssn": "301-17-2246", "phone": "", "email": ""}, "3")
     return one.mpi_id or "", other.mpi_id or "", third.mpi_id or "", third.task_id or ""
 
 
@@ -297,7 +297,7 @@ async def test_handing_over_ends_a_deferral(index: Index) -> None:
 async def test_tasks_are_decided_in_bulk_each_by_itself(index: Index) -> None:
     one, other, task = await doubtful(index)
     third = await index.add(OTTO, "4")
-    doubt = await index.add({**OTTO, "ssn": "530-11-8273"}, "5")
+    doubt = await index.add({**OTTO, "ssn": "530-11-8273", "phone": ""}, "5")
     decisions = [
         TaskDecision(task, "same"),
         TaskDecision("TSK-000000000", "same"),

@@ -57,8 +57,8 @@ GONE_ASTRAY = {**OTTO, "first_name": MARGA["first_name"], "sex": "F", "dob": "19
 # Certain of MARGA each, far from certain of each other: they share nothing but the name.
 MARGA_BY_NUMBER = {name: MARGA[name] for name in ("first_name", "last_name", "ssn", "address")}
 MARGA_BY_BIRTH = {name: MARGA[name] for name in ("first_name", "last_name", "dob", "phone")}
-# Everything agrees but the social security number: a question for a steward.
-MARGA_IN_DOUBT = {**MARGA, "ssn": "688-90-3124"}
+# Another social security number beside a pet name: a question for a steward.
+MARGA_IN_DOUBT = {**MARGA, "first_name": "Peggy", "ssn": "688-90-3124"}
 
 
 def submission(

@@ -13,7 +13,13 @@ from mpi.domain.record import RecordKey
 from mpi.matching.comparison import compare, informative
 from mpi.matching.model import FREQUENCY_TRAITS, Model, shared_value
 from mpi.matching.record import StandardRecord
-from mpi.matching.vetoes import TWIN_PATTERN, UNPROVEN, two_names_in_use, vetoes_between
+from mpi.matching.vetoes import (
+    TWIN_PATTERN,
+    UNPROVEN,
+    another_middle_name,
+    two_names_in_use,
+    vetoes_between,
+)
 from mpi.matching.weighing import ExplanationRow, Weighing, weigh
 
 NOT_SAME = "not_same_assertion"
@@ -305,7 +311,7 @@ def _could_be_one(
     """No assertion, contradiction or impossible member pair stands between two persons that an arriving record joins.
 
     That two members prove nothing about each other does not part what a third record joins, nor does a name that is
-    none where that record has the number or the name of the other.
+    none where that record has the number or the name of the other. But KEVIN does not make KEVIN S. and KEVIN J. one.
     """
     ours, theirs = {r.key for r in left.records}, {r.key for r in right.records}
     for a in assertions:
@@ -321,6 +327,6 @@ def _could_be_one(
         contradictions = set(vetoes_between(vectors)) - {UNPROVEN} - misread
         # Two members that name no place are not the less possible for it.
         likely = weighing.totals()[0] - float(weighing.unplaced[0])
-        if contradictions or likely < model.thresholds.impossible:
+        if contradictions or another_middle_name(vectors) or likely < model.thresholds.impossible:
             return False
     return TWIN_PATTERN not in vetoes_between(seen)

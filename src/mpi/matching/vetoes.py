@@ -48,6 +48,7 @@ _OTHER_SEX = _levels("sex", "different")
 _OTHER_MIDDLE = _levels("middle", "different")
 _OTHER_INITIAL = _either(_OTHER_MIDDLE, _levels("middle", "other_initial"))
 _SAME_MIDDLE = _levels("middle", "exact", "initial", "similar")
+_EQUAL_GIVEN = _levels("given", "exact")
 _SAME_GIVEN = _levels("given", "exact", "nickname")
 _OTHER_GIVEN = _levels("given", "different", "loose", "unfamiliar")
 _ALIKE = _levels("given", "alike")
@@ -109,6 +110,12 @@ def vetoes_between(levels: Matrix) -> tuple[str, ...]:
     return found or ((UNPROVEN,) if _unproven(seen) else ())
 
 
+def another_middle_name(levels: Matrix) -> bool:
+    """Whether a middle name, be it by its initial, tells two people apart who share neither a number nor a home."""
+    seen = _seen(levels)
+    return _only(seen, _OTHER_INITIAL) and not _any(seen, *_OF_ONE_PERSON, *_AT_HOME, _ONE_STREET)
+
+
 def two_names_in_use(levels: Matrix) -> bool:
     """Whether there are two given names that people have; the other may be none, misread beyond recognition."""
     return _any(_seen(levels), _TWO_NAMES)
@@ -135,11 +142,24 @@ def _only(seen: _Seen, wanted: _Wanted) -> bool:
 
 
 def _another_ssn(seen: _Seen) -> bool:
-    """Four digits are mistyped sooner than two people of one home are called alike and were born on one day."""
+    """Another number, and not told of one person beyond doubt.
+
+    Four digits are mistyped sooner than two people of one home have one name and were born on one day. A whole other
+    number may be that of a parent or spouse who is insured, which says little where name, birthday and home agree in
+    more than one way: then nothing but an equal twin is left.
+    """
     if not _only(seen, _OTHER_SSN) or _any(seen, _OWN_IDENTIFIER):
         return False
-    alike = _any(seen, _SAME_GIVEN) and _any(seen, _ONE_BIRTHDAY) and _any(seen, *_AT_HOME)
-    return not alike or _any(seen, _OTHER_WHOLE_SSN)
+    if not (_any(seen, _EQUAL_GIVEN) and _any(seen, _ONE_BIRTHDAY) and _any(seen, *_AT_HOME)):
+        return True
+    if not _any(seen, _OTHER_WHOLE_SSN):
+        return False
+    homes = sum(_any(seen, home) for home in _AT_HOME)
+    return (
+        _none_better(seen, _OTHER_FAMILY)
+        or _only(seen, _OTHER_INITIAL)
+        or (homes == 1 and not _any(seen, _SAME_MIDDLE))
+    )
 
 
 def _another_national_id(seen: _Seen) -> bool:

@@ -179,6 +179,30 @@ def test_a_person_that_the_arriving_record_makes_certain_is_merged_too() -> None
     assert decision.merge == ("B",)
 
 
+MISREAD = MARGA._replace(given=("XOTRV",))
+
+
+def test_a_name_that_is_none_parts_no_persons_of_whom_one_record_has_number_and_name() -> None:
+    decision = _decide(MARGA, person_of("A", BY_BIRTH), person_of("B", MISREAD))
+    assert {decision.mpi_id, *decision.merge} == {"A", "B"}
+
+
+def test_two_names_in_use_part_twins_of_whom_one_carries_the_number_of_the_other() -> None:
+    twin = MARGA._replace(given=("OLIVIA",))
+    decision = _decide(MARGA, person_of("A", BY_BIRTH), person_of("B", twin))
+    assert decision.merge == ()
+    assert {*decision.review} == {"A", "B"}
+
+
+def test_who_has_no_middle_name_does_not_make_two_of_other_middle_initials_one() -> None:
+    here, there = MARGA._replace(middle=("S",), emails=()), BY_BIRTH._replace(middle=("J",))
+    homes = here._replace(phones=()), there._replace(phones=(), emails=("MV@EXAMPLE.COM",))
+    silent = MARGA._replace(emails=("MV@EXAMPLE.COM",))
+    assert _decide(silent, person_of("A", homes[0]), person_of("B", homes[1])).merge == ()
+    alike = homes[1]._replace(middle=("S",))
+    assert _decide(silent, person_of("A", homes[0]), person_of("B", alike)).merge
+
+
 def _weight(record: StandardRecord, other: StandardRecord) -> float:
     return explain_person(record, person_of("A", other), MODEL, SIZE).match_weight
 

@@ -14,10 +14,14 @@ TOWN = StandardRecord(
     dob="1961-03-17", sex="F", addresses=(StandardAddress(city="SPRINGFIELD", zip="62701"),)
 )
 PHONE = ("+12175448812",)
+SSN, OTHER_SSN = "412557813", "537214490"
 
 
 def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> StandardRecord:
     return StandardRecord(given=(given,) if given else (), family=("OTT",), dob=dob, **traits)  # type: ignore[arg-type]
+
+
+AT_HOME = _with(phones=PHONE, emails=("M.OTT@EXAMPLE.ORG",))
 
 
 @pytest.mark.parametrize(
@@ -41,6 +45,27 @@ def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> Sta
             _with(ssn="412557813", ssn_last4="7813", phones=PHONE),
             _with(ssn="537214490", ssn_last4="4490", phones=PHONE),
             ("ssn_conflict",),
+        ),
+        (AT_HOME._replace(ssn=SSN), AT_HOME._replace(ssn=OTHER_SSN), ()),
+        (
+            AT_HOME._replace(ssn=SSN),
+            AT_HOME._replace(given=("POLLY",), ssn=OTHER_SSN),
+            ("ssn_conflict",),
+        ),
+        (
+            AT_HOME._replace(ssn=SSN),
+            AT_HOME._replace(family=("KIM",), ssn=OTHER_SSN),
+            ("ssn_conflict",),
+        ),
+        (
+            AT_HOME._replace(middle=("A",), ssn=SSN),
+            AT_HOME._replace(middle=("R",), ssn=OTHER_SSN),
+            ("ssn_conflict",),
+        ),
+        (
+            _with(phones=PHONE, middle=("ANN",), ssn=SSN),
+            _with(phones=PHONE, middle=("A",), ssn=OTHER_SSN),
+            (),
         ),
         (_with(ssn_last4="7813"), _with(ssn_last4="4490"), ("ssn_conflict",)),
         (_with(ssn_last4="7813", phones=PHONE), _with(ssn_last4="7873", phones=PHONE), ()),
