@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
+from bench.daemons import Mongod
 from mpi.errors import InvalidInput, SchemaMismatch
 from mpi.matching.model import default_document, load_default_model
 from mpi.ports import ModelRole
 from mpi.service.model_follower import ModelFollower
 from mpi.service.models import with_thresholds
+from mpi.stores.mongo_opening import Address
+from mpi.stores.mongodb import MongoStore
 from mpi.stores.sqlite import open_store
 
 
@@ -66,6 +70,26 @@ async def test_a_defect_is_told_and_ends_no_following(
     finally:
         await follower.close()
         store.close()
+
+
+async def test_it_ends_at_whatever_moment_it_is_told_to(
+    mongod: Mongod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver loses a cancellation at one of the steps of a question."""
+    monkeypatch.setattr("mpi.service.model_follower.PAUSE", 0.0)
+    address = Address(mongod.uri, f"follower_{token_hex(4)}")
+    store = MongoStore(address)
+    await store.open(b"fingerprint")
+    try:
+        for steps in range(25):
+            follower = ModelFollower(store, load_default_model())
+            await follower.open()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            async with asyncio.timeout(5):
+                await follower.close()
+    finally:
+        await store.close()
 
 
 async def becomes(follower: ModelFollower, *, ready: bool) -> bool:

@@ -16,6 +16,7 @@ from mpi.commands.session import AsJson, Demo, opened, run, settings
 from mpi.commands.terminal import note, progress_bar, show_json, show_pairs
 from mpi.domain.errand import ErrandKind
 from mpi.errors import ConfigurationError
+from mpi.service.rounds import rest
 from mpi.service.telling import Queued, queue_untold
 from mpi.settings import Settings
 
@@ -84,7 +85,7 @@ async def _shown(container: Container) -> AsyncIterator[None]:
             while True:
                 done = total - await _waiting(container)
                 bar.update(task, completed=done, rows=done)
-                await asyncio.sleep(_LOOK_EVERY_S)
+                await rest(_LOOK_EVERY_S)
 
         looking = asyncio.create_task(look())
         try:

@@ -10,6 +10,7 @@ from mpi.errors import InvalidInput, SchemaMismatch, StoreUnavailable
 from mpi.matching.model import Model
 from mpi.ports import ModelRole, ModelStore
 from mpi.service.models import latest, read_model
+from mpi.service.rounds import rest
 
 PAUSE = 0.5
 """Seconds between looks at the store: a change is everywhere within a second."""
@@ -95,7 +96,7 @@ class ModelFollower:
     async def _follow(self) -> None:
         """Look again and again. An unavailable store is asked later; anything else ends the task."""
         while True:
-            await asyncio.sleep(PAUSE)
+            await rest(PAUSE)
             before = self._deciding.version
             try:
                 await self.look()

@@ -14,6 +14,7 @@ import structlog
 from mpi.domain.errand import ErrandKind, Lane, LeasedErrand, Waiting
 from mpi.errors import MpiError, ProviderLeftAlone, ProviderRefusal
 from mpi.ports import Outbox
+from mpi.service.rounds import end_if_cancelled, rest
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +74,7 @@ class Courier:
         while leased := await self.outbox.due(self.lease, self.at_once, lane):
             await asyncio.gather(*map(self._run, leased))
             done += len(leased)
+            end_if_cancelled()
         return done
 
     async def _count(self) -> None:
@@ -91,7 +93,7 @@ class Courier:
             else:
                 if pause is None:
                     return
-            await asyncio.sleep(pause or _IDLE_S)
+            await rest(pause or _IDLE_S)
 
     async def _run(self, leased: LeasedErrand) -> None:
         kind = leased.errand.kind
