@@ -17,6 +17,7 @@ from mpi.providers.verato_outcome import CallOutcome, Reason
 from mpi.providers.verato_payload import Content, Reply, read_reply
 
 _GRACE_S = 0.02
+_ENDED = ConnectionResetError | BrokenPipeError | ConnectionAbortedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,18 @@ def _unconnected(error: Exception) -> Reply:
             reason = Reason.SERVER_CERTIFICATE
         elif isinstance(cause, socket.gaierror):
             reason = Reason.UNKNOWN_HOST
+        elif _is_refusal(cause):
+            reason = Reason.TORN
         cause = cause.__cause__ or cause.__context__
     return Reply(CallOutcome.UNAVAILABLE, reason, sent=False)
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether somebody is there and ended the handshake, as TLS 1.2 has it where a client certificate is not accepted:
+    with an alert, or without a word. From TLS 1.3 on this comes after the handshake."""
+    if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
+        return True
+    return isinstance(error, ssl.SSLZeroReturnError | _ENDED)
 
 
 def _seconds(headers: httpx2.Headers) -> float | None:
