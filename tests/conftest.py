@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from bench.daemons import Mongod, Valkey
+from tests.support import hanging
 
 # In CI a red run must be red again on a developer's machine; at home new examples are welcome.
 settings.register_profile(
@@ -30,11 +31,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Stop a second measurement of coverage in each process of `pytest -n`, which nobody reads and nothing pauses.
+_LONGEST_PROOF = 2_400
+"""Seconds, where a usual test has the `timeout` of pyproject.toml: the longest proofs take about ten minutes."""
 
-    pytest-cov 7.1 begins one when it is loaded, and another one for the process that it finds itself in.
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give what is repeated as often as a proof needs more time before it counts as stuck."""
+    plays_long = config.getoption("hypothesis_profile", None) == "long"
+    proves = bool(config.getoption("--proof"))
+    for item in items:
+        if plays_long or (proves and item.get_closest_marker("proof")):
+            item.add_marker(pytest.mark.timeout(_LONGEST_PROOF))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """End what hangs, and stop a second measurement of coverage in each process of `pytest -n`, which nobody reads.
+
+    pytest-cov 7.1 begins one when it is loaded, and another one for the process that it finds itself in, which nothing
+    pauses.
     """
+    config.pluginmanager.register(hanging)
     plugin = config.pluginmanager.getplugin("_cov")
     if hasattr(config, "workerinput") and plugin is not None and plugin.cov_controller is not None:
         plugin.cov_controller.cov.stop()
