@@ -3,6 +3,15 @@
 import re
 from pathlib import Path
 
+from mpi.evaluation.boundary import TEACHES
+from mpi.matching.comparators import MISSING
+from mpi.matching.comparison import TRAITS
+from mpi.matching.decision import NOT_SAME, Grade
+from mpi.matching.vetoes import _CONTRADICTIONS, UNPROVEN
+from mpi.providers import hybrid_verdict, verato
+from mpi.service.alignment import REFUSES
+from mpi.service.rearrangement import JOINED, PARTED
+
 SECTIONS = ["Context", "Decision", "Consequences", "Rejected"]
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
@@ -56,3 +65,30 @@ def test_every_promise_names_a_test_that_exists(checkout: Path) -> None:
     sources = [path.read_text("utf-8") for path in (checkout / "tests").rglob("test_*.py")]
     known = {name for source in sources for name in re.findall(r"def (test_\w+)\(", source)}
     assert {name for names in named for name in names} - known == set()
+
+
+def _codes_of(checkout: Path, heading: str) -> dict[str, str]:
+    """The rows of a table of the page about explanations: what its first cell names, and the rest."""
+    page = (checkout / "docs/reference/explanations.md").read_text("utf-8")
+    rows = re.findall(
+        r"^\| (`[^|]+`) \|(.*)\|$", page.split(f"## {heading}\n")[1].split("\n## ")[0], re.MULTILINE
+    )
+    return {code: rest for first, rest in rows for code in re.findall(r"`([^`]+)`", first)}
+
+
+def test_the_page_about_explanations_tells_every_code(checkout: Path) -> None:
+    assert set(_codes_of(checkout, "Grades")) - {"grade"} == set(Grade)
+    vetoes = set(_codes_of(checkout, "What forbids a link")) - {"vetoes"}
+    assert vetoes == {*_CONTRADICTIONS, UNPROVEN, NOT_SAME}
+    levels = _codes_of(checkout, "Levels")
+    for trait in TRAITS:
+        told = set(re.findall(r"`([a-z_]+)`", levels[trait.name]))
+        assert told == {*trait.levels} - {MISSING}, trait.name
+    reasons = _codes_of(checkout, "Why a task asks")
+    assert reasons.keys() >= {REFUSES, PARTED, JOINED, TEACHES, hybrid_verdict.DISAGREE}
+    assert reasons.keys() >= {
+        hybrid_verdict.VETOED,
+        hybrid_verdict.ASSERTED,
+        hybrid_verdict.ELSEWHERE,
+    }
+    assert reasons.keys() >= {verato.ASSERTED, verato.OTHER_LINK, verato.SEVERAL}
