@@ -20,7 +20,6 @@ from mpi.domain.identity import (
     Told,
 )
 from mpi.domain.record import RecordKey
-from mpi.domain.versions import is_superseded
 from mpi.errors import MpiError
 from mpi.matching.blocking import BlockingKeys, blocking_keys
 from mpi.matching.decision import Decision, Explanation, Outcome
@@ -32,6 +31,7 @@ from mpi.providers.internal import InternalProvider
 from mpi.providers.verato_links import known_as, link_key, told_by
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep
+from mpi.providers.verato_standing import disputed, standing
 
 INTERNAL, VERATO, FALLBACK = "internal", "verato", "fallback"
 """By whom a case was answered, as metrics name it."""
@@ -89,13 +89,13 @@ class HybridProvider:
     async def _introduced(self, record: StoredRecord, lane: Lane, deadline: float) -> StoredRecord:
         if record.told is not None or not self._links.may_be_told(record.key):
             return record
-        current = await self._store.record(record.key)
+        known = await standing(self._store, record)
+        if not known.tellable:
+            return record
         home = None
-        if current is not None and current.mpi_id is not None:
-            if is_superseded(record, current, await self._store.versions(record.key)):
-                return record
-            record = kept_under_link(record, current)
-            home = await self._store.person(current.mpi_id)
+        if known.current is not None and known.current.mpi_id is not None:
+            record = kept_under_link(record, known.current)
+            home = await self._store.person(known.current.mpi_id)
         if not self._strategy.waits:
             self._answered(INTERNAL)
             return record
@@ -105,7 +105,7 @@ class HybridProvider:
             if home is None:
                 self._clear.put(record, found)
             return record
-        told = await self._told(record, found, home, lane, deadline, new=current is None)
+        told = await self._told(record, found, home, lane, deadline, new=known.is_new)
         self._answered(VERATO if told.told is not None and told.told.answered else FALLBACK)
         return told
 
@@ -212,7 +212,8 @@ class HybridProvider:
                 found.decision, told, home.mpi_id, [r.key for r in company], linked, self._strategy
             )
         else:
-            apart = await self._apart(record.key)
+            # What Verato has as a version that waits is no evidence, as if people had said so.
+            apart = await self._apart(record.key) | await disputed(self._store, linked)
             decision = placed(found.decision, told, linked, apart, found.persons, self._strategy)
         self._report(found, told)
         decided = self._strategy.waits and decision is not found.decision

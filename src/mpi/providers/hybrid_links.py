@@ -10,7 +10,7 @@ from time import monotonic
 from mpi.domain.errand import Lane
 from mpi.domain.identity import Candidate, StoredRecord, Told, Verdict
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.domain.told import told_in
+from mpi.domain.told import last_said
 from mpi.matching.blocking import keys_beside
 from mpi.ports import IndexStore
 from mpi.providers.hybrid_sharing import SharedCalls
@@ -48,12 +48,11 @@ class Links:
         return {key: told for key, told in zip(keys, heard, strict=True) if told is not None}
 
     async def heard(self, key: RecordKey) -> Told | None:
-        """What Verato said last of one record; None when it has said nothing yet."""
-        for event in reversed(await self._store.record_events(key)):
-            told = told_in(event) if event.record == key else None
-            if told is not None and told.answered:
-                return told
-        return None
+        """What Verato said last of one record as it stands; None when it has said nothing yet."""
+        current = await self._store.record(key)
+        if current is None:
+            return None
+        return last_said(current, await self._store.record_events(key))
 
     async def introduce(
         self, persons: Sequence[Candidate], lane: Lane, deadline: float

@@ -7,13 +7,12 @@ the commit against a simultaneous registration of it, and ends cached answers wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from time import monotonic
 
 from mpi.domain.errand import Lane
 from mpi.domain.identity import Assertion, AssertionKind, Candidate, PersonState, StoredRecord, Told
-from mpi.domain.record import RecordKey, RecordStatus
-from mpi.domain.versions import is_superseded
+from mpi.domain.record import RecordKey
 from mpi.errors import MpiError, ProviderUnavailable
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Decision, Explanation, Outcome
@@ -23,9 +22,11 @@ from mpi.providers.verato_links import NAME, known_as, link_key, told_by
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep
 from mpi.providers.verato_payload import Reply
+from mpi.providers.verato_standing import disputed, standing
 
 ASSERTED = "asserted_not_same"
 OTHER_LINK = "linked_elsewhere"
+WAITS = "linked_to_what_waits"
 SEVERAL = "several_persons_of_one_link"
 
 _FOR_EVER = 2**62
@@ -66,7 +67,7 @@ class VeratoProvider:
         return self._version
 
     async def introduce(self, records: Sequence[StoredRecord]) -> Sequence[StoredRecord | MpiError]:
-        """See :class:`mpi.ports.Provider`: ``postIdentity``, unless the content is known already."""
+        """See :class:`mpi.ports.Provider`: ``postIdentity``, if it will be the current version."""
         lane = Lane.REAL_TIME if len(records) == 1 else Lane.BATCH
         found = await asyncio.gather(*(self._introduced(record, lane) for record in records))
         for each in found:
@@ -77,12 +78,10 @@ class VeratoProvider:
     async def _introduced(self, record: StoredRecord, lane: Lane) -> StoredRecord | MpiError:
         if record.told is not None or record.key.source == self._unposted:
             return record
-        current = await self._store.record(record.key)
-        if current is not None and current.status is not RecordStatus.DELETED:
-            versions = await self._store.versions(record.key)
-            if is_superseded(record, current, versions):
-                return record
-        reply = await self._index.post(record, lane, new=current is None)
+        found = await standing(self._store, record)
+        if not found.tellable:
+            return record
+        reply = await self._index.post(record, lane, new=found.is_new)
         try:
             return known_as(record, told_by(answered(self._index.client, reply)))
         except MpiError as error:
@@ -102,7 +101,8 @@ class VeratoProvider:
         if home is not None and company:
             decision = _staying(home, others, told)
         else:
-            decision = _placing(record.key, others, assertions)
+            doubtful = await disputed(self._store, others)
+            decision = _placing(record.key, others, assertions, doubtful)
         keep = CONSEQUENCES[CallOutcome(told.outcome)].keep
         return Resolution(
             decision=decision,
@@ -158,9 +158,12 @@ def _staying(home: PersonState, others: Sequence[Candidate], told: Told) -> Deci
 
 
 def _placing(
-    key: RecordKey, persons: Sequence[Candidate], assertions: Sequence[Assertion]
+    key: RecordKey,
+    persons: Sequence[Candidate],
+    assertions: Sequence[Assertion],
+    doubtful: Set[RecordKey],
 ) -> Decision:
-    """A record without company goes to the link's person, unless people have said otherwise."""
+    """A record without company goes to the link's person, unless people have said otherwise or have yet to say."""
     if not persons:
         return Decision(Outcome.NEW, None, None, ())
     barred = {
@@ -168,10 +171,15 @@ def _placing(
         for a in assertions
         if a.kind is AssertionKind.NOT_SAME
     }
-    free = [p.mpi_id for p in persons if not any(record.key in barred for record in p.records)]
+    free = [
+        p.mpi_id
+        for p in persons
+        if not any(record.key in barred or record.key in doubtful for record in p.records)
+    ]
     if not free:
         review = tuple(person.mpi_id for person in persons)
-        return Decision(Outcome.REVIEW, None, None, (), review=review, reason=ASSERTED)
+        reason = ASSERTED if barred else WAITS
+        return Decision(Outcome.REVIEW, None, None, (), review=review, reason=reason)
     # People may have parted what Verato links: nothing is merged on its word alone.
     first, *rest = sorted(free)
     return Decision(

@@ -42,8 +42,11 @@ class VeratoCounterpart:
         return frozenset({self._unposted, NAME})
 
     async def tell(self, record: StoredRecord) -> StoredRecord:
-        """See :class:`mpi.ports.elsewhere.Counterpart`."""
-        reply = self._answered(await self._index.post(record, Lane.BATCH, new=True))
+        """See :class:`mpi.ports.elsewhere.Counterpart`. Finding it afterwards proves nothing: it may be known."""
+        return await self._posted(record, new=False)
+
+    async def _posted(self, record: StoredRecord, *, new: bool) -> StoredRecord:
+        reply = self._answered(await self._index.post(record, Lane.BATCH, new=new))
         if reply.outcome is CallOutcome.OVERLAY_REJECTED:
             raise ProviderRefusal("Verato takes the registration for another patient's")
         return known_as(record, told_by(reply))
@@ -72,7 +75,7 @@ class VeratoCounterpart:
         reply = self._answered(await self._index.find(record.key))
         if reply.link_id is not None:
             return reply.link_id
-        told = (await self.tell(record)).told
+        told = (await self._posted(record, new=True)).told
         return None if told is None else told.link_id
 
     async def _part(

@@ -18,7 +18,7 @@ from mpi.domain.identity import (
     TaskStatus,
 )
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.domain.told import told_in
+from mpi.domain.told import is_heard, told_in
 from mpi.errors import ConcurrentChange, ProviderRefusal
 from mpi.matching.blocking import blocking_keys
 from mpi.ports import AskedLater, IndexStore, Outbox
@@ -45,7 +45,7 @@ async def announced(
 
     Beside the records that are decided about, these are one that stays where others leave and one that is there
     already where they go. The first of them keeps its place if two have to be parted. A version that becomes
-    current is told where a provider that is asked ``late`` would be told of it as a registration.
+    current is told, unless a provider that is asked ``late`` would not be told of it as a registration either.
     """
     moves = [move for move in change.moves if move.target is not None]
     moved = [move.key for move in moves]
@@ -65,24 +65,41 @@ async def announced(
     if len(told) > 1:
         errands.append(Errand(ErrandKind.ALIGN, told, Lane.REAL_TIME))
     content = change.record
-    if content is not None and content.status is RecordStatus.ACTIVE:
-        # A version that a person chose does not know yet under which key the other index has the record; telling of
-        # it tells that as well.
-        owed = () if late is None else await _owed(store, change, content, late)
-        errands += owed or (Errand(ErrandKind.FOLLOW, (content.key,), Lane.REAL_TIME),)
+    if content is not None and content.key.source not in untold:
+        errands += await _about(store, change, content, late)
     return replace(change, errands=tuple(errands))
 
 
-async def _owed(
-    store: IndexStore, change: IdentityChange, content: StoredRecord, late: AskedLater
+async def _about(
+    store: IndexStore, change: IdentityChange, content: StoredRecord, late: AskedLater | None
 ) -> tuple[Errand, ...]:
-    """The errand to tell of a version that becomes current, unless it is the one last answered about."""
-    for event in reversed(await store.record_events(content.key)):
-        told = told_in(event) if event.record == content.key else None
-        if told is not None and told.answered:
-            if event.record_version == content.version:
-                return ()
-            break
+    """The errand about a version that a person chose, or rejected.
+
+    One that becomes current does not know yet under which key the other index has the record; telling of it tells
+    that as well. What was told of a version that is none after all is corrected by the current one.
+    """
+    if content.status is RecordStatus.ACTIVE:
+        follow = Errand(ErrandKind.FOLLOW, (content.key,), Lane.REAL_TIME)
+        return await _owed(store, change, content, late) or (follow,)
+    events = await store.record_events(content.key)
+    told = any(told_in(e) for e in events if e.record_version == content.version)
+    rejected = content.status is RecordStatus.HISTORY and told
+    return (Errand(ErrandKind.POST, (content.key,), Lane.REAL_TIME),) if rejected else ()
+
+
+async def _owed(
+    store: IndexStore, change: IdentityChange, content: StoredRecord, late: AskedLater | None
+) -> tuple[Errand, ...]:
+    """The errand to tell of a version that becomes current, unless it is the one last answered about.
+
+    Where another version is known by its number, it may be another patient's: so it is told however clear it is.
+    """
+    events = await store.record_events(content.key)
+    if is_heard(content, events):
+        return ()
+    known = any(told_in(event) for event in events if event.record == content.key)
+    if known or late is None:
+        return (Errand(ErrandKind.POST, (content.key,), Lane.REAL_TIME),)
     current = await store.record(content.key)
     home = await store.person((current and current.mpi_id) or "")
     if home is not None and any(move.key == content.key for move in change.moves):
@@ -121,6 +138,7 @@ class Alignment:
         try:
             for _ in range(_PASSES):
                 records = await self._as_they_are(leased.errand.records)
+                await self._check_told(records)
                 if len(records) < 2 or not await self.counterpart.align(records):
                     break
             else:
@@ -138,6 +156,16 @@ class Alignment:
             await self.counterpart.retire(kept, retired)
         except ProviderRefusal:
             await self._ask(await self._as_they_are((kept,)))
+
+    async def _check_told(self, records: Iterable[StoredRecord]) -> None:
+        """Whom a number stood for before a decision is not put together or taken apart instead of whom it names."""
+        for record in records:
+            post = Errand(ErrandKind.POST, (record.key,))
+            if await self.outbox.lane_of(post) is not Lane.REAL_TIME:
+                continue
+            events = await self.store.record_events(record.key)
+            if any(map(told_in, events)) and not is_heard(record, events):
+                raise ConcurrentChange("the record is being told first")
 
     async def _as_they_are(self, keys: Iterable[RecordKey]) -> tuple[StoredRecord, ...]:
         found = [await self.store.record(key) for key in keys]

@@ -18,6 +18,7 @@ from mpi.matching.blocking import keys_beside, stored_keys
 from mpi.ports import IndexStore, Outbox
 from mpi.ports.elsewhere import Counterpart
 from mpi.service.outbox import Again
+from mpi.service.past import disputed
 from mpi.service.rearrangement import Rearrangement
 
 _TRIES = 5
@@ -104,12 +105,19 @@ class Following:
             record
             for record in person.records
             if record.key not in told and (record.key in asked or keys_beside(record))
+            if not await self._is_about_another_version(record.key)
         ]
         found = {r.key: r for r in await self.counterpart.locate(wanted)} | dict(told)
         return [
             _linked_as(record, found[record.key]) if record.key in found else record
             for record in person.records
         ]
+
+    async def _is_about_another_version(self, key: RecordKey) -> bool:
+        """Whether what is there is not what is current here: once it is told, or decided about, that is followed."""
+        if await self.outbox.lane_of(Errand(ErrandKind.POST, (key,))) is not None:
+            return True
+        return await disputed(self.store, key)
 
     async def _unchanged(self, person: PersonState) -> None:
         now = await self.store.person(person.mpi_id)

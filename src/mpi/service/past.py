@@ -9,6 +9,7 @@ from itertools import takewhile
 
 from mpi.domain.identity import KEPT_AS, Event, PersonState, StoredRecord
 from mpi.domain.record import RecordKey, RecordStatus
+from mpi.domain.told import is_disputed
 from mpi.errors import Gone, NotFound
 from mpi.ports import IndexStore
 
@@ -20,6 +21,11 @@ def current_version(events: Iterable[Event], key: RecordKey) -> int | None:
         if event.record == key and KEPT_AS not in event.detail:
             found = event.record_version
     return found
+
+
+async def disputed(store: IndexStore, key: RecordKey) -> bool:
+    """Whether an index elsewhere was told of a version that waits for a steward: it says nothing of the current one."""
+    return is_disputed(key, await store.versions(key), await store.record_events(key))
 
 
 async def history_of(store: IndexStore, mpi_id: str) -> tuple[Event, ...]:

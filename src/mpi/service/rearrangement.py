@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -24,7 +24,7 @@ from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail
 from mpi.matching.blocking import keys_beside
 from mpi.ports import IndexStore
-from mpi.service.past import history_of
+from mpi.service.past import disputed, history_of
 from mpi.service.settlements import with_answered
 
 PARTED, JOINED = "parted_elsewhere", "joined_elsewhere"
@@ -120,9 +120,20 @@ class Rearrangement:
 
     async def _others(self, record: StoredRecord) -> list[Neighbour]:
         """The other persons that hold records of the same link, the oldest first."""
-        found = await self.store.candidates([(key, ()) for key in keys_beside(record)])
+        links = keys_beside(record)
+        found = await self.store.candidates([(key, ()) for key in links])
         others = [p for p in found.persons if p.mpi_id != self.person.mpi_id]
-        return sorted(others, key=lambda person: person.mpi_id)
+        known = [person for person in others if await self._is_of(person, links)]
+        return sorted(known, key=lambda person: person.mpi_id)
+
+    async def _is_of(self, other: Neighbour, links: Set[int]) -> bool:
+        """Whether a record makes the person one of the link that is there with what it says here."""
+        for evidence in other.records:
+            record = await self.store.record(evidence.key)
+            is_there = record is not None and not links.isdisjoint(record.blocking_keys)
+            if is_there and not await disputed(self.store, evidence.key):
+                return True
+        return False
 
     async def _apart(self, keys: set[RecordKey], other: Neighbour) -> bool:
         """Whether a record is asserted not to be the same as one of the other person's."""

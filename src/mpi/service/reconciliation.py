@@ -21,12 +21,13 @@ from mpi.domain.identity import (
     Told,
 )
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.domain.told import told_detail, told_in
+from mpi.domain.told import is_heard, told_detail
 from mpi.errors import ConcurrentChange, PreconditionFailed, ProviderLeftAlone, ProviderUnavailable
 from mpi.matching.blocking import blocking_keys, keys_beside
 from mpi.matching.decision import Outcome
 from mpi.ports import AskedLater, IndexStore, Outbox, Resolution
 from mpi.service.consequences import guarded, introduced_along, joining, tasks_of
+from mpi.service.past import disputed
 from mpi.service.retrying import Retrying
 from mpi.service.settlements import with_answered
 
@@ -52,7 +53,7 @@ class Reconciliation:
         """
         (key,) = leased.errand.records
         record = await self._active(key)
-        if record is not None and not await self._heard(key):
+        if record is not None and not await self._heard(record):
             home = await self.store.person(record.mpi_id or "")
             await self._settle(await self.provider.tell(record, home))
 
@@ -60,7 +61,7 @@ class Reconciliation:
         """See where the provider has the records by now. Raises ``ProviderUnavailable``."""
         for key in leased.errand.records:
             record = await self._active(key)
-            if record is None or await self._is_yet_to_be_told(key):
+            if record is None or await self._is_about_another_version(record):
                 continue
             home = await self.store.person(record.mpi_id or "")
             found = await self.provider.locate(record, home)
@@ -79,16 +80,17 @@ class Reconciliation:
             raise _unavailable(told)
         await self.retrying.run(partial(self._reconcile, told, told.told), _LATE)
 
-    async def _is_yet_to_be_told(self, key: RecordKey) -> bool:
-        """Whether what the provider has is older than the record; telling of it tells where it is as well."""
-        post = Errand(ErrandKind.POST, (key,))
-        return await self.outbox.lane_of(post) is not None and not await self._heard(key)
+    async def _is_about_another_version(self, record: StoredRecord) -> bool:
+        """Whether what the provider has is older than the record, and telling of it tells where it is as well; or is a
+        version that a steward has not decided about."""
+        post = Errand(ErrandKind.POST, (record.key,))
+        if await self.outbox.lane_of(post) is not None and not await self._heard(record):
+            return True
+        return await disputed(self.store, record.key)
 
-    async def _heard(self, key: RecordKey) -> bool:
+    async def _heard(self, record: StoredRecord) -> bool:
         """Whether the provider has answered about the record as it stands."""
-        events = [e for e in await self.store.record_events(key) if e.record == key]
-        last = told_in(events[-1]) if events else None
-        return last is not None and last.answered
+        return is_heard(record, await self.store.record_events(record.key))
 
     async def _keep_others(self, told: StoredRecord) -> None:
         """What was said of others on this occasion counts, though nothing was said of the record."""

@@ -89,9 +89,10 @@ async def test_what_verato_has_answered_about_is_not_told_again(
         await match(api, PROBABLE[0], "1")
         await match(api, MADE[5], "2")
         overlay = await match(api, PROBABLE[1], "2")
-        assert verato.applied("postIdentity") == 2
-        # What it said of the other on this occasion is known as well.
-        assert "told" in (await api.parts.store.record_events(RecordKey(SOURCE, "1")))[-1].detail
+        assert verato.calls("postIdentity") == 0
         await decided(api, overlay["task_id"], "accept")
+        await reconcile(api)
+        assert verato.calls("postIdentity") == 2
+        await api.parts.store.queue([Errand(ErrandKind.POST, (RecordKey(SOURCE, "2"),))])
         await reconcile(api)
         assert verato.calls("postIdentity") == 2

@@ -66,7 +66,7 @@ async def test_what_changes_while_it_is_told_along_is_not_written_back(
 ) -> None:
     async with serving(tmp_path, **hybrid(verato)) as api:
         await match(api, PROBABLE[0], "1")
-        await match(api, MADE[5], "2")
+        await match(api, {"last_name": "Doe", "first_name": "John", "sex": PROBABLE[1]["sex"]}, "2")
         store, key = api.parts.store, RecordKey(SOURCE, "1")
         commit, moved = store.commit, list[StoredRecord]()
 
@@ -87,6 +87,8 @@ async def test_what_changes_while_it_is_told_along_is_not_written_back(
             return await commit(*changes)
 
         monkeypatch.setattr(store, "commit", committing)
+        verato.plan("slow:1", "postIdentity")  # of who is told along
+        verato.plan("overlay", "postIdentity")
         overlay = await match(api, PROBABLE[1], "2")
         assert overlay["task_id"]
         after = await store.record(key)
