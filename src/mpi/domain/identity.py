@@ -99,7 +99,8 @@ class Told:
     ``outcome`` is our word for how the call ended, ``answered`` whether that is an answer; ``score`` the provider's
     own, from 0 to 1, where it gives one. ``overlaid``: it takes the record for another patient than the version
     before. ``verdicts`` are about the records that were in question and are known there. ``asked``: whether it was
-    asked at all, or is left alone for a while; events do not keep that.
+    asked at all, or is left alone for a while; ``instead_of`` the version that was current when it was told (0: none);
+    events do not keep these.
     """
 
     provider: str
@@ -112,6 +113,7 @@ class Told:
     answered: bool = True
     asked: bool = True
     verdicts: tuple[Verdict, ...] = ()
+    instead_of: int = 0
 
 
 @dataclass(frozen=True, slots=True, repr=False)

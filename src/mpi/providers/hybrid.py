@@ -105,14 +105,21 @@ class HybridProvider:
             if home is None:
                 self._clear.put(record, found)
             return record
-        told = await self._told(record, found, home, lane, deadline, new=known.is_new)
-        self._answered(VERATO if told.told is not None and told.told.answered else FALLBACK)
-        return told
+        told = await self._told(record, found, home, lane, deadline, new=not known.version)
+        if told.told is None:
+            self._answered(FALLBACK)
+            return told
+        self._answered(VERATO if told.told.answered else FALLBACK)
+        return replace(told, told=replace(told.told, instead_of=known.version))
 
     async def tell(self, record: StoredRecord, home: PersonState | None) -> StoredRecord:
         """Tell Verato of a stored record after all, however clear it is; it comes back with what was said."""
         found = await self._internal.resolve(record, blocking_keys(record.standard), home)
-        return await self._told(record, found, home, Lane.BATCH, _BATCH_DEADLINE_S, new=False)
+        # Verato may have been told of another version since it was told of this one.
+        again = await self._links.heard(record.key) is not None
+        return await self._told(
+            record, found, home, Lane.BATCH, _BATCH_DEADLINE_S, new=False, again=again
+        )
 
     async def locate(self, record: StoredRecord, home: PersonState | None) -> StoredRecord:
         """Ask Verato where it has a stored record by now."""
@@ -130,6 +137,7 @@ class HybridProvider:
         within: float,
         *,
         new: bool,
+        again: bool = False,
     ) -> StoredRecord:
         """Tell Verato of those in doubt first, then of the record: so its answer is about all of them."""
         until = monotonic() + within
@@ -141,7 +149,7 @@ class HybridProvider:
         if len(said) < len(along):
             failed = next(r.told for r in along if r.key not in heard)
             return replace(record, told=failed and unheard(failed), along=said)
-        posted = await self._links.post(record, lane, until, new=new)
+        posted = await self._links.post(record, lane, until, new=new, again=again)
         known = heard | await self._links.of(_in_question(found, home, record.key))
         told = None if posted.told is None else verdicts(posted.told, known)
         return replace(posted, told=told, along=said)

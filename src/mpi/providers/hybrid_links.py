@@ -80,12 +80,20 @@ class Links:
         return await self.post(record, lane, deadline, new=False)
 
     async def post(
-        self, record: StoredRecord, lane: Lane, deadline: float, *, new: bool
+        self,
+        record: StoredRecord,
+        lane: Lane,
+        deadline: float,
+        *,
+        new: bool,
+        again: bool = False,
     ) -> StoredRecord:
         """Tell Verato of a record, until ``deadline``; it comes back with what was said, under its link.
 
-        Whoever tells of the same contents at the same time shares the call.
+        Whoever tells of the same contents at the same time shares the call, unless it is told ``again``.
         """
+        if again:
+            self._calls.forget(record.key)
 
         async def ask() -> Told:
             within = deadline - monotonic()

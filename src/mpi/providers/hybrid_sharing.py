@@ -61,6 +61,10 @@ class SharedCalls:
         call.task.add_done_callback(partial(self._through, key, call))
         return await call.heard(None)
 
+    def forget(self, key: RecordKey) -> None:
+        """Whoever asks from now on asks anew: another process may have told something else."""
+        self._calls.pop(key, None)
+
     def _through(self, key: RecordKey, call: _Call, task: asyncio.Task[Told]) -> None:
         if task.cancelled() or task.exception() or task.result().link_id is None:
             self._forget(key, call)

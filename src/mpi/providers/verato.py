@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence, Set
+from dataclasses import replace
 from time import monotonic
 
 from mpi.domain.errand import Lane
@@ -81,9 +82,15 @@ class VeratoProvider:
         found = await standing(self._store, record)
         if not found.tellable:
             return record
-        reply = await self._index.post(record, lane, new=found.is_new)
+        async with self._index.turn_of(record.key):
+            # Whoever had the turn before may have been enrolled meanwhile.
+            found = await standing(self._store, record)
+            if not found.tellable:
+                return record
+            reply = await self._index.post(record, lane, new=not found.version, in_turn=True)
         try:
-            return known_as(record, told_by(answered(self._index.client, reply)))
+            told = told_by(answered(self._index.client, reply))
+            return known_as(record, replace(told, instead_of=found.version))
         except MpiError as error:
             return error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
@@ -57,10 +58,12 @@ class VeratoIndex:
         *,
         new: bool,
         within: float = math.inf,
+        in_turn: bool = False,
     ) -> Reply:
         """Register or update, ``within`` so many seconds, the wait for others about this record among them.
 
-        ``new``: this record was never posted before, so that finding it proves its arrival.
+        ``new``: this record was never posted before, so that finding it proves its arrival. ``in_turn``: the caller
+        holds :meth:`turn_of` the record.
         """
         source = self._form.source(record.key)
 
@@ -71,12 +74,16 @@ class VeratoIndex:
 
         until = monotonic() + within
         try:
-            async with self._order.of(record.key, within=within):
+            async with nullcontext() if in_turn else self._order.of(record.key, within=within):
                 content = self._formats() | {"identity": self._form.identity(record, posted=True)}
                 left = until - monotonic()
                 return await self.client.write(POST, content, check, lane, within=left)
         except NoTurn:
             return Reply(CallOutcome.THROTTLED, Reason.OWN_LIMIT, sent=False)
+
+    def turn_of(self, key: RecordKey) -> AbstractAsyncContextManager[None]:
+        """Nobody else in this process tells of the record meanwhile."""
+        return self._order.of(key)
 
     async def query(self, record: StoredRecord, *, within: float = math.inf) -> Reply:
         """The one person above Verato's own threshold, if any; ``within`` so many seconds."""

@@ -19,21 +19,21 @@ from mpi.ports import IndexStore
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """``current`` is the version that the registration would replace, if any: an active one or none."""
+    """``current`` is the active version that it would replace, if any; ``version`` the last that was, 0 if none was."""
 
     current: StoredRecord | None
+    version: int
     tellable: bool
-    is_new: bool
 
 
 async def standing(store: IndexStore, record: StoredRecord) -> Standing:
     """How the index stands to a registration that is to be enrolled."""
     current = await store.record(record.key)
     if current is None or current.status is RecordStatus.DELETED:
-        return Standing(None, tellable=True, is_new=current is None)
+        return Standing(None, 0 if current is None else current.version, tellable=True)
     untold = is_superseded(record, current, await store.versions(record.key))
     tellable = not untold and not overlays(current.standard, record.standard)
-    return Standing(current, tellable=tellable, is_new=False)
+    return Standing(current, current.version, tellable=tellable)
 
 
 async def disputed(store: IndexStore, persons: Iterable[Candidate]) -> set[RecordKey]:

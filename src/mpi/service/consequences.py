@@ -90,6 +90,30 @@ def errands_of(key: RecordKey, found: Resolution) -> tuple[Errand, ...]:
     return (Errand(ErrandKind.POST, (key,), lane),) if found.owed else ()
 
 
+def as_current(record: StoredRecord, current: StoredRecord | None) -> StoredRecord:
+    """A version that takes the place of ``current``, with what was told of it, if that can still be relied on.
+
+    When another has become current since it was told, which of the two came last there is not known: no answer then.
+    """
+    told = record.told
+    if told is None or told.instead_of == (current.version if current else 0):
+        return record
+    return replace(record, told=replace(told, answered=False))
+
+
+def corrections(record: StoredRecord, status: RecordStatus | None = None) -> tuple[Errand, ...]:
+    """What an outside provider is told again, which may have another version than the one that is current.
+
+    That is, after it was told of one that is only kept with this ``status``, or came out of turn. A version that waits
+    may be another patient's: that is urgent.
+    """
+    told = record.told
+    if told is None or not told.asked or told.overlaid or (status is None and told.answered):
+        return ()
+    lane = Lane.REAL_TIME if status is RecordStatus.PENDING else Lane.BATCH
+    return (Errand(ErrandKind.POST, (record.key,), lane),)
+
+
 def guarded(record: StoredRecord, found: Resolution) -> tuple[int, ...]:
     """The keys under which no record may have come or gone since a decision about this one."""
     return (*record.blocking_keys, *found.blocking_keys)

@@ -29,6 +29,8 @@ from mpi.matching.decision import Outcome
 from mpi.matching.overlays import overlays
 from mpi.ports import IndexStore, Outbox, Provider, Resolution
 from mpi.service.consequences import (
+    as_current,
+    corrections,
     errands_of,
     guarded,
     introduced_along,
@@ -100,7 +102,7 @@ class Enrollment:
         expected = await self._expected(current, if_match)
         if current is None or current.status is RecordStatus.DELETED:
             kind = None if current is None else EventKind.REVIVED
-            return await self._place(record, keys, actor, kind)
+            return await self._place(as_current(record, current), keys, actor, kind)
         try:
             return await self._update(record, keys, actor, current, expected)
         except PreconditionFailed as error:
@@ -135,7 +137,7 @@ class Enrollment:
             tasks=tasks_of(record.key, found.decision),
             guard_keys=guarded(record, found),
             detail=told_detail(record.told),
-            errands=errands_of(record.key, found),
+            errands=errands_of(record.key, found) or corrections(record),
         )
         # The merges first: undone, they leave the record as one that came later.
         joined = [await with_answered(self.store, merge) for merge in merges]
@@ -163,7 +165,7 @@ class Enrollment:
         if overlaid or overlays(current.standard, record.standard):
             task = NewTask(TaskKind.OVERLAY, record.key, (_owner(current),), None, "overlay")
             return await self._keep(record, RecordStatus.PENDING, actor, current, (task,), expected)
-        return await self._replace(record, keys, actor, current, expected)
+        return await self._replace(as_current(record, current), keys, actor, current, expected)
 
     async def _replay(self, current: StoredRecord, *, pending: bool) -> Enrolled:
         task = await self._open_task(current)
@@ -206,6 +208,7 @@ class Enrollment:
             tasks=tasks,
             expected_versions=expected,
             detail={KEPT_AS: status.value} | told_detail(record.told),
+            errands=corrections(record, status),
         )
         along = await introduced_along(self.store, record, await self.store.position())
         first, *rest = (*along, change)
@@ -242,7 +245,7 @@ class Enrollment:
             guard_keys=guarded(record, found),
             expected_versions=expected or ((person.mpi_id, person.version),),
             detail=told_detail(record.told),
-            errands=errands_of(record.key, found),
+            errands=errands_of(record.key, found) or corrections(record),
         )
         joined = [await with_answered(self.store, merge) for merge in merges]
         along = await introduced_along(self.store, record, found.position)

@@ -71,6 +71,8 @@ class Following:
         if record is None or record.mpi_id is None or key.source in self.counterpart.untold:
             return
         told = await self.counterpart.tell(record)
+        if (now := await self.store.record(key)) is None or now.digest != record.digest:
+            raise ConcurrentChange("the record changed while it was told")
         await self._settle(key, {key: told}, ())
 
     async def _settle(

@@ -53,9 +53,14 @@ class Reconciliation:
         """
         (key,) = leased.errand.records
         record = await self._active(key)
-        if record is not None and not await self._heard(record):
+        if record is None or await self._heard(record):
+            return
+        while record is not None:
             home = await self.store.person(record.mpi_id or "")
             await self._settle(await self.provider.tell(record, home))
+            # Told at the same time as a newer version, it may have come after that.
+            now = await self._active(key)
+            record = now if now is not None and now.digest != record.digest else None
 
     async def follow(self, leased: LeasedErrand) -> None:
         """See where the provider has the records by now. Raises ``ProviderUnavailable``."""
