@@ -41,8 +41,8 @@ class Counterpart(Protocol):
         """
         ...
 
-    async def retire(self, kept: RecordKey, retired: RecordKey) -> None:
-        """Replace one number of a patient by another of the same source."""
+    async def retire(self, kept: StoredRecord, retired: RecordKey) -> None:
+        """Replace one number of a patient by another of the same source, of which it is told if it does not know it."""
         ...
 
     async def changes(self, since: datetime, until: datetime) -> Mapping[RecordKey, int | None]:

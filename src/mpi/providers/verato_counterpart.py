@@ -107,12 +107,13 @@ class VeratoCounterpart:
                 joined = True
         return joined
 
-    async def retire(self, kept: RecordKey, retired: RecordKey) -> None:
+    async def retire(self, kept: StoredRecord, retired: RecordKey) -> None:
         """See :class:`mpi.ports.elsewhere.Counterpart`."""
         found = self._answered(await self._index.find(retired))
         # Without a link it was never told; and what was done before is not done again, whoever lost the answer.
         if found.link_id is not None and self._index.counts(found, retired) is not False:
-            self._answered(await self._index.merge(kept, retired))
+            await self._link_of(kept)
+            self._answered(await self._index.merge(kept.key, retired))
 
     async def changes(self, since: datetime, until: datetime) -> Mapping[RecordKey, int | None]:
         """See :class:`mpi.ports.elsewhere.Counterpart`. By the fields: not all types of notifications are known."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 
 from mpi.domain.errand import Errand, ErrandKind, Lane, LeasedErrand
 from mpi.domain.identity import (
@@ -14,6 +16,7 @@ from mpi.domain.identity import (
     IdentityChange,
     NewTask,
     StoredRecord,
+    Task,
     TaskKind,
     TaskStatus,
 )
@@ -30,6 +33,9 @@ REFUSES = "refused_elsewhere"
 
 LEFT = "leave"
 """The outcome of a task that leaves the difference as it is."""
+
+_REPLACED = "replaced"
+"""The detail of a task's event: source and number that another one was to replace there."""
 
 _PASSES = 5
 
@@ -50,24 +56,36 @@ async def announced(
     moves = [move for move in change.moves if move.target is not None]
     moved = [move.key for move in moves]
     persons = [move.target for move in moves] + [move.origin for move in moves]
+    errands = [*change.errands]
     asserted = [key for a in (*change.assertions, *change.lift) for key in (a.left, a.right)]
     for update in change.task_updates:
         task = await store.task(update.task_id)
         if task is not None and update.status is TaskStatus.DECIDED and update.outcome != LEFT:
             asserted.append(task.record)
             persons += task.candidates
+            errands += await _replacements(store, task)
     staying = [
         key for name in dict.fromkeys(persons) for key in await _one_of(store, name, moved, untold)
     ]
     records = dict.fromkeys((*staying, *asserted, *moved))
     told = tuple(key for key in records if key.source not in untold)
-    errands = [*change.errands]
     if len(told) > 1:
         errands.append(Errand(ErrandKind.ALIGN, told, Lane.REAL_TIME))
     content = change.record
     if content is not None and content.key.source not in untold:
         errands += await _about(store, change, content, late)
     return replace(change, errands=tuple(errands))
+
+
+async def _replacements(store: IndexStore, task: Task) -> list[Errand]:
+    """What is told anew when a refusal is decided about: the numbers that the record was to replace."""
+    if task.kind is not TaskKind.PROVIDER:
+        return []
+    named = [
+        e.detail[_REPLACED] for e in await store.record_events(task.record) if _REPLACED in e.detail
+    ]
+    keys = dict.fromkeys(RecordKey(source, number) for source, number in named)
+    return [Errand(ErrandKind.RETIRE, (task.record, key), Lane.REAL_TIME) for key in keys]
 
 
 async def _about(
@@ -150,12 +168,18 @@ class Alignment:
         await self.outbox.queue([follow])
 
     async def retire(self, leased: LeasedErrand) -> None:
-        """Replace a number there as well. A refusal becomes a task."""
-        kept, retired = leased.errand.records
+        """Replace a number there as well, unless it is in use again. A refusal becomes a task."""
+        key, retired = leased.errand.records
+        kept = await self.store.record(key)
+        if kept is None or await self._as_they_are((retired,)):
+            return
         try:
             await self.counterpart.retire(kept, retired)
         except ProviderRefusal:
-            await self._ask(await self._as_they_are((kept,)))
+            named = {_REPLACED: [retired.source, retired.source_id]}
+            await self._ask(await self._as_they_are((key,)), named)
+            return
+        await self.outbox.queue([Errand(ErrandKind.FOLLOW, (key,), Lane.REAL_TIME)])
 
     async def _check_told(self, records: Iterable[StoredRecord]) -> None:
         """Whom a number stood for before a decision is not put together or taken apart instead of whom it names."""
@@ -171,7 +195,9 @@ class Alignment:
         found = [await self.store.record(key) for key in keys]
         return tuple(r for r in found if r is not None and r.mpi_id is not None)
 
-    async def _ask(self, records: tuple[StoredRecord, ...]) -> None:
+    async def _ask(
+        self, records: tuple[StoredRecord, ...], named: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         """A steward has to settle it there, or decide otherwise here."""
         if not records:
             return
@@ -183,6 +209,6 @@ class Alignment:
                 at=self.clock(),
                 actor=self.counterpart.name,
                 tasks=(task,),
-                detail={AUTOMATIC: True},
+                detail={AUTOMATIC: True, **named},
             )
         )

@@ -227,3 +227,64 @@ async def test_a_version_that_a_steward_accepts_is_found_by_its_link(
     assert record is not None
     assert record.demographics.addresses[0].city == "Elsewhere"
     assert link_key(verato.link_of(ONE)) in record.blocking_keys
+
+
+@pytest.fixture
+async def grey(verato: Verato, tmp_path: Path) -> AsyncIterator[Api]:
+    """A service that tells Verato of nothing that is clear."""
+    hybrid = {"MPI_PROVIDER": "hybrid"}
+    async with serving(tmp_path, **settings(verato, **hybrid, **IMPATIENT)) as api:
+        yield api
+
+
+async def replaced(verato: Verato, api: Api) -> None:
+    """A number that Verato knows is replaced by one that it has never heard of."""
+    await match(api, MADE[1][0], "2")
+    await api.parts.store.queue([Errand(ErrandKind.POST, (RecordKey(*OTHER),))])
+    await deliver(api)
+    await match(api, MADE[1][0], "1")
+    assert verato.applied("postIdentity") == 1
+    await post(api, f"/mpi/records/{SOURCE}/2/replace", by="1")
+
+
+def is_retired(verato: Verato) -> bool:
+    found = verato.simulated.tenant.registry.find(OTHER)
+    assert found is not None
+    return found.retired_into == ONE
+
+
+async def test_a_number_is_replaced_by_one_that_verato_does_not_know(
+    verato: Verato, grey: Api
+) -> None:
+    await replaced(verato, grey)
+    await deliver(grey)
+    assert is_retired(verato)
+    assert await tasks(grey) == []
+    record = await grey.parts.store.record(RecordKey(*ONE))
+    assert record is not None
+    assert link_key(verato.link_of(ONE)) in record.blocking_keys
+
+
+@pytest.mark.parametrize(("outcome", "retired"), [("same", True), ("leave", False)])
+async def test_a_replacement_that_verato_refuses_is_told_again_when_it_is_decided(
+    verato: Verato, grey: Api, outcome: str, retired: bool
+) -> None:
+    await replaced(verato, grey)
+    verato.plan("success_false:no", "mergeIdentities")
+    await deliver(grey)
+    (task,) = await tasks(grey)
+    assert (task["kind"], task["reason"]) == ("provider", "refused_elsewhere")
+    assert not is_retired(verato)
+    await post(grey, f"/mpi/tasks/{task['task_id']}/decide", outcome=outcome)
+    await deliver(grey)
+    assert is_retired(verato) is retired
+    assert await tasks(grey) == []
+
+
+async def test_a_number_that_is_in_use_again_is_not_retired(verato: Verato, api: Api) -> None:
+    await strangers(api)
+    await post(api, f"/mpi/records/{SOURCE}/2/replace", by="1")
+    await match(api, MADE[2][0], "2")  # before Verato has been told
+    await deliver(api)
+    assert not is_retired(verato)
+    assert verato.calls("mergeIdentities") == 0
