@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from mpi.domain.identity import StoredRecord
 from mpi.domain.record import RecordKey
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Hints of an index elsewhere that records have moved there.
+
+    ``moved`` are the records that it named, each with its newest key; None where it does not say whose the record is.
+    ``left`` are the keys that some have left: who is only reserved here, under one of these, is not named.
+    """
+
+    moved: Mapping[RecordKey, int | None]
+    left: frozenset[int]
 
 
 class Counterpart(Protocol):
@@ -45,11 +58,8 @@ class Counterpart(Protocol):
         """Replace one number of a patient by another of the same source, of which it is told if it does not know it."""
         ...
 
-    async def changes(self, since: datetime, until: datetime) -> Mapping[RecordKey, int | None]:
-        """The records of which it told in that span of time that they have moved there: the newest key of each.
-
-        None where it tells of the record, but not whose it is. In any order, with any repetitions.
-        """
+    async def changes(self, since: datetime, until: datetime) -> Changes:
+        """What it told in that span of time, in any order, with any repetitions."""
         ...
 
 

@@ -28,7 +28,7 @@ from mpi.providers.hybrid_links import Links, kept_under_link, unheard, verdicts
 from mpi.providers.hybrid_strategy import Clarity, Party, Strategy, clarity_of, in_doubt
 from mpi.providers.hybrid_verdict import kept, placed
 from mpi.providers.internal import InternalProvider
-from mpi.providers.verato_links import known_as, link_key, told_by
+from mpi.providers.verato_links import NAME, known_as, link_key, told_by
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep
 from mpi.providers.verato_standing import disputed, standing
@@ -124,7 +124,11 @@ class HybridProvider:
     async def locate(self, record: StoredRecord, home: PersonState | None) -> StoredRecord:
         """Ask Verato where it has a stored record by now."""
         found = await self._internal.resolve(record, blocking_keys(record.standard), home)
-        told = told_by(await self._verato.find(record.key, Lane.BATCH))
+        if record.key.source == NAME:  # stands for a link that nobody has registered here
+            reply = await self._verato.current(record.key.source_id, Lane.BATCH)
+        else:
+            reply = await self._verato.find(record.key, Lane.BATCH)
+        told = told_by(reply)
         known = await self._links.of(_in_question(found, home, record.key))
         return known_as(record, verdicts(told, known))
 

@@ -13,6 +13,7 @@ from mpi.domain.errand import Lane
 from mpi.domain.identity import StoredRecord
 from mpi.domain.record import RecordKey
 from mpi.errors import ProviderRefusal
+from mpi.ports.elsewhere import Changes
 from mpi.providers.verato_health import answered
 from mpi.providers.verato_links import NAME, known_as, link_key, told_by
 from mpi.providers.verato_operations import VeratoIndex
@@ -115,19 +116,23 @@ class VeratoCounterpart:
             await self._link_of(kept)
             self._answered(await self._index.merge(kept.key, retired))
 
-    async def changes(self, since: datetime, until: datetime) -> Mapping[RecordKey, int | None]:
+    async def changes(self, since: datetime, until: datetime) -> Changes:
         """See :class:`mpi.ports.elsewhere.Counterpart`. By the fields: not all types of notifications are known."""
         newest: dict[RecordKey, tuple[str, str | None]] = {}
+        left: set[int] = set()
         page = 0
         while True:
             reply = self._answered(await self._index.notifications(since, until, page))
-            for at, key, link in self._read(reply.content.get("notifications")):
+            told = reply.content.get("notifications")
+            left.update(_left(told))
+            for at, key, link in self._read(told):
                 if key not in newest or at >= newest[key][0]:
                     newest[key] = at, link
             if reply.content.get("hasNext") is not True:
                 break
             page += 1
-        return {key: link_key(link) if link else None for key, (_, link) in newest.items()}
+        moved = {key: link_key(link) if link else None for key, (_, link) in newest.items()}
+        return Changes(moved, frozenset(left))
 
     def _read(self, notifications: Any) -> Iterator[tuple[str, RecordKey, str | None]]:
         """When what registration got which link."""
@@ -143,6 +148,15 @@ class VeratoCounterpart:
 
     def _answered(self, reply: Reply) -> Reply:
         return answered(self._index.client, reply)
+
+
+def _left(notifications: Any) -> Iterator[int]:
+    """The keys of the links that something has left."""
+    for notification in notifications if isinstance(notifications, list) else ():
+        body = _body(notification)
+        previous = body.get("previousLinkId")
+        if isinstance(previous, str) and previous and previous != body.get("newLinkId"):
+            yield link_key(previous)
 
 
 def _body(notification: Any) -> Mapping[str, Any]:

@@ -49,14 +49,30 @@ class Following:
         since = datetime.fromisoformat(leased.errand.mark or now.isoformat())
         told = await self.counterpart.changes(since - self.overlap, now + self.overlap)
         persons: dict[str, list[RecordKey]] = defaultdict(list)
-        for key, link in told.items():
+        for key, link in told.moved.items():
             record = await self.store.record(key)
             if record is not None and record.mpi_id and link not in record.blocking_keys:
                 persons[record.mpi_id].append(key)
+        for mpi_id, key in await self._reserved(told.left):
+            persons[mpi_id].append(key)
         await self.outbox.queue(
             [Errand(ErrandKind.FOLLOW, tuple(sorted(keys))) for keys in persons.values()]
         )
         return Again(self.interval, now.isoformat())
+
+    async def _reserved(self, left: Iterable[int]) -> list[tuple[str, RecordKey]]:
+        """Who is only reserved here under one of these keys, with the record that stands for him."""
+        found = set()
+        for link in left:
+            around = await self.store.candidates([(link, ())])
+            named = [(p.mpi_id, r.key) for p in around.persons for r in p.records]
+            for mpi_id, key in named:
+                record = (
+                    await self.store.record(key) if key.source == self.counterpart.name else None
+                )
+                if record is not None and link in record.blocking_keys:
+                    found.add((mpi_id, key))
+        return sorted(found)
 
     async def follow(self, leased: LeasedErrand) -> None:
         """See whom the records, and those that they share a person with, belong to there."""

@@ -225,13 +225,38 @@ async def test_a_reserved_id_follows_its_link(verato: Verato, api: Api, tmp_path
     async with serving(tmp_path / "other", **settings(verato)) as other:
         link = (await match(other, ROWS[1], "1"))["provider_ids"]["verato"]
     mpi_id = (await match(api, ROWS[1]))["mpi_id"]
-    fresh = verato.rename(link)
-    await poll(api)
-    found = await match(api, ROWS[1])
-    assert found["provider_ids"]["verato"] == fresh
+    fresh = link
+    for _ in range(2):
+        fresh = verato.rename(fresh)
+        await poll(api)
+        found = await match(api, ROWS[1])
+        assert (found["mpi_id"], found["provider_ids"]["verato"]) == (mpi_id, fresh)
     record = await api.parts.store.record(RecordKey("verato", link))
     assert record is not None
     assert record.mpi_id == mpi_id
+    assert (await match(api, ROWS[1], "9", source="CLINIC"))["mpi_id"] == mpi_id
+    before = len(await events(api))
+    await poll(api)
+    assert len(await events(api)) == before
+
+
+async def test_a_reserved_id_follows_its_link_with_our_own_matching_too(
+    verato: Verato, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    async with serving(tmp_path / "other", **settings(verato)) as other:
+        link = (await match(other, ROWS[1], "1"))["provider_ids"]["verato"]
+    async with serving(tmp_path, **settings(verato)) as api:
+        mpi_id = (await match(api, ROWS[1]))["mpi_id"]
+    hybrid = settings(verato, MPI_PROVIDER="hybrid", MPI_HYBRID_STRATEGY="verato_first")
+    async with serving(tmp_path, **hybrid) as api:
+        await poll(api)
+        fresh = verato.rename(link)
+        await poll(api)
+        record = await api.parts.store.record(RecordKey("verato", link))
+        assert record is not None
+        assert verato_links.link_key(fresh) in record.blocking_keys
+        assert (await match(api, ROWS[1], "9", source="CLINIC"))["mpi_id"] == mpi_id
 
 
 def stored_before_there_were_rich_ones(record: StandardRecord) -> tuple[int, ...]:
