@@ -19,7 +19,7 @@ from mpi.domain.identity import PersonState, StoredRecord
 from mpi.errors import MpiError
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Explanation
-from mpi.ports import KeptAnswer, Provider, RemoteCache, Resolution
+from mpi.ports import KeptAnswer, Likely, Provider, RemoteCache, Resolution
 from mpi.resilience import BreakerState
 from mpi.service.answers import MatchAnswer
 from mpi.stores.mongo_opening import Address, client_for
@@ -162,6 +162,11 @@ class Gate:
 
     async def query(self, record: StoredRecord, keys: BlockingKeys) -> Resolution:
         return await self.resolve(record, keys)
+
+    async def search(
+        self, record: StoredRecord, keys: BlockingKeys, limit: int
+    ) -> tuple[Likely, ...]:
+        return await self._provider.search(record, keys, limit)
 
     async def _pass(self) -> None:
         gate = self._open

@@ -139,7 +139,7 @@ async def batch(request: Request) -> Response:
     openapi_extra=body_of(SearchRequest, {"patient_data": JOHN_SMITH, "limit": 10}),
 )
 async def search(request: Request) -> Response:
-    """Candidates show their id, weight, confidence, grade and vetoes: no patient data."""
+    """Candidates show their id, weight, confidence, grade, vetoes and a provider's score: no patient data."""
     principal(request).require("read")
     submission, limit, warnings = parse_search(body(request))
     candidates, own = await container(request).index.search(submission, limit)

@@ -211,10 +211,21 @@ class BatchAnswer(_Published):
     processing_time_ms: float
 
 
+class LikelyPerson(_Published):
+    """A person that a search has found. Where a provider elsewhere searches, only its score tells how likely it is."""
+
+    mpi_id: str
+    match_weight: float | None
+    confidence: float | None
+    grade: str
+    vetoes: list[str] = []
+    provider_score: float | None
+
+
 class SearchAnswer(_Published):
     """Persons, the likeliest first."""
 
-    candidates: list[Candidate]
+    candidates: list[LikelyPerson]
     warnings: list[Warned]
 
 

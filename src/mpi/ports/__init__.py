@@ -14,7 +14,7 @@ from mpi.ports.identity import IdentityHistory, IdentityStore, IndexStore, TaskQ
 from mpi.ports.keys import ApiKey, KeyStore
 from mpi.ports.models import Activation, KeptModel, ModelInUse, ModelRole, ModelStore
 from mpi.ports.outbox import CallLedger, Outbox
-from mpi.ports.providers import AskedLater, Judged, Provider, Resolution
+from mpi.ports.providers import AskedLater, Judged, Likely, Provider, Resolution
 from mpi.ports.store import Monitored, Store
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "KeptAnswer",
     "KeptModel",
     "KeyStore",
+    "Likely",
     "ModelInUse",
     "ModelRole",
     "ModelStore",

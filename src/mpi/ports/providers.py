@@ -15,7 +15,7 @@ from mpi.domain.identity import (
 )
 from mpi.errors import MpiError
 from mpi.matching.blocking import BlockingKeys
-from mpi.matching.decision import Decision, Explanation
+from mpi.matching.decision import Decision, Explanation, Grade
 from mpi.matching.model import Model
 
 
@@ -40,6 +40,18 @@ class Resolution:
     model: Model | None = None
     provisional: bool = False
     owed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """A person that a patient may be: by our own weight and probability, or by the ``score`` of one who searches."""
+
+    mpi_id: str
+    grade: Grade
+    weight: float | None = None
+    confidence: float | None = None
+    vetoes: tuple[str, ...] = ()
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,15 @@ class Provider(Protocol):
         """Whose record would this be? Whoever keeps an index elsewhere may be asked, and is told of nobody.
 
         Raises ``ProviderUnavailable``.
+        """
+        ...
+
+    async def search(
+        self, record: StoredRecord, keys: BlockingKeys, limit: int
+    ) -> tuple[Likely, ...]:
+        """Whose record may this be? Registered persons, the likeliest first, ``limit`` at most.
+
+        Nobody is told of anybody. Raises ``ProviderUnavailable``.
         """
         ...
 

@@ -23,7 +23,7 @@ from mpi.domain.record import RecordKey
 from mpi.errors import MpiError
 from mpi.matching.blocking import BlockingKeys, blocking_keys
 from mpi.matching.decision import Decision, Explanation, Outcome
-from mpi.ports import IndexStore, Resolution
+from mpi.ports import IndexStore, Likely, Resolution
 from mpi.providers.hybrid_links import Links, kept_under_link, unheard, verdicts
 from mpi.providers.hybrid_strategy import Clarity, Party, Strategy, clarity_of, in_doubt
 from mpi.providers.hybrid_verdict import kept, placed
@@ -192,6 +192,12 @@ class HybridProvider:
         settled = await self._settled(record, keys, None, told)
         # Nobody is reserved: a query may come from somebody who must not write.
         return settled if settled.decision.mpi_id else replace(settled, told=None)
+
+    async def search(
+        self, record: StoredRecord, keys: BlockingKeys, limit: int
+    ) -> tuple[Likely, ...]:
+        """See :class:`mpi.ports.Provider`: our own matching ranks, about persons whom Verato need not know."""
+        return await self._internal.search(record, keys, limit)
 
     async def _settled(
         self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None, told: Told

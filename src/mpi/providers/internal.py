@@ -15,7 +15,7 @@ from mpi.matching.decision import (
     fits,
 )
 from mpi.matching.model import Model
-from mpi.ports import IdentityStore, Judged, ModelInUse, Resolution
+from mpi.ports import IdentityStore, Judged, Likely, ModelInUse, Resolution
 
 _GROWTH = 0.1
 """A growth of the index by this part changes weights by 0.14 bits at most: not noticeable but near a threshold."""
@@ -87,6 +87,12 @@ class InternalProvider:
         """See :class:`mpi.ports.Provider`."""
         return await self.resolve(record, keys)
 
+    async def search(
+        self, record: StoredRecord, keys: BlockingKeys, limit: int
+    ) -> tuple[Likely, ...]:
+        """See :class:`mpi.ports.Provider`."""
+        return likely((await self.query(record, keys)).decision, limit)
+
     def _staying(
         self, record: StoredRecord, others: Candidate, around: Neighbourhood, model: Model
     ) -> Decision:
@@ -105,6 +111,14 @@ class InternalProvider:
             return None
         person = next(p for p in found.persons if p.mpi_id == best.mpi_id)
         return explain_person(record.standard, person, found.model, found.index_size)
+
+
+def likely(decision: Decision, limit: int) -> tuple[Likely, ...]:
+    """The first candidates of a decision."""
+    return tuple(
+        Likely(each.mpi_id, each.grade, each.weight, each.confidence, each.vetoes)
+        for each in decision.candidates[:limit]
+    )
 
 
 def _room(index_size: int, decision: Decision, model: Model) -> int:

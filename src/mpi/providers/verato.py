@@ -17,9 +17,9 @@ from mpi.domain.record import RecordKey
 from mpi.errors import MpiError, ProviderUnavailable
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Decision, Explanation, Outcome
-from mpi.ports import IndexStore, Resolution
+from mpi.ports import IndexStore, Likely, Resolution
 from mpi.providers.verato_health import answered, trouble
-from mpi.providers.verato_links import NAME, known_as, link_key, told_by
+from mpi.providers.verato_links import NAME, grade_of, known_as, link_key, told_by
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep
 from mpi.providers.verato_payload import Reply
@@ -125,6 +125,20 @@ class VeratoProvider:
     async def query(self, record: StoredRecord, keys: BlockingKeys) -> Resolution:
         """See :class:`mpi.ports.Provider`."""
         return await self.resolve(record, keys)
+
+    async def search(
+        self, record: StoredRecord, keys: BlockingKeys, limit: int
+    ) -> tuple[Likely, ...]:
+        """See :class:`mpi.ports.Provider`: ``demographicsSearch``. Whom only Verato knows has no id to be named by."""
+        del keys
+        reply, links = await self._index.search(record, limit)
+        answered(self._index.client, reply)
+        found: dict[str, Likely] = {}
+        for link in links:
+            around = await self._store.candidates([(link_key(link.link_id), ())])
+            for mpi_id in sorted(person.mpi_id for person in around.persons):
+                found.setdefault(mpi_id, Likely(mpi_id, grade_of(link), score=link.score))
+        return tuple(found.values())[:limit]
 
     def explain(self, record: StoredRecord, found: Resolution) -> Explanation | None:
         """See :class:`mpi.ports.Provider`: Verato gives no reasons."""

@@ -6,10 +6,16 @@ from dataclasses import replace
 
 from mpi.domain.identity import StoredRecord, Told
 from mpi.matching.blocking import key_of, stored_keys
+from mpi.matching.decision import Grade
+from mpi.providers.verato_operations import Candidate
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Reason
 from mpi.providers.verato_payload import Reply
 
 NAME = "verato"
+
+
+_PROBABLE = 0.7
+"""From this score on a person whom Verato is not sure of is a probable one; it gives no grades itself."""
 
 
 def link_key(link_id: str) -> int:
@@ -37,3 +43,12 @@ def known_as(record: StoredRecord, told: Told) -> StoredRecord:
     if told.link_id is not None:
         keys = (*keys, link_key(told.link_id))
     return replace(record, told=told, blocking_keys=keys)
+
+
+def grade_of(found: Candidate) -> Grade:
+    """The grade of a person of a search."""
+    if found.same == "Y":
+        return Grade.CERTAIN
+    if found.same == "N":
+        return Grade.CERTAINLY_NOT
+    return Grade.PROBABLE if found.score >= _PROBABLE else Grade.POSSIBLE

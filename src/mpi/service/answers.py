@@ -13,7 +13,7 @@ from mpi.domain.identity import PersonState, StoredRecord, Task, TaskKind, TaskS
 from mpi.domain.record import Demographics, Guarded, TraitWarning
 from mpi.domain.survivorship import golden_record
 from mpi.matching.decision import Explanation, Grade, Outcome, ScoredPerson
-from mpi.ports import KeptAnswer, Provider, Resolution
+from mpi.ports import KeptAnswer, Likely, Provider, Resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,18 @@ class CandidateView:
     confidence: float
     grade: str
     vetoes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LikelyView:
+    """A person that a search has found: weight and confidence are ours, the score is a provider's."""
+
+    mpi_id: str
+    match_weight: float | None
+    confidence: float | None
+    grade: str
+    vetoes: tuple[str, ...]
+    provider_score: float | None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -142,6 +154,13 @@ def candidate_view(scored: ScoredPerson) -> CandidateView:
     """A scored person as clients see it."""
     return CandidateView(
         scored.mpi_id, scored.weight, scored.confidence, scored.grade, scored.vetoes
+    )
+
+
+def likely_view(found: Likely) -> LikelyView:
+    """A person of a search as clients see it."""
+    return LikelyView(
+        found.mpi_id, found.weight, found.confidence, found.grade, found.vetoes, found.score
     )
 
 

@@ -27,12 +27,12 @@ from mpi.matching.decision import Explanation, Outcome, explain_person, self_wei
 from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.ports import IndexStore, ModelInUse, Outbox, Provider, Resolution
 from mpi.service.answers import (
-    CandidateView,
     ChangeAnswer,
+    LikelyView,
     MatchAnswer,
     PersonView,
     RecordView,
-    candidate_view,
+    likely_view,
     match_answer,
     person_view,
     record_view,
@@ -269,12 +269,11 @@ class MasterPatientIndex:
 
     async def search(
         self, submission: Submission, limit: int = 10
-    ) -> tuple[tuple[CandidateView, ...], Warnings]:
+    ) -> tuple[tuple[LikelyView, ...], Warnings]:
         """Ranked candidates, and what of the submission could not be used; never enrolls."""
         record, keys = self._prepare.record(submission)
-        found = await self._provider.query(record, keys)
-        candidates = tuple(candidate_view(c) for c in found.decision.candidates[:limit])
-        return candidates, _warnings_of(record)
+        found = await self._provider.search(record, keys, limit)
+        return tuple(map(likely_view, found)), _warnings_of(record)
 
     async def explain(
         self, left: Submission | RecordKey, right: Submission | RecordKey

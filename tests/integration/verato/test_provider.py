@@ -93,6 +93,31 @@ async def test_whom_only_verato_knows_gets_one_id_that_stays(
     assert person["golden_record"]["names"][0]["family"] == ROW["last_name"]
 
 
+async def test_a_search_ranks_whom_verato_takes_into_account(
+    verato: Verato, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, **settings(verato)) as api:
+        persons = {
+            (await match(api, row, str(n)))["mpi_id"] for n, (row, _) in enumerate(MADE[:40])
+        }
+        own = (await match(api, ROW))["mpi_id"]
+        before = len((await api.client.get("/mpi/events?limit=500")).json()["events"])
+        found = (await api.client.post("/mpi/search", json=body(ROW))).json()["candidates"]
+        assert found[0]["mpi_id"] == own
+        assert (found[0]["grade"], found[0]["vetoes"]) == ("certain", [])
+        assert {each["mpi_id"] for each in found} <= persons
+        scores = [each["provider_score"] for each in found]
+        assert scores == sorted(scores, reverse=True)
+        assert all(0 < score <= 1 for score in scores)
+        assert {(each["match_weight"], each["confidence"]) for each in found} == {(None, None)}
+        one = await api.client.post("/mpi/search", json=body(ROW) | {"limit": 1})
+        assert one.json()["candidates"] == found[:1]
+        assert len((await api.client.get("/mpi/events?limit=500")).json()["events"]) == before
+        verato.plan("503", times=None)
+        assert (await api.client.post("/mpi/search", json=body(ROW))).status_code == 503
+    assert verato.calls("demographicsSearch") >= 3
+
+
 async def test_a_search_reserves_nothing(verato: Verato, tmp_path: Path) -> None:
     await told_elsewhere(verato, tmp_path)
     async with serving(tmp_path, **settings(verato)) as api:
