@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import Any
 
+from bench.daemons import Mongod
 from tests.support.api import Api
 from tests.support.verato import SOURCE, Verato
 from tests.support.verato_client import credentials
@@ -29,6 +31,16 @@ def settings(verato: Verato, **more: str) -> dict[str, str]:
         "VERATO_MAX_TPS": "5000",
         "VERATO_RAMP_PER_MIN": "1000000000",
         **more,
+    }
+
+
+def on_mongodb(mongod: Mongod) -> dict[str, str]:
+    """An index of its own in MongoDB."""
+    return {
+        "MPI_STORE": "mongodb",
+        "MONGODB_URI": mongod.uri,
+        "MPI_DB": f"verato_{token_hex(4)}",
+        "MPI_HMAC_KEY": token_hex(32),
     }
 
 

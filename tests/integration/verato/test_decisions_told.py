@@ -14,7 +14,7 @@ from mpi.domain.record import RecordKey
 from mpi.providers.verato_links import link_key
 from tests.support.api import Api, serving
 from tests.support.verato import SOURCE, Verato, registrations
-from tests.support.verato_service import IMPATIENT, match, settings
+from tests.support.verato_service import IMPATIENT, match, on_mongodb, settings
 
 MADE = registrations(300)
 REASON = {"reason": "seen together"}
@@ -229,10 +229,14 @@ async def test_a_version_that_a_steward_accepts_is_found_by_its_link(
     assert link_key(verato.link_of(ONE)) in record.blocking_keys
 
 
-@pytest.fixture
-async def grey(verato: Verato, tmp_path: Path) -> AsyncIterator[Api]:
+@pytest.fixture(params=["sqlite", "mongodb"])
+async def grey(
+    verato: Verato, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Api]:
     """A service that tells Verato of nothing that is clear."""
-    hybrid = {"MPI_PROVIDER": "hybrid"}
+    is_file = request.param == "sqlite"
+    place = {} if is_file else on_mongodb(request.getfixturevalue("mongod"))
+    hybrid = {"MPI_PROVIDER": "hybrid", **place}
     async with serving(tmp_path, **settings(verato, **hybrid, **IMPATIENT)) as api:
         yield api
 

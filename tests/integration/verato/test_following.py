@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import pytest
 
-from bench.daemons import Mongod
 from mpi.domain.errand import Errand, ErrandKind
 from mpi.domain.record import RecordKey
 from mpi.matching.blocking import blocking_keys, stored_keys
@@ -18,7 +16,7 @@ from mpi.providers import verato_links
 from mpi.service import preparation
 from tests.support.api import Api, serving
 from tests.support.verato import SOURCE, Verato, registrations
-from tests.support.verato_service import match, settings
+from tests.support.verato_service import match, on_mongodb, settings
 
 MADE = registrations(300)
 ROWS = [row for row, _ in MADE]
@@ -30,13 +28,7 @@ def place(request: pytest.FixtureRequest) -> dict[str, str]:
     """Where the index is."""
     if request.param == "sqlite":
         return {}
-    mongod: Mongod = request.getfixturevalue("mongod")
-    return {
-        "MPI_STORE": "mongodb",
-        "MONGODB_URI": mongod.uri,
-        "MPI_DB": f"verato_{token_hex(4)}",
-        "MPI_HMAC_KEY": token_hex(32),
-    }
+    return on_mongodb(request.getfixturevalue("mongod"))
 
 
 @pytest.fixture

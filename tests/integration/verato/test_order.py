@@ -12,22 +12,24 @@ import pytest
 from mpi.domain.record import RecordKey
 from tests.support.api import Api, serving
 from tests.support.verato import SOURCE, Verato, registrations
-from tests.support.verato_service import match, settings
+from tests.support.verato_service import match, on_mongodb, settings
 
 MADE = [row | {"recorded_at": ""} for row, _ in registrations(300)]
 MINE, THEIRS = MADE[0], MADE[21]
 A, B = (SOURCE, "1"), (SOURCE, "2")
-PROVIDERS = {
+PROVIDERS: dict[str, dict[str, str]] = {
     "verato": {},
     "verato_first": {"MPI_PROVIDER": "hybrid", "MPI_HYBRID_STRATEGY": "verato_first"},
 }
 Two = tuple[Api, Api]
 
 
-@pytest.fixture(params=PROVIDERS)
+@pytest.fixture(params=[*PROVIDERS, "verato on mongodb"])
 async def two(verato: Verato, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Two]:
     """Two processes over one index: neither knows what the other tells Verato."""
-    given = settings(verato, **PROVIDERS[request.param])
+    name, _, store = str(request.param).partition(" on ")
+    place = on_mongodb(request.getfixturevalue("mongod")) if store else {}
+    given = settings(verato, **PROVIDERS[name], **place)
     async with serving(tmp_path, **given) as one, serving(tmp_path, **given) as other:
         yield one, other
 

@@ -14,22 +14,25 @@ from mpi.domain.record import RecordKey
 from mpi.providers.verato_links import link_key
 from tests.support.api import Api, serving
 from tests.support.verato import SOURCE, Verato, registrations
-from tests.support.verato_service import match, settings
+from tests.support.verato_service import match, on_mongodb, settings
 
 MADE = [row | {"recorded_at": ""} for row, _ in registrations(300)]
 MINE, THEIRS = MADE[0], MADE[21]
 """Two patients of one surname: Verato does not notice that the one is written over the other."""
 A, B = (SOURCE, "1"), (SOURCE, "2")
-PROVIDERS = {
+PROVIDERS: dict[str, dict[str, str]] = {
     "verato": {},
     "hybrid": {"MPI_PROVIDER": "hybrid", "MPI_HYBRID_FEED": "all"},
     "verato_first": {"MPI_PROVIDER": "hybrid", "MPI_HYBRID_STRATEGY": "verato_first"},
 }
+ON_MONGODB = [f"{name} on mongodb" for name in ("verato", "verato_first")]
 
 
-@pytest.fixture(params=PROVIDERS)
+@pytest.fixture(params=[*PROVIDERS, *ON_MONGODB])
 async def api(verato: Verato, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Api]:
-    async with serving(tmp_path, **settings(verato, **PROVIDERS[request.param])) as api:
+    name, _, store = str(request.param).partition(" on ")
+    place = on_mongodb(request.getfixturevalue("mongod")) if store else {}
+    async with serving(tmp_path, **settings(verato, **PROVIDERS[name], **place)) as api:
         yield api
 
 
@@ -116,7 +119,7 @@ async def test_where_verato_has_the_number_before_it_is_told_moves_nothing(
     assert verato.calls("unlinkIdentities") == 0
 
 
-@pytest.mark.parametrize("api", ["verato", "verato_first"], indirect=True)
+@pytest.mark.parametrize("api", ["verato", "verato_first", *ON_MONGODB], indirect=True)
 @pytest.mark.parametrize("survivor", [A, B])
 async def test_what_verato_makes_of_a_version_that_waits_merges_nobody(
     verato: Verato, api: Api, survivor: tuple[str, str]
