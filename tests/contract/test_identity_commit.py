@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -285,6 +286,23 @@ class TestAssertions:
         assert await store.assertions([key("1")]) == ()
         with pytest.raises(ConcurrentChange):
             await store.commit(change(EventKind.LIFTED, lift=(not_same("1", "2"),)))
+
+    async def test_many_are_made_and_lifted_in_one_change(self, store: Store) -> None:
+        """Of large persons they are worked out together: one by one it took minutes."""
+        ours, theirs = [f"a{n}" for n in range(50)], [f"b{n}" for n in range(50)]
+        for first, *more in (ours, theirs):
+            person = await created(store, first)
+            await store.commit(*(link(name, person) for name in more))
+        said = tuple(not_same(one, other) for one in ours for other in theirs)
+        began = monotonic()
+        await store.commit(change(EventKind.ASSERTED, assertions=said))
+        assert len(await store.assertions([key("a7")])) == len(theirs)
+        assert len(await store.assertions([key("b7")])) == len(ours)
+        await store.commit(change(EventKind.ASSERTED, assertions=said))
+        assert (await store.statistics())["assertions"] == len(said)
+        await store.commit(change(EventKind.LIFTED, lift=said))
+        assert await store.assertions([key(name) for name in (*ours, *theirs)]) == ()
+        assert monotonic() - began < 20
 
     async def test_the_same_one_twice_counts_once(self, store: Store) -> None:
         await created(store, "1")

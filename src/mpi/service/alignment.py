@@ -38,6 +38,8 @@ _REPLACED = "replaced"
 """The detail of a task's event: source and number that another one was to replace there."""
 
 _PASSES = 5
+_MOST_ASSERTED = 200
+"""Of two large persons kept apart: each record is a call there, and who moves is told of anyway."""
 
 
 async def announced(
@@ -57,7 +59,8 @@ async def announced(
     moved = [move.key for move in moves]
     persons = [move.target for move in moves] + [move.origin for move in moves]
     errands = [*change.errands]
-    asserted = [key for a in (*change.assertions, *change.lift) for key in (a.left, a.right)]
+    pairs = [key for a in (*change.assertions, *change.lift) for key in (a.left, a.right)]
+    asserted = list(dict.fromkeys(pairs))[:_MOST_ASSERTED]
     for update in change.task_updates:
         task = await store.task(update.task_id)
         if task is not None and update.status is TaskStatus.DECIDED and update.outcome != LEFT:

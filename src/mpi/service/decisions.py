@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import wraps
+from itertools import product
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from mpi.domain.identity import (
@@ -36,7 +37,10 @@ S = TypeVar("S", bound="HumanDecisions")
 Retired = tuple[tuple[str, str | None], ...]
 
 APART = "these records are asserted not to be the same patient"
-_MOST_PAIRS = 100
+_MOST_PAIRS = 2_500
+"""Of two sides in one decision: every decision about either reads them, and their event is one document."""
+_FEWEST_EACH = 2
+"""So many of the other side keep each record of sides too large for all pairs: one may go, and one is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,9 @@ class HumanDecisions:
         override: bool = False,
         if_match: int | None = None,
         task: Settled | None = None,
+        beside: tuple[Assertion, ...] = (),
     ) -> ChangeAnswer:
-        """Make two persons one; the retired id stays an alias for ever.
+        """Make two persons one; the retired id stays an alias for ever. ``beside`` is asserted with it.
 
         Raises ``Conflict`` naming the events that asserted not-same, unless ``override``: then they are lifted.
         """
@@ -125,6 +130,7 @@ class HumanDecisions:
             task,
             moves=tuple(RecordMove(r.key, gone.mpi_id, kept.mpi_id) for r in gone.records),
             retire=((gone.mpi_id, kept.mpi_id),),
+            assertions=beside,
             lift=lifted,
             expected_versions=_expected(kept, if_match),
         )
@@ -221,8 +227,10 @@ class HumanDecisions:
         task: Settled,
     ) -> ChangeAnswer:
         """Assert that a record is none of these persons; it leaves its own when that is one of them."""
-        others = [r.key for p in persons for r in p.records if r.key != record.key]
-        assertions = not_same([record.key], others, actor, reason, self._clock())
+        now, assertions = self._clock(), list[Assertion]()
+        for person in persons:
+            others = [r.key for r in person.records if r.key != record.key]
+            assertions += not_same([record.key], others, actor, reason, now)
         await self._opposed(assertions, override=False)
         leaving = any(p.mpi_id == record.mpi_id and len(p.records) > 1 for p in persons)
         return await self._commit(
@@ -231,7 +239,7 @@ class HumanDecisions:
             reason,
             task,
             moves=(RecordMove(record.key, record.mpi_id, NEW_PERSON),) if leaving else (),
-            assertions=assertions,
+            assertions=tuple(assertions),
         )
 
     async def _active(self, mpi_id: str) -> PersonState:
@@ -314,15 +322,30 @@ def pair_of(assertion: Assertion) -> frozenset[RecordKey]:
 def not_same(
     left: Sequence[RecordKey], right: Sequence[RecordKey], actor: str, reason: str, at: datetime
 ) -> tuple[Assertion, ...]:
-    """Every record of one side is not the same as any of the other: no deletion opens a way back.
+    """Every record of one side is not the same as any of the other: no deletion or move opens a way back.
 
-    Between sides too large for that each record is kept from one of the other, which is enough while that lives.
+    Between sides too large for that each record is kept from as many of the other as make ``_MOST_PAIRS`` in all,
+    two at the least and spread evenly: what one record alone kept apart would come together when that is deleted.
     """
-    kept_from = right if len(left) * len(right) <= _MOST_PAIRS else right[:1]
     kind = AssertionKind.NOT_SAME
     return tuple(
-        Assertion(kind, one, other, actor, reason, at) for one in left for other in kept_from
+        Assertion(kind, one, other, actor, reason, at) for one, other in _pairs(left, right)
     )
+
+
+def _pairs(
+    left: Sequence[RecordKey], right: Sequence[RecordKey]
+) -> Iterator[tuple[RecordKey, RecordKey]]:
+    """All pairs of the two sides, or so many that the loss of one record leaves nobody without."""
+    fewer, more = (left, right) if len(left) <= len(right) else (right, left)
+    each = max(_FEWEST_EACH, _MOST_PAIRS // max(1, len(more)))
+    if each >= len(fewer):
+        yield from product(left, right)
+        return
+    for place, many in enumerate(more):
+        for step in range(each):
+            few = fewer[(place + step) % len(fewer)]
+            yield (few, many) if fewer is left else (many, few)
 
 
 def shown_moves(moves: Iterable[RecordMove]) -> list[dict[str, object]]:

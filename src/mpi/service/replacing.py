@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mpi.domain.errand import Errand, ErrandKind, Lane
-from mpi.domain.identity import EventKind, IdentityChange, RecordMove
+from mpi.domain.identity import (
+    Assertion,
+    AssertionKind,
+    EventKind,
+    IdentityChange,
+    RecordMove,
+)
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.errors import Conflict
 from mpi.service.answers import ChangeAnswer
-from mpi.service.decisions import at_once
+from mpi.service.decisions import at_once, pair_of
 from mpi.service.present import check_version, current_record
 from mpi.service.settlements import withdrawn
 from mpi.service.undoing import Undoing
@@ -41,12 +47,13 @@ class Replacing(Undoing):
         holder = await self._active(gone.mpi_id or "")
         check_version(if_match, holder.version)
         home = kept.mpi_id or ""
+        apart = await self._handed_on(gone.key, kept.key, reason, actor)
         retired: tuple[str, ...] = ()
         if holder.mpi_id != home:
             merge = await self.merge(
-                home, holder.mpi_id, reason=reason, actor=actor, override=override
+                home, holder.mpi_id, reason=reason, actor=actor, override=override, beside=apart
             )
-            retired = merge.retired
+            retired, apart = merge.retired, ()
         gone = replace(gone, mpi_id=home)
         told = self._untold is not None and key.source not in self._untold
         errand = Errand(ErrandKind.RETIRE, (kept.key, gone.key), Lane.REAL_TIME)
@@ -59,7 +66,29 @@ class Replacing(Undoing):
                 record=replace(gone, status=RecordStatus.DELETED, received_at=self._clock()),
                 moves=(RecordMove(gone.key, home, None),),
                 task_updates=await withdrawn(self._store, gone),
+                assertions=apart,
                 errands=(errand,) if told else (),
             )
         )
         return replace(answer, mpi_id=home, retired=retired)
+
+    async def _handed_on(
+        self, gone: RecordKey, kept: RecordKey, reason: str, actor: str
+    ) -> tuple[Assertion, ...]:
+        """Who is not the one number is not the other: with the first deleted nothing else would keep them apart.
+
+        Beside a merge it is a part of that: it ends with its undoing.
+        """
+        stored = await self._store.assertions([gone, kept])
+        said = {pair_of(a): a.kind for a in stored}
+        others = [
+            other
+            for pair, kind in said.items()
+            if kind is AssertionKind.NOT_SAME and gone in pair
+            for other in pair - {gone, kept}
+            if frozenset((kept, other)) not in said
+        ]
+        now = self._clock()
+        return tuple(
+            Assertion(AssertionKind.NOT_SAME, kept, other, actor, reason, now) for other in others
+        )

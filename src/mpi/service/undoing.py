@@ -137,7 +137,8 @@ class Undoing(HumanDecisions):
     async def _reverse(self, event: Event, reason: str, actor: str, own: Set[str]) -> ChangeAnswer:
         back = await self._way_back(event)
         lift = await self._in_force(event.asserted)
-        again = [a for a in event.lifted if not await self._in_force((a,))]
+        stands = set(await self._in_force(event.lifted))
+        again = [a for a in event.lifted if a not in stands]
         forbidding = await self._forbidding(back, lift, own)
         if forbidding:
             raise Conflict(APART, assertions=named(forbidding))

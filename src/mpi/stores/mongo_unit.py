@@ -207,10 +207,11 @@ class Unit:
         missing = [v for v in values if v not in self._searched[collection, field]]
         if missing:
             raise NotLoaded(Want(collection, field, tuple(missing)))
+        wanted = frozenset(values)
         return [
             document
             for _, document in sorted(self._documents[collection].items())
-            if document is not None and _has(document, field, values)
+            if document is not None and _has(document, field, wanted)
         ]
 
     # Loading

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mpi.domain.identity import Assertion, NewTask, TaskStatus, TaskUpdate
@@ -10,6 +11,9 @@ from mpi.domain.record import RecordKey
 from mpi.errors import ConcurrentChange, Conflict, NotFound
 from mpi.stores.numbering import task_id, task_number
 from mpi.stores.rows import AssertionRow, Rows
+
+Known = Mapping[frozenset[int], list[AssertionRow]]
+"""What is in force, by the two records that it is about."""
 
 _UNNUMBERED = 0
 """The number of an assertion that the store has not written yet."""
@@ -22,7 +26,7 @@ class Asserting:
     rows: Rows
     number: Callable[[RecordKey], int]
     made: list[tuple[Assertion, AssertionRow]] = field(default_factory=list)
-    lifted: list[AssertionRow] = field(default_factory=list)
+    lifted: set[AssertionRow] = field(default_factory=set)
 
     @property
     def grown(self) -> int:
@@ -30,30 +34,36 @@ class Asserting:
         return len(self.made) - len(self.lifted)
 
     def apply(self, asserted: Iterable[Assertion], lifted: Iterable[Assertion]) -> None:
-        """Lift, then assert."""
+        """Lift, then assert. What is known of all the records is read at once: of large persons these are many."""
+        asserted, lifted = tuple(asserted), tuple(lifted)
+        named = {self.number(k) for a in (*asserted, *lifted) for k in (a.left, a.right)}
+        known: dict[frozenset[int], list[AssertionRow]] = defaultdict(list)
+        for row in self.rows.asserted(named) if named else ():
+            known[row.sides].append(row)
         for assertion in lifted:
-            known = self._pair(assertion)
-            found = next((row for row in known if row.kind is assertion.kind), None)
-            if found is None:
-                raise ConcurrentChange("the assertion was lifted meanwhile")
-            self.lifted.append(found)
+            self._lift(assertion, known)
         for assertion in asserted:
-            self._assert(assertion)
+            self._assert(assertion, known)
 
-    def _assert(self, assertion: Assertion) -> None:
+    def _lift(self, assertion: Assertion, known: Known) -> None:
+        about = known[frozenset((self.number(assertion.left), self.number(assertion.right)))]
+        found = next((row for row in about if row.kind is assertion.kind), None)
+        if found is None:
+            raise ConcurrentChange("the assertion was lifted meanwhile")
+        about.remove(found)
+        self.lifted.add(found)
+
+    def _assert(self, assertion: Assertion, known: Known) -> None:
         left, right = self.number(assertion.left), self.number(assertion.right)
         if left == right:
             raise Conflict("an assertion needs two different records")
-        kinds = {row.kind for row in self._pair(assertion)}
+        row = AssertionRow(_UNNUMBERED, assertion.kind, left, right)
+        kinds = {other.kind for other in known[row.sides]}
         if kinds - {assertion.kind}:
             raise Conflict("the opposite is asserted of these two records; lift that first")
         if not kinds:
-            row = AssertionRow(_UNNUMBERED, assertion.kind, left, right)
+            known[row.sides].append(row)
             self.made.append((assertion, row))
-
-    def _pair(self, assertion: Assertion) -> list[AssertionRow]:
-        left, right = self.number(assertion.left), self.number(assertion.right)
-        return [row for row in self.in_force((left, right)) if row.is_about(left, right)]
 
     def in_force(self, records: Collection[int]) -> list[AssertionRow]:
         """The assertions in force after the change that name any of the records."""

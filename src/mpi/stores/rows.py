@@ -79,9 +79,10 @@ class AssertionRow(NamedTuple):
     left: int
     right: int
 
-    def is_about(self, one: int, other: int) -> bool:
-        """Whether it names these two records, in whichever order."""
-        return {self.left, self.right} == {one, other}
+    @property
+    def sides(self) -> frozenset[int]:
+        """The two records, in no order."""
+        return frozenset((self.left, self.right))
 
 
 class Rows(Protocol):
