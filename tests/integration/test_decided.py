@@ -6,6 +6,8 @@ from mpi.evaluation.own import decided
 from tests.support.index import MARGA, Index, key
 from tests.support.stewards import BECAUSE, doubtful, two_persons
 
+BORN = {"dob": "1933-09-09", "sex": "F", "ssn": "518-33-9021"}
+
 
 async def test_assertions_in_force_are_labels(index: Index) -> None:
     await two_persons(index)
@@ -38,3 +40,46 @@ async def test_what_the_model_linked_by_itself_is_no_label(index: Index) -> None
     await index.add(MARGA, "1")
     await index.add(MARGA, "2")
     assert await decided(index.store) == {}
+
+
+async def test_what_joined_after_a_merge_was_not_judged_with_it(index: Index) -> None:
+    one, other = await two_persons(index)
+    await index.stewards.merge(one, other, **BECAUSE)
+    assert (await index.add(MARGA, "3")).mpi_id == one
+    assert await decided(index.store) == {(key("1"), key("2")): True}
+
+
+async def test_a_merge_is_remembered_after_its_person_was_merged_again(index: Index) -> None:
+    one, other = await two_persons(index)
+    first = (await index.add({"first_name": "Zora", "last_name": "Quill", **BORN}, "0")).mpi_id
+    await index.stewards.merge(one, other, **BECAUSE)
+    await index.stewards.merge(first or "", one, **BECAUSE)
+    pairs = {("1", "2"), ("0", "1"), ("0", "2")}
+    assert await decided(index.store) == {(key(a), key(b)): True for a, b in pairs}
+
+
+async def test_a_merge_counts_again_when_its_undoing_is_undone(index: Index) -> None:
+    one, other = await two_persons(index)
+    merged = await index.stewards.merge(one, other, **BECAUSE)
+    undone = await index.stewards.undo(merged.event_id or "", **BECAUSE)
+    await index.stewards.undo(undone.event_id or "", **BECAUSE)
+    assert await decided(index.store) == {(key("1"), key("2")): True}
+
+
+async def test_whoever_left_the_person_is_no_label_of_its_merge(index: Index) -> None:
+    one, other = await two_persons(index)
+    await index.add(MARGA, "3")
+    await index.stewards.merge(one, other, **BECAUSE)
+    await index.mpi.delete_record(key("1"), actor="ada")
+    await index.stewards.move(key("3"), "new", **BECAUSE)
+    assert await decided(index.store) == {}
+
+
+async def test_a_large_person_kept_apart_does_not_outweigh_all_others(index: Index) -> None:
+    for number in range(100, 251):
+        await index.add(MARGA, str(number))
+    linked = await index.add(MARGA, "1")
+    await index.stewards.undo(linked.event_id or "", **BECAUSE)
+    labels = await decided(index.store)
+    assert 50 < len(labels) <= 100
+    assert set(labels.values()) == {False}

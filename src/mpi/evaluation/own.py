@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, product
 from pathlib import Path
@@ -21,6 +22,7 @@ from mpi.matching.pairs import Columns
 from mpi.matching.record import StandardRecord
 from mpi.matching.training import LabelledPairs
 from mpi.ports import IndexStore
+from mpi.service.past import history_of, replayed
 
 RANDOM_PAIRS = 200_000
 COLUMNS = ("source_a", "source_id_a", "source_b", "source_id_b", "same")
@@ -28,7 +30,7 @@ COLUMNS = ("source_a", "source_id_a", "source_b", "source_id_b", "same")
 _ANSWERS = {"true": True, "same": True, "yes": True, "1": True,
             "false": False, "not-same": False, "no": False, "0": False}  # fmt: skip
 _EVENTS = 1_000
-_MOST_PAIRS = 100  # of one merge: a large person shall not outweigh all others
+_MOST_PAIRS = 100  # of one decision: a large person shall not outweigh all others
 
 Pair = tuple[RecordKey, RecordKey]
 Records = dict[RecordKey, StandardRecord]
@@ -95,37 +97,55 @@ def labelled_pairs(labels: Labels, records: Records, model: Model) -> LabelledPa
 
 
 async def decided(store: IndexStore) -> Labels:
-    """What people said of pairs of records: assertions in force, and merges whose records are still together."""
-    labels: Labels = {}
+    """What people said of pairs of records: assertions in force, and merges whose records are still together.
+
+    A merge judges every record that came with each that was there at that time; what joined them since was not judged.
+    """
+    said: Labels = {}
+    merges: list[Event] = []
     after = 0
     while events := await store.events(after, _EVENTS):
         for event in events:
-            await _note(event, store, labels)
+            for lifted in event.lifted:
+                said.pop(_pair(lifted.left, lifted.right), None)
+            said |= _asserted(event)
+            if event.kind is EventKind.MERGED and event.is_human and event.undone_by is None:
+                merges.append(event)
         after = events[-1].seq
-    return labels
+    joined: Labels = {}
+    for event in merges:
+        joined |= dict.fromkeys(await _merged(event, store), True)
+    return joined | said
 
 
-async def _note(event: Event, store: IndexStore, labels: Labels) -> None:
-    for lifted in event.lifted:
-        labels.pop(_pair(lifted.left, lifted.right), None)
-    if event.kind is EventKind.MERGED and event.is_human:
-        for pair in await _merged(event, store):
-            labels[pair] = True
-    for said in event.asserted:
-        labels[_pair(said.left, said.right)] = said.kind is AssertionKind.SAME
+def _asserted(event: Event) -> Labels:
+    """What an event says of pairs; of large persons kept apart a part, taken evenly."""
+    every = max(1, math.ceil(len(event.asserted) / _MOST_PAIRS))
+    return {
+        _pair(said.left, said.right): said.kind is AssertionKind.SAME
+        for said in event.asserted[::every]
+    }
 
 
 async def _merged(event: Event, store: IndexStore) -> list[Pair]:
-    """Every record that came with each that was there, as far as they are still together."""
-    moved = {move.key for move in event.moves}
-    targets = {move.target for move in event.moves if move.target is not None}
-    pairs: list[Pair] = []
-    for target in sorted(targets):
-        person = await store.person(target)
-        keys = [record.key for record in person.records] if person is not None else []
-        here, came = [k for k in keys if k not in moved], [k for k in keys if k in moved]
-        pairs += [_pair(one, other) for one, other in islice(product(here, came), _MOST_PAIRS)]
-    return pairs
+    """Every record that came with each that was there, as far as they are together now, whoever holds them."""
+    came = {move.key for move in event.moves}
+    here: dict[RecordKey, None] = {}
+    for target in sorted({move.target for move in event.moves if move.target is not None}):
+        before = [e for e in await history_of(store, target) if e.seq < event.seq]
+        here |= dict.fromkeys(replayed(before, target)[0])
+    owners = {key: await _owner(store, key) for key in (*here, *came)}
+    together = (
+        _pair(one, other)
+        for one, other in product(here, sorted(came))
+        if one not in came and owners[one] is not None and owners[one] == owners[other]
+    )
+    return list(islice(together, _MOST_PAIRS))
+
+
+async def _owner(store: IndexStore, key: RecordKey) -> str | None:
+    record = await store.record(key)
+    return None if record is None else record.mpi_id
 
 
 def _pair(one: RecordKey, other: RecordKey) -> Pair:

@@ -46,7 +46,7 @@ async def person_at(store: IndexStore, mpi_id: str, moment: datetime) -> PersonS
     past = tuple(takewhile(lambda event: event.at <= moment, history))
     if not past:
         raise NotFound("the person did not exist at that time")
-    held, survivor, active = _replayed(past, mpi_id)
+    held, survivor, active = replayed(past, mpi_id)
     if survivor is not None:
         return await person_at(store, survivor, moment)
     if not active:
@@ -56,7 +56,7 @@ async def person_at(store: IndexStore, mpi_id: str, moment: datetime) -> PersonS
     return PersonState(mpi_id, len(past), active=True, records=known)
 
 
-def _replayed(past: Iterable[Event], mpi_id: str) -> tuple[list[RecordKey], str | None, bool]:
+def replayed(past: Iterable[Event], mpi_id: str) -> tuple[list[RecordKey], str | None, bool]:
     """The records that the person held after these events, the person it was merged into, whether it lived."""
     held: dict[RecordKey, None] = {}
     survivor, active = None, True
