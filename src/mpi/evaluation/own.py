@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import islice, product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from mpi.ports import IndexStore
 from mpi.service.past import history_of, replayed
 
 RANDOM_PAIRS = 200_000
+WHEN = "when"
 COLUMNS = ("source_a", "source_id_a", "source_b", "source_id_b", "same")
 
 _ANSWERS = {"true": True, "same": True, "yes": True, "1": True,
@@ -154,22 +157,34 @@ def _pair(one: RecordKey, other: RecordKey) -> Pair:
 
 
 def judged_pairs(path: Path) -> Labels:
-    """A table of pairs with the columns ``COLUMNS``.
+    """A table of pairs with the columns ``COLUMNS``; with a column ``when`` the last answer about a pair counts.
 
     Raises:
         InvalidInput: a row lacks a column, ``same`` is no answer, a record is paired with itself, or a line
-            contradicts an earlier one; the line is named.
+            contradicts another and times do not tell which of them is the later one; the line is named.
     """
-    labels: Labels = {}
-    for line, pair, same in _judged(path):
+    latest: dict[Pair, Judged] = {}
+    for line, pair, said in _judged(path):
         if pair[0] == pair[1]:
             raise InvalidInput(f"line {line} pairs a record with itself")
-        if labels.setdefault(pair, same) != same:
+        before = latest.setdefault(pair, said)
+        if before.same is not said.same and not (
+            before.when and said.when and before.when != said.when
+        ):
             raise InvalidInput(f"line {line} contradicts an earlier line about the same pair")
-    return labels
+        if before.when is None or (said.when is not None and said.when > before.when):
+            latest[pair] = said
+    return {pair: said.same for pair, said in latest.items()}
 
 
-def _judged(path: Path) -> Iterator[tuple[int, Pair, bool]]:
+class Judged(NamedTuple):
+    """An answer about a pair, and when it was given, if that is told."""
+
+    same: bool
+    when: datetime | None
+
+
+def _judged(path: Path) -> Iterator[tuple[int, Pair, Judged]]:
     with open_rows(path, needed=COLUMNS) as file:
         for row in file.rows():
             content: Mapping[str, object] = row.content if isinstance(row.content, dict) else {}
@@ -180,4 +195,13 @@ def _judged(path: Path) -> Iterator[tuple[int, Pair, bool]]:
                     f"line {row.line} is no judged pair: {', '.join(COLUMNS)} are needed, same is true or false"
                 )
             pair = _pair(RecordKey(values[0], values[1]), RecordKey(values[2], values[3]))
-            yield row.line, pair, same
+            yield row.line, pair, Judged(same, _moment(str(content.get(WHEN, ""))))
+
+
+def _moment(text: str) -> datetime | None:
+    """A time as exports write it, in UTC if it names no zone; None for what is none: the column may be anybody's."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

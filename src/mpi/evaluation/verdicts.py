@@ -8,10 +8,10 @@ from datetime import datetime
 
 from mpi.domain.record import RecordKey
 from mpi.domain.told import told_in
-from mpi.evaluation.own import COLUMNS
+from mpi.evaluation.own import COLUMNS, WHEN
 from mpi.ports import IndexStore
 
-VERDICT_COLUMNS = (*COLUMNS, "when")
+VERDICT_COLUMNS = (*COLUMNS, WHEN)
 _EVENTS = 1_000
 
 
@@ -32,7 +32,7 @@ class PairVerdict:
 
 
 async def verdicts(store: IndexStore) -> AsyncIterator[PairVerdict]:
-    """Every verdict, the oldest first. A later one about the same pair counts more."""
+    """Every verdict, the oldest first. Of one pair the last counts: see :func:`mpi.evaluation.own.judged_pairs`."""
     after = 0
     while events := await store.events(after, _EVENTS):
         for event in events:
