@@ -85,6 +85,7 @@ def test_a_running_service_takes_up_a_model_and_goes_back(tmp_path: Path, profil
     rows = json.loads(profile.run(tmp_path, "model", "list", "--history", "--json").stdout)
     told = [(row["role"], row["version"], row["actor"], row["reason"]) for row in rows]
     assert told == [
+        ("decide", SHIPPED, "ada", "it came with the service and decided until now"),
         ("decide", "strict", "ada", "a trial"),
         ("decide", SHIPPED, "ada", "a trial"),
     ]

@@ -15,6 +15,9 @@ from mpi.matching.model import Model, Thresholds, load_model
 from mpi.ports import Activation, ModelRole, ModelStore
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+DECIDED_SO_FAR = "it came with the service and decided until now"
+"""The reason of the first entry of a history, which nobody gave."""
+
 _RISING = ("impossible", "possible", "review", "link")
 
 
@@ -127,9 +130,23 @@ class Models:
     async def activate(self, version: str, *, actor: str, reason: str) -> Activation:
         """Let a model decide. Raises ``NotFound``, ``InvalidInput``; ``Conflict`` when it decides already."""
         history = await self._store.activations()
-        if latest(history)[ModelRole.DECIDE] == version:
+        deciding = latest(history)[ModelRole.DECIDE]
+        if deciding == version:
             raise Conflict("this model decides already")
+        if deciding is None:
+            history = await self._begun(version, actor, reason, history)
         return await self._give(ModelRole.DECIDE, version, actor, reason, history)
+
+    async def _begun(
+        self, version: str, actor: str, reason: str, history: tuple[Activation, ...]
+    ) -> tuple[Activation, ...]:
+        """The history, beginning with what decided so far: the next release may ship another model, or forget it."""
+        _check_told(actor, reason)
+        read_model(await self.document(version))
+        first = await self._give(
+            ModelRole.DECIDE, self._shipped_version, actor, DECIDED_SO_FAR, history
+        )
+        return (*history, first)
 
     async def rollback(self, *, actor: str, reason: str) -> Activation:
         """Let the model decide again that did before the last activation. Raises ``Conflict`` if there was none."""
@@ -137,6 +154,7 @@ class Models:
         decided = [each.version for each in history if each.role is ModelRole.DECIDE]
         if not decided:
             raise Conflict("no model was activated, so there is nothing to take back")
+        # Earlier releases kept none of what decided first: in their indexes the one shipped now stands for it.
         before = decided[-2] if len(decided) > 1 else None
         version = before or self._shipped_version
         if version == decided[-1]:
@@ -160,7 +178,7 @@ class Models:
         if version is not None:
             document = await self.document(version)
             read_model(document)
-            # The shipped one too: what decided stays known when another version ships another.
+            # The shipped one too: what decided stays known when another release ships another.
             await self._store.add_model(version, document, actor)
         after = history[-1].number if history else 0
         return await self._store.activate_model(
