@@ -21,7 +21,7 @@ from mpi.domain.identity import Task
 from mpi.evaluation.boundary import TEACHES, questions
 from mpi.evaluation.labelled import LabelledFile, LabelledSet, record_name
 from mpi.evaluation.learning import pairs_of
-from mpi.evaluation.own import decided, labelled_pairs, records_of
+from mpi.evaluation.own import decided, labelled_pairs, records_named
 from mpi.evaluation.trial import Trial, judge
 from mpi.matching.document import document_of
 from mpi.matching.model import Model, load_model
@@ -123,10 +123,10 @@ async def _reviewed(
         for task_id in tasks:
             await _answer(container, await container.store.task(task_id), found.people)
         labels = await decided(container.store)
-        records = await records_of(container.store, len(found.rows), lambda *_: None)
+        records = await records_named(container.store, labels, lambda *_: None)
     finally:
         await container.close()
-    said = labelled_pairs(labels, records, model)
+    said = labelled_pairs(labels, records, model, len(found.rows))
     ridge = LABEL_RIDGE / said.true_pairs
     return train(model, [said], ridge=ridge), len(tasks)
 

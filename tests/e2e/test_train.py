@@ -133,7 +133,7 @@ def test_a_learned_model_can_be_judged(folder: Path, learned: Learned, tmp_path:
 def test_judged_pairs_move_the_model_in_use(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.json"
     pairs = judged(folder, tmp_path / "pairs.csv", 60)
-    found = trained(folder, "--pairs", pairs, "--out", path)
+    found = trained(folder, "--pairs", pairs, "--records", "50", "--out", path)
     assert (found["pairs_of_one_person"], found["pairs_of_different_people"]) == (60, 60)
     assert found["pairs_left_out"] == 0
     assert found["version"].startswith(
@@ -148,6 +148,11 @@ def test_judged_pairs_move_the_model_in_use(folder: Path, tmp_path: Path) -> Non
     [
         (("--decisions",), "0 labelled pairs are of one person; at least 30"),
         (("--pairs", "few.csv"), "12 labelled pairs are of one person"),
+        (("--pairs", "few.csv", "--records", "2"), "12 labelled pairs are of one person"),
+        (
+            ("--pairs", "unknown.csv"),
+            "at least 30 are needed to learn from; 40 were left out, as the index does not have both records",
+        ),
         (("--pairs", "wrong.csv"), "line 2 is no judged pair"),
         (("--pairs", "itself.csv"), "line 2 pairs a record with itself"),
         (("--pairs", "torn.csv"), "line 3 contradicts an earlier line about the same pair"),
@@ -160,6 +165,7 @@ def test_too_little_to_learn_from_is_said(
     judged(folder, tmp_path / "few.csv", 12)
     head = "source_a,source_id_a,source_b,source_id_b,same\n"
     for name, lines in (
+        ("unknown", "".join(f"nowhere,{n},A,1,true\n" for n in range(40))),
         ("wrong", "A,1,B,2,perhaps\n"),
         ("itself", "A,1,A,1,true\n"),
         ("torn", "A,1,B,2,true\nB,2,A,1,false\n"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -20,6 +20,7 @@ from mpi.evaluation.own import (
     decided,
     judged_pairs,
     labelled_pairs,
+    records_named,
     records_of,
     unlabelled_pairs,
 )
@@ -34,6 +35,16 @@ from mpi.settings import Settings, data_directory
 MOST_RECORDS = 200_000
 _STEPS = 200
 
+
+class Material(NamedTuple):
+    """What is learned from: records and labels of an index of that size, and the model that decides in it."""
+
+    records: Records
+    labels: Labels
+    in_use: Model
+    index_size: int
+
+
 Result = tuple[Model, str, dict[str, Any]]
 """The model, where it comes from, and what was found on the way."""
 
@@ -47,9 +58,15 @@ def train_model(
         typer.Option(help="Learn from this table: source_a,source_id_a,source_b,source_id_b,same."),
     ] = None,
     records: Annotated[
-        int, typer.Option(min=2, help="Look at so many records at most.")
+        int,
+        typer.Option(
+            min=2,
+            help="Look at so many records at most, drawn at random. Judged ones are read whatever it says.",
+        ),
     ] = MOST_RECORDS,
-    seed: Annotated[int, typer.Option(min=0, help="Other random pairs and starts.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Another draw, other random pairs and starts.")
+    ] = 1,
     version: Annotated[str, typer.Option(help="The version that answers will name.")] = "",
     *,
     decisions: Annotated[
@@ -78,18 +95,23 @@ def train_model(
     check_outputs(out, inputs=[pairs], index=chosen.sqlite_path)
     labels = judged_pairs(pairs) if pairs is not None else {}
 
-    async def read(step: Step) -> tuple[Records, Labels, Model]:
+    by_labels = pairs is not None or decisions
+
+    async def read(step: Step) -> Material:
         async with opened(chosen) as index:
-            said = await decided(index.store) if decisions else {}
-            found = await records_of(index.store, records, step)
-            return found, said | labels, index.follower.deciding()
+            store, in_use = index.store, index.follower.deciding()
+            said = (await decided(store) if decisions else {}) | labels
+            if by_labels:
+                found = await records_named(store, said, step)
+            else:
+                found = await records_of(store, records, seed, step)
+            return Material(found, said, in_use, (await store.statistics())["records"])
 
     with steps("Training:") as step:
-        found, said, in_use = run(read(step))
-        if pairs is not None or decisions:
-            model, about, facts = _from_labels(found, said, in_use, step)
-        else:
-            model, about, facts = _from_records(found, seed, step)
+        material = run(read(step))
+        found = material.records
+        learned = _from_labels(material, step) if by_labels else _from_records(found, seed, step)
+    model, about, facts = learned
     path = out or data_directory() / "models" / f"{version}.json"
     with private_file(path) as file:
         file.write(document_of(replace(model, version=version), about).decode())
@@ -118,8 +140,10 @@ def _ask(count: int, records: int, seed: int, chosen: Settings, *, as_json: bool
         )
 
 
-def _from_labels(records: Records, labels: Labels, anchor: Model, step: Step) -> Result:
-    said = labelled_pairs(labels, records, anchor)
+def _from_labels(material: Material, step: Step) -> Result:
+    labels, anchor = material.labels, material.in_use
+    said = labelled_pairs(labels, material.records, anchor, material.index_size)
+    left_out = len(labels) - len(said.same)  # a record of them is not in the index
     try:
         model = train(
             anchor,
@@ -129,12 +153,17 @@ def _from_labels(records: Records, labels: Labels, anchor: Model, step: Step) ->
             told=lambda done: step("learning", done, _STEPS),
         )
     except TooFewLabels as error:
-        raise InvalidInput(str(error)) from None
+        why = (
+            f"; {left_out} were left out, as the index does not have both records"
+            if left_out
+            else ""
+        )
+        raise InvalidInput(f"{error}{why}") from None
     same = int(said.same.sum())
     facts = {
         "pairs_of_one_person": same,
         "pairs_of_different_people": len(said.same) - same,
-        "pairs_left_out": len(labels) - len(said.same),  # a record of them is not among those read
+        "pairs_left_out": left_out,
     }
     return model, f"Weights of {anchor.version}, moved by {len(said.same)} judged pairs.", facts
 

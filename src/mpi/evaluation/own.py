@@ -15,6 +15,7 @@ from mpi.bulk.rows import open_rows
 from mpi.domain.identity import AssertionKind, Event, EventKind
 from mpi.domain.record import RecordKey
 from mpi.errors import InvalidInput
+from mpi.evaluation.rehearsal import drawn
 from mpi.evaluation.trial import Step
 from mpi.matching.comparison import informative
 from mpi.matching.expectation import UnlabelledPairs
@@ -33,6 +34,7 @@ COLUMNS = ("source_a", "source_id_a", "source_b", "source_id_b", "same")
 _ANSWERS = {"true": True, "same": True, "yes": True, "1": True,
             "false": False, "not-same": False, "no": False, "0": False}  # fmt: skip
 _EVENTS = 1_000
+_TOLD_EACH = 1_000
 _MOST_PAIRS = 100  # of one decision: a large person shall not outweigh all others
 
 Pair = tuple[RecordKey, RecordKey]
@@ -41,19 +43,35 @@ Labels = dict[Pair, bool]
 """Whether two records are of one person; every pair once, in the order of their ids."""
 
 
-async def records_of(store: IndexStore, most: int, step: Step) -> Records:
-    """The active records in the order of source and source id, at most so many."""
+async def records_of(store: IndexStore, most: int, seed: int, step: Step) -> Records:
+    """Active records in the order of source and source id: all, or as many at random as ``most`` says.
+
+    The first of that order would be those of a few sources.
+    """
     found: Records = {}
     total = min(most, (await store.statistics())["records"])
-    async for key, _ in store.crosswalk():
-        if len(found) == most:
-            break
-        record = await store.record(key)
-        if record is not None:
-            found[key] = record.standard
-        if len(found) % 1_000 == 0:
+    async for key in drawn(store, most, seed):
+        await _read(store, key, found)
+        if len(found) % _TOLD_EACH == 0:
             step("reading", len(found), total)
     return found
+
+
+async def records_named(store: IndexStore, labels: Labels, step: Step) -> Records:
+    """The active records that labels are about, however large the index is."""
+    found: Records = {}
+    named = dict.fromkeys(key for pair in labels for key in pair)
+    for number, key in enumerate(named):
+        await _read(store, key, found)
+        if number % _TOLD_EACH == 0:
+            step("reading", number, len(named))
+    return found
+
+
+async def _read(store: IndexStore, key: RecordKey, found: Records) -> None:
+    record = await store.record(key)
+    if record is not None and record.mpi_id is not None:  # else deleted, perhaps meanwhile
+        found[key] = record.standard
 
 
 def unlabelled_pairs(
@@ -78,8 +96,8 @@ def unlabelled(
     return UnlabelledPairs(compared.levels, rarities, random, records)
 
 
-def labelled_pairs(labels: Labels, records: Records, model: Model) -> LabelledPairs:
-    """Judged pairs to learn from. Pairs of which a record is gone are left out.
+def labelled_pairs(labels: Labels, records: Records, model: Model, size: int) -> LabelledPairs:
+    """Judged pairs of an index of that size to learn from. Pairs of which a record is gone are left out.
 
     They are no sample of strangers: what is judged was doubtful.
     """
@@ -94,7 +112,7 @@ def labelled_pairs(labels: Labels, records: Records, model: Model) -> LabelledPa
         rarities=compared.rarities(model).sum(axis=1),
         same=same,
         strangers=np.zeros_like(same),
-        records=len(records),
+        records=size,
         true_pairs=max(1, int(same.sum())),
     )
 

@@ -86,18 +86,25 @@ def verdict(scene: Scene, decision: Decision) -> Verdict:
 
 async def scenes(store: IndexStore, most: int, seed: int, step: Step) -> AsyncIterator[Scene]:
     """Records of the index, in order: all, or as many at random as ``most`` says."""
+    total = min(most, (await store.statistics())["records"])
+    done = 0
+    async for key in drawn(store, most, seed):
+        scene = await _scene(store, key)
+        done += 1
+        if scene is not None:
+            yield scene
+        step("deciding", done, total)
+
+
+async def drawn(store: IndexStore, most: int, seed: int) -> AsyncIterator[RecordKey]:
+    """Active records by source and source id: all, or as many at random as ``most`` says, the same for one seed."""
     size = (await store.statistics())["records"]
-    total = min(most, size)
     chance = random.Random(seed)  # noqa: S311 - no secret
-    chosen = set(chance.sample(range(size), total)) if total < size else None
-    number = done = 0
+    chosen = set(chance.sample(range(size), most)) if most < size else None
+    number = 0
     async for key, _ in store.crosswalk():
         if chosen is None or number in chosen:
-            scene = await _scene(store, key)
-            done += 1
-            if scene is not None:
-                yield scene
-            step("deciding", done, total)
+            yield key
         number += 1
 
 
