@@ -6,15 +6,18 @@ import csv
 import json
 import stat
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
+from mpi.commands import training
 from mpi.demo.files import write
 from mpi.demo.population import Population
 from mpi.matching.model import load_default_model, load_model
+from tests.support.refusals import assert_refused
 from tests.support.service import run_mpi
 
 ROWS = 1_000
@@ -187,3 +190,42 @@ def test_a_version_that_no_index_keeps_is_refused_before_it_is_learned(
     done = run_mpi(folder, "train", "--version", version, "--embedded")
     assert (done.returncode, "the version of a model is" in done.stderr) == (1, True)
     assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--decisions",), "--decisions"),
+        (("--pairs", "pairs.csv", "--out", "model.json"), "--pairs, --out"),
+        (("--version", "mine"), "--version"),
+    ],
+)
+def test_to_ask_and_to_learn_at_once_is_refused(
+    folder: Path, arguments: tuple[str, ...], named: str
+) -> None:
+    assert_refused(run_mpi(folder, "train", "--ask", "5", *arguments, "--embedded"), named)
+
+
+def test_models_of_one_second_have_versions_of_their_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls(2026, 3, 1, 12, tzinfo=tz)
+
+    monkeypatch.setattr(training, "datetime", Stopped)
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
+    pairs = judged(folder, folder / "pairs.csv", 60)
+    for _ in range(2):
+        training.train_model(pairs=pairs, embedded=True)
+    assert len(list((folder / "data" / "mpi" / "models").glob("own-20260301T120000*.json"))) == 2
+
+
+def test_a_model_of_a_version_is_not_written_over_unless_its_file_is_named(
+    folder: Path, learned: Learned
+) -> None:
+    before = learned.path.read_bytes()
+    again = ("train", *CHOSEN, "--records", "600", "--embedded")
+    assert_refused(run_mpi(folder, *again), "name another --version")
+    assert learned.path.read_bytes() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from mpi.bulk.files import check_outputs, private_file
 from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, settings
 from mpi.commands.terminal import note, show_json, show_pairs, steps
-from mpi.errors import InvalidInput
+from mpi.errors import ConfigurationError, InvalidInput
 from mpi.evaluation.boundary import TEACHES, questions
 from mpi.evaluation.own import (
     Labels,
@@ -86,11 +87,14 @@ def train_model(
     most; decided, they are labels for --decisions.
     """
     if ask:
+        useless = {"--pairs": pairs, "--decisions": decisions, "--out": out, "--version": version}
+        _check_only_asks(*[name for name, given in useless.items() if given])
         _ask(ask, records, seed, settings(embedded=embedded, demo=demo), as_json=as_json)
         return
-    moment = datetime.now(UTC)
-    version = version or f"own-{moment:%Y%m%dT%H%M%S}"
+    version = version or _new_version()
     check_version(version)  # it names the file too, and learning takes minutes
+    path = out or data_directory() / "models" / f"{version}.json"
+    _check_free(path, chosen_by_us=out is None)
     chosen = settings(embedded=embedded, demo=demo)
     check_outputs(out, inputs=[pairs], index=chosen.sqlite_path)
     labels = judged_pairs(pairs) if pairs is not None else {}
@@ -112,7 +116,7 @@ def train_model(
         found = material.records
         learned = _from_labels(material, step) if by_labels else _from_records(found, seed, step)
     model, about, facts = learned
-    path = out or data_directory() / "models" / f"{version}.json"
+    _check_free(path, chosen_by_us=out is None)
     with private_file(path) as file:
         file.write(document_of(replace(model, version=version), about).decode())
     told = {"model": path, "version": version, "records": len(found), **facts}
@@ -121,6 +125,24 @@ def train_model(
     else:
         show_pairs("Learned", told)
         note(f"Nothing has changed yet; `mpi model add {path}` lets the index keep it.")
+
+
+def _new_version() -> str:
+    """Named after the moment; two trainings may end up in the same second."""
+    return f"own-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def _check_only_asks(*given: str) -> None:
+    if given:
+        raise ConfigurationError(f"--ask learns and writes nothing; leave out {', '.join(given)}")
+
+
+def _check_free(path: Path, *, chosen_by_us: bool) -> None:
+    """A file that was named may be replaced; where we choose the name, another model may have it."""
+    if chosen_by_us and path.exists():
+        raise ConfigurationError(
+            "a model of this version was written before; name another --version, or a file with --out"
+        )
 
 
 def _ask(count: int, records: int, seed: int, chosen: Settings, *, as_json: bool) -> None:
