@@ -15,6 +15,7 @@ from mpi.errors import ConfigurationError, StoreUnavailable
 from mpi.stores.mongo_abandoned import APP_NAME, RESTED
 from mpi.stores.mongo_opening import Address
 from mpi.stores.mongodb import MongoStore
+from mpi.stores.verification import UNASKED
 from tests.contract.changes import (
     change,
     create,
@@ -118,6 +119,7 @@ BREAKAGES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "record_without_person": ("record", {"_id": 1}, {"$set": {"person": 99}}),
     "deleted_record_with_person": ("record", {"_id": 1}, {"$set": {"status": "deleted"}}),
     "wrong_current_version": ("version", {}, {"$set": {"status": "active"}}),
+    UNASKED: ("version", {}, {"$set": {"status": "pending"}}),
     "empty_person": ("record", {"_id": 3}, {"$set": {"person": 1}}),
     "alias_without_end": ("person", {"_id": 1}, {"$set": {"active": False, "into": 2}}),
     "not_same_in_one_person": ("record", {"_id": 3}, {"$set": {"person": 1}}),

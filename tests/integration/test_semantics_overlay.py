@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mpi.domain.identity import TaskKind, TaskStatus
+from mpi.domain.identity import NEW_PERSON, TaskKind, TaskStatus
 from mpi.errors import Conflict, Gone, InvalidInput
 from tests.support.index import (
     MARGA,
@@ -144,3 +144,55 @@ async def test_an_accepted_overlay_that_was_replaced_since_stays_accepted(index:
     await index.add({**OTTO, "phone": "503-555-0100"}, "1")
     with pytest.raises(Conflict, match="newer version"):
         await index.stewards.undo(decided.event_id or "", **BECAUSE)
+
+
+TARA = {
+    **OTTO,
+    "first_name": "Tara",
+    "last_name": "Oduya",
+    "dob": "1999-07-30",
+    "ssn": "",
+    "sex": "F",
+}
+
+
+async def test_who_waits_in_the_place_of_another_is_asked_about_anew(index: Index) -> None:
+    task = await overlaid(index)
+    await index.stewards.claim(task, actor="eve")
+    later = await index.add(TARA, "1")
+    assert later.task_id not in (None, task)
+    with pytest.raises(Conflict, match="decided already"):
+        await index.stewards.decide(task, "accept", **BECAUSE)
+    assert (await index.stewards.task(task)).outcome == "superseded"
+    versions = await index.store.versions(key("1"))
+    assert [v.status for v in versions] == ["active", "history", "pending"]
+    await index.stewards.decide(later.task_id or "", "accept", **BECAUSE)
+    now = await index.mpi.get_record(key("1"))
+    assert (now.patient_data.dob, now.pending) == (TARA["dob"], False)
+
+
+async def test_what_was_superseded_is_a_repetition_and_waits_no_more(index: Index) -> None:
+    await overlaid(index)
+    later = await index.add(TARA, "1")
+    again = await index.add(OTTO, "1")
+    assert (again.task_id, again.event_id) == (later.task_id, None)
+    await index.stewards.decide(later.task_id or "", "reject", **BECAUSE)
+    assert not (await index.mpi.get_record(key("1"))).pending
+    again = await index.add(OTTO, "1")
+    assert (again.status, again.task_id, again.provisional) == ("matched", None, False)
+
+
+async def test_two_versions_never_wait_at_once(index: Index) -> None:
+    task = await overlaid(index)
+    rejected = await index.stewards.decide(task, "reject", **BECAUSE)
+    await index.add(TARA, "1")
+    with pytest.raises(Conflict, match="waits in its place"):
+        await index.stewards.undo(rejected.event_id or "", **BECAUSE)
+
+
+async def test_a_merge_tells_nothing_of_a_version_that_waits(index: Index) -> None:
+    task = await overlaid(index, company=True)
+    both = await index.owner("1") or ""
+    await index.stewards.move(key("1"), NEW_PERSON, **BECAUSE)
+    await index.stewards.merge(both, await index.owner("1") or "", **BECAUSE)
+    assert (await index.stewards.task(task)).status is TaskStatus.OPEN

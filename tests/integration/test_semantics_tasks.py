@@ -111,6 +111,23 @@ async def test_a_question_that_was_answered_not_same_is_not_asked_again(index: I
     assert await index.partition() == {"1": first, "2": second}
 
 
+async def test_a_question_about_others_takes_the_place_of_an_older_one(index: Index) -> None:
+    marcus = {
+        "first_name": "Marcus",
+        "last_name": "Whitfield",
+        "zip": "97301",
+        "address": "12 Elm Street",
+    }
+    moved = {"last_name": "Whitcombe", "address": "450 Juniper Drive"}
+    await index.add({**marcus, "dob": "1971-05-09"}, "1")
+    await index.add({**marcus, **moved, "dob": "1971-08-23", "zip": "97701"}, "2")
+    earlier = await index.add({**marcus, "dob": "1971-05-19", "address": ""}, "3")
+    later = await index.add({**marcus, **moved, "dob": "1971-08-19", "zip": ""}, "3")
+    assert await index.owner("2") in (await index.stewards.task(later.task_id or "")).candidates
+    with pytest.raises(Conflict, match="decided already"):
+        await index.stewards.decide(earlier.task_id or "", "same", **BECAUSE)
+
+
 async def test_an_unknown_outcome_or_task_is_refused(index: Index) -> None:
     *_, task = await doubtful(index)
     with pytest.raises(InvalidInput):

@@ -17,6 +17,7 @@ from mpi.stores.sqlite import SqliteStore, open_store
 from mpi.stores.sqlite_migrations import MIGRATIONS
 from mpi.stores.sqlite_schema import APPLICATION_ID
 from mpi.stores.sqlite_verify import CHECKS, verify_store
+from mpi.stores.verification import UNASKED
 from tests.contract.changes import (
     change,
     create,
@@ -95,6 +96,7 @@ def test_an_index_that_lived_through_everything_is_whole(path: Path) -> None:
         ),
         (["UPDATE assertion SET right_record = 2"], "not_same_in_one_person"),
         (["UPDATE record SET person = 4 WHERE id = 4"], "wrong_link"),
+        (["UPDATE record_version SET status = 'pending' WHERE status = 'history'"], UNASKED),
         (["INSERT INTO link VALUES (1, 9, 1, NULL)"], "wrong_link"),
         (["INSERT INTO blocking_key VALUES (30, 3)"], "wrong_blocking_key"),
         (["INSERT INTO blocking_key VALUES (31, 77)"], "wrong_blocking_key"),
@@ -247,7 +249,8 @@ class TestAnyHistory:
                 continue
         assert accepted > 100
         store.close()
-        assert verify_store(path) == []
+        # To ask about a version that waits is left to who commits it.
+        assert {violation.code for violation in verify_store(path)} <= {UNASKED}
 
 
 async def some_record(store: SqliteStore, chance: random.Random) -> tuple[str, str]:

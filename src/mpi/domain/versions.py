@@ -39,8 +39,12 @@ def is_superseded(
 
 def waiting_version(versions: Sequence[StoredRecord]) -> StoredRecord | None:
     """The version, of those given oldest first, that waits for a steward. What waited when it was deleted does not."""
-    pending = (v for v in reversed(since_deletion(versions)) if v.status is RecordStatus.PENDING)
-    return next(pending, None)
+    return next(reversed(waiting_versions(versions)), None)
+
+
+def waiting_versions(versions: Sequence[StoredRecord]) -> list[StoredRecord]:
+    """All that wait, oldest first: one at most, but where an earlier release left several."""
+    return [v for v in since_deletion(versions) if v.status is RecordStatus.PENDING]
 
 
 def since_deletion(versions: Sequence[StoredRecord]) -> Sequence[StoredRecord]:

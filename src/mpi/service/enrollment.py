@@ -22,7 +22,7 @@ from mpi.domain.identity import (
 )
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail
-from mpi.domain.versions import is_late, repeated
+from mpi.domain.versions import is_late, repeated, waiting_version
 from mpi.errors import ConcurrentChange, PreconditionFailed
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Outcome
@@ -40,7 +40,7 @@ from mpi.service.consequences import (
     update_tasks,
 )
 from mpi.service.retrying import Retrying
-from mpi.service.settlements import with_answered
+from mpi.service.settlements import superseded, with_answered
 
 Expected = tuple[tuple[str, int], ...]
 
@@ -156,9 +156,12 @@ class Enrollment:
         expected: Expected,
     ) -> Enrolled:
         versions = await self.store.versions(record.key)
-        if known := repeated(record, versions):
-            pending = any(version.status is RecordStatus.PENDING for version in known)
-            return await self._replay(current, pending=pending)
+        waiting = waiting_version(versions)
+        known = repeated(record, versions)
+        # A version for which nobody is asked was left waiting by an earlier release: it is asked about now.
+        unasked = waiting in known and await self._open_task(current) is None
+        if known and not unasked:
+            return await self._replay(current, pending=waiting in known)
         if is_late(record, current):
             return await self._keep(record, RecordStatus.HISTORY, actor, current, (), expected)
         overlaid = record.told is not None and record.told.overlaid
@@ -211,7 +214,8 @@ class Enrollment:
             errands=corrections(record, status),
         )
         along = await introduced_along(self.store, record, await self.store.position())
-        first, *rest = (*along, change)
+        ended = await superseded(self.store, current, tasks, actor, record.received_at)
+        first, *rest = (*along, *ended, change)
         committed = await self.store.commit(first, *rest)
         task = committed.task_ids[0] if tasks else await self._open_task(current)
         status_word = "review" if tasks else "matched"
@@ -249,7 +253,8 @@ class Enrollment:
         )
         joined = [await with_answered(self.store, merge) for merge in merges]
         along = await introduced_along(self.store, record, found.position)
-        changes = (*along, change, *joined)
+        ended = await superseded(self.store, current, tasks, actor, record.received_at)
+        changes = (*along, *ended, change, *joined)
         *before, last = [replace(each, position=found.position) for each in changes]
         committed = await self.store.commit(*before, replace(last, tasks=tasks))
         enrolled = _enrolled(found, committed)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 from mpi.domain.identity import (
@@ -13,13 +14,15 @@ from mpi.domain.identity import (
     Event,
     EventKind,
     IdentityChange,
+    NewTask,
     StoredRecord,
     Task,
+    TaskKind,
     TaskStatus,
     TaskUpdate,
 )
 from mpi.domain.record import RecordStatus
-from mpi.domain.versions import since_deletion
+from mpi.domain.versions import since_deletion, waiting_version, waiting_versions
 from mpi.errors import Conflict
 from mpi.matching.blocking import stored_keys
 from mpi.ports import IndexStore
@@ -30,6 +33,9 @@ DELETED = "deleted"
 
 ALSO_SETTLED = "also_settled"
 """The detail of a merge: tasks beside the one decided, if any, that asked whether these two persons are one."""
+
+SUPERSEDED = "superseded"
+"""The outcome of a task whose question a later version of the record made another one."""
 
 _ALL = 1_000_000
 _UNDECIDED = {TaskStatus.OPEN, TaskStatus.CLAIMED}
@@ -55,6 +61,8 @@ async def content_before(
         if made not in since_deletion(stored):
             raise Conflict("the record was deleted since")
         status = _UNSETTLED[RecordStatus(event.detail[KEPT_AS])]
+        if status is RecordStatus.PENDING:
+            _check_place(stored)
         return replace(made, status=status, received_at=now), (), {KEPT_AS: status.value}
     if current is None or current.version != event.record_version:
         raise Conflict("a newer version of the record came since")
@@ -68,6 +76,7 @@ async def content_before(
     )
     if event.kind is EventKind.UNDONE:
         return content, (), {}
+    _check_place(stored)
     waiting = IdentityChange(
         kind=EventKind.UPDATED,
         at=now,
@@ -76,6 +85,14 @@ async def content_before(
         detail={KEPT_AS: RecordStatus.PENDING.value},
     )
     return content, (waiting,), {}
+
+
+def _check_place(versions: Sequence[StoredRecord]) -> None:
+    """One version at most waits."""
+    if waiting_version(versions) is not None:
+        raise Conflict(
+            "a later version of the record waits in its place; decide about that one first"
+        )
 
 
 async def tasks_before(
@@ -103,8 +120,8 @@ async def with_answered(
 ) -> IdentityChange:
     """The change, which also settles the tasks that it answers, unless they are ``known`` to be settled beside it.
 
-    These are undecided tasks that only ask whether two persons are one, when the change retires one into the other.
-    What nobody decided settles no task that somebody works on.
+    These are undecided tasks that only ask whether two persons are one, when the change retires one into the other:
+    whose a version is that waits remains to be told. What nobody decided settles no task that somebody works on.
     """
     settled = {update.task_id for update in (*change.task_updates, *known)}
     undecided = {TaskStatus.OPEN} if AUTOMATIC in change.detail else _UNDECIDED
@@ -113,6 +130,7 @@ async def with_answered(
         for gone, kept in change.retire
         for task in (await store.tasks(None, mpi_id=gone, limit=_ALL) if kept else ())
         if task.status in undecided and task.task_id not in settled
+        if task.kind is not TaskKind.OVERLAY
         if await _parties(store, task) == {gone, kept}
     ]
     if not also:
@@ -144,6 +162,51 @@ async def withdrawn(store: IndexStore, record: StoredRecord) -> tuple[TaskUpdate
         TaskUpdate(task.task_id, TaskStatus.DECIDED, outcome=DELETED)
         for task in tasks
         if task.record == record.key and task.status is not TaskStatus.DECIDED
+    )
+
+
+async def superseded(
+    store: IndexStore,
+    current: StoredRecord,
+    asked: Sequence[NewTask],
+    actor: str,
+    now: datetime,
+) -> tuple[IdentityChange, ...]:
+    """The changes that end what was asked about a record, when a version comes about which something else is asked.
+
+    A steward who still looks at the earlier question could answer it about content, or candidates, never seen. A
+    version that waited is history then: the latest is what the source says.
+    """
+    candidates = {task.kind: task.candidates for task in asked}
+    overlaid = TaskKind.OVERLAY in candidates
+    ended = [
+        task
+        for task in await store.tasks(None, mpi_id=current.mpi_id, limit=_ALL)
+        if task.record == current.key and task.status is not TaskStatus.DECIDED
+        if task.kind in candidates and (overlaid or task.candidates != candidates[task.kind])
+    ]
+    waited = waiting_versions(await store.versions(current.key)) if overlaid else []
+    return tuple(_ended(task, version, actor, now) for task, version in zip_longest(ended, waited))
+
+
+def _ended(
+    task: Task | None, version: StoredRecord | None, actor: str, now: datetime
+) -> IdentityChange:
+    detail: dict[str, Any] = {AUTOMATIC: True}
+    updates: tuple[TaskUpdate, ...] = ()
+    if task is not None:
+        detail |= {"task_id": task.task_id, "outcome": SUPERSEDED}
+        updates = (TaskUpdate(task.task_id, TaskStatus.DECIDED, outcome=SUPERSEDED),)
+    if version is not None:
+        detail |= {KEPT_AS: RecordStatus.HISTORY.value}
+        version = replace(version, status=RecordStatus.HISTORY, received_at=now)
+    return IdentityChange(
+        kind=EventKind.UPDATED if task is None else EventKind.TASK_DECIDED,
+        at=now,
+        actor=actor,
+        record=version,
+        task_updates=updates,
+        detail=detail,
     )
 
 

@@ -5,10 +5,11 @@ Findings name documents by our own numbers and ids, never by values of a source.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
-from mpi.domain.identity import AssertionKind, TaskStatus
+from mpi.domain.identity import AssertionKind, TaskKind, TaskStatus
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.stores.codec import UnreadableBlob
@@ -31,7 +32,14 @@ from mpi.stores.mongo_schema import (
 )
 from mpi.stores.numbering import event_id, person_number
 from mpi.stores.rows import VERSION_BITS
-from mpi.stores.verification import Past, Progress, Violation, without_end
+from mpi.stores.verification import (
+    UNASKED,
+    UNASKED_TEXT,
+    Past,
+    Progress,
+    Violation,
+    without_end,
+)
 
 _NOBODY = RecordKey("", "")
 _DAMAGED = (UnreadableBlob, ValueError, TypeError, LookupError, AttributeError)
@@ -48,6 +56,9 @@ class _Present:
     active: set[int] = field(default_factory=set)
     owners: dict[int, int | None] = field(default_factory=dict)
     versions: dict[int, int] = field(default_factory=dict)
+    deleted: dict[int, int] = field(default_factory=dict)
+    waiting: list[tuple[int, int]] = field(default_factory=list)
+    asked: set[int] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
 
 
@@ -113,6 +124,8 @@ async def _records(read: LongRead, present: _Present) -> AsyncIterator[Finding]:
         present.owners[number] = person
         present.versions[number] = document["version"]
         active += document["status"] == RecordStatus.ACTIVE.value
+        if document["status"] == RecordStatus.DELETED.value:
+            present.deleted[number] = document["version"]
         for finding in _record(document, present):
             yield finding
         mpi_id = None if person is None else format_mpi_id(person)
@@ -163,6 +176,10 @@ def _readable(document: Document) -> bool:
 async def _versions(read: LongRead, present: _Present) -> AsyncIterator[Finding]:
     async for document in read.documents(VERSION):
         record, version = document["_id"] >> VERSION_BITS, document["version"]
+        if document["status"] == RecordStatus.DELETED.value:
+            present.deleted[record] = max(version, present.deleted.get(record, 0))
+        elif document["status"] == RecordStatus.PENDING.value:
+            present.waiting.append((record, version))
         if record not in present.owners:
             yield "foreign_key", f"version {version} points to a missing record"
         elif (
@@ -182,7 +199,10 @@ async def _tasks(read: LongRead, present: _Present) -> AsyncIterator[Finding]:
     is_open = last = 0
     async for document in read.documents(TASK):
         last = document["_id"]
-        is_open += document["status"] != TaskStatus.DECIDED.value
+        if document["status"] != TaskStatus.DECIDED.value:
+            is_open += 1
+            if document["kind"] == TaskKind.OVERLAY.value:
+                present.asked.add(document["record"])
         if document["record"] not in present.owners:
             yield "foreign_key", f"task {last} points to a missing record"
         if set(document["persons"]) - present.aliases.keys():
@@ -190,6 +210,13 @@ async def _tasks(read: LongRead, present: _Present) -> AsyncIterator[Finding]:
     present.counts["tasks_open"] = is_open
     if present.head["last_task"] < last:
         yield "wrong_tally", "the count of task numbers is wrong"
+
+
+async def _waiting(_: LongRead, present: _Present) -> AsyncIterator[Finding]:
+    waiting = Counter(r for r, version in present.waiting if version > present.deleted.get(r, 0))
+    for record, versions in waiting.items():
+        if versions > 1 or record not in present.asked:
+            yield UNASKED, UNASKED_TEXT.format(record)
 
 
 async def _assertions(read: LongRead, present: _Present) -> AsyncIterator[Finding]:
@@ -241,6 +268,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("records", _records),
     ("versions", _versions),
     ("tasks", _tasks),
+    ("waiting", _waiting),
     ("assertions", _assertions),
     ("errands", _errands),
     ("tally", _tally),

@@ -21,7 +21,7 @@ from mpi.stores.sqlite_schema import (
     get_meta,
     unusable,
 )
-from mpi.stores.verification import Progress, Violation
+from mpi.stores.verification import UNASKED, UNASKED_TEXT, Progress, Violation
 
 Check = Callable[[sqlite3.Connection], Iterator[str]]
 
@@ -76,6 +76,15 @@ _QUERIES: tuple[tuple[str, str, str], ...] = (
         WHERE l.person IS NOT r.person
         UNION SELECT record FROM link WHERE until_seq IS NULL GROUP BY record HAVING count(*) > 1
         UNION SELECT record FROM link WHERE until_seq <= from_seq""",
+    ),
+    (
+        UNASKED,
+        UNASKED_TEXT,
+        """SELECT v.record FROM record_version v WHERE v.status = 'pending' AND NOT EXISTS (
+            SELECT 1 FROM record_version d
+            WHERE d.record = v.record AND d.status = 'deleted' AND d.version > v.version)
+        GROUP BY v.record HAVING count(*) > 1 OR NOT EXISTS (SELECT 1 FROM task t
+            WHERE t.record = v.record AND t.kind = 'overlay' AND t.status <> 'decided')""",
     ),
     (
         "event_gap",

@@ -17,6 +17,12 @@ class Violation:
     detail: str
 
 
+UNASKED = "nobody_is_asked"
+UNASKED_TEXT = (
+    "a version of record {} waits for a steward, and no task asks about it alone; "
+    "register that content again"
+)
+
 Progress = Callable[[str, int, int], None]
 """Told the check that begins, its number and how many there are."""
 
