@@ -17,6 +17,12 @@ from numpy.typing import NDArray
 from mpi.matching import comparators as c
 from mpi.matching.birthdays import compare_dob
 from mpi.matching.comparators import MISSING
+from mpi.matching.name_comparators import (
+    SPELLINGS,
+    compare_family,
+    compare_given,
+    compare_middle,
+)
 from mpi.matching.record import StandardRecord
 
 
@@ -41,12 +47,12 @@ def _birth(record: StandardRecord) -> c.Birth:
 
 
 TRAITS: tuple[Trait, ...] = (
-    Trait("given", _names, c.compare_given,
+    Trait("given", _names, compare_given,
           (MISSING, "exact", "nickname", "token", "initial", "prefix", "swapped", "middle", "alike",
-           "misspelt", *c.SPELLINGS, "unfamiliar")),
-    Trait("middle", attrgetter("given", "middle"), c.compare_middle,
+           "misspelt", *SPELLINGS, "unfamiliar")),
+    Trait("middle", attrgetter("given", "middle"), compare_middle,
           (MISSING, "exact", "initial", "similar", "other_initial", "different")),
-    Trait("family", _names, c.compare_family, (MISSING, "exact", "token", "swapped", *c.SPELLINGS)),
+    Trait("family", _names, compare_family, (MISSING, "exact", "token", "swapped", *SPELLINGS)),
     Trait("suffix", attrgetter("suffix"), c.compare_suffix,
           (MISSING, "same", "one_silent", "conflict"), silence_tells=True),
     Trait("dob", attrgetter("dob", "dob_damaged"), compare_dob,

@@ -15,18 +15,20 @@ from typing import Any
 from mpi.matching.birthdays import compare_birth_years, compare_dob
 from mpi.matching.comparators import (
     CLOSE,
-    LOOSE,
     MISSING,
+    compare_locality,
+    compare_systems,
+    systems_of,
+)
+from mpi.matching.name_comparators import (
+    LOOSE,
     Forenames,
     FullName,
     compare_familiar,
     compare_family,
     compare_given,
-    compare_locality,
     compare_middle,
-    compare_systems,
     is_familiar,
-    systems_of,
 )
 from mpi.matching.names import nickname_class
 from mpi.matching.phonetics import phonetic_code

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mpi.matching.birthdays import CENTURY, NEW_YEAR, years_apart
-from mpi.matching.comparators import is_familiar
 from mpi.matching.comparison import TRAITS, compare
+from mpi.matching.name_comparators import is_familiar
 from mpi.matching.record import StandardRecord
 
 _OTHER = frozenset({"different", "unfamiliar", "generation"})

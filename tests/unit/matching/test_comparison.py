@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mpi.matching import comparators as c
+from mpi.matching import name_comparators as n
 from mpi.matching.birthdays import compare_dob
 from mpi.matching.comparators import MISSING
 from mpi.matching.comparison import (
@@ -19,7 +20,7 @@ from mpi.matching.comparison import (
 from mpi.matching.record import StandardAddress, StandardRecord
 
 
-def _name(given: str = "", middle: str = "", family: str = "") -> c.FullName:
+def _name(given: str = "", middle: str = "", family: str = "") -> n.FullName:
     return tuple(given.split()), tuple(middle.split()), tuple(family.split())
 
 
@@ -191,9 +192,9 @@ PLAIN = [
 
 def _rows() -> list[tuple[Callable[[Any, Any], str], Any, Any, str]]:
     tables: list[tuple[Callable[[Any, Any], str], list[tuple[Any, Any, str]]]] = [
-        (c.compare_given, GIVEN),
-        (c.compare_family, FAMILY),
-        (c.compare_middle, MIDDLE),
+        (n.compare_given, GIVEN),
+        (n.compare_family, FAMILY),
+        (n.compare_middle, MIDDLE),
         (compare_dob, [((a, ""), (b, ""), level) for a, b, level in DOB]),
         (c.compare_ssn, [(_ssn(a), _ssn(b), level) for a, b, level in SSN]),
         (c.compare_national_id, NATIONAL),
@@ -234,7 +235,7 @@ def test_a_damaged_date_can_agree_but_never_disagree(
 
 def test_names_grow_apart_by_degrees() -> None:
     pairs = [("STEPHANIE", "STEPHENIE"), ("CATHERINE", "KATHRYN"), ("MARTHA", "MARIAN")]
-    levels = [c.compare_family(_name(family=a), _name(family=b)) for a, b in pairs]
+    levels = [n.compare_family(_name(family=a), _name(family=b)) for a, b in pairs]
     assert levels == ["similar", "close", "loose"]
 
 

@@ -1,0 +1,183 @@
+"""Comparators of names: how alike given, middle and family names are, as a small ordinal level. Pure.
+
+Each is handed the whole names: desks decide as they like which word is the middle name, and exchange the others.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from rapidfuzz.distance import OSA, JaroWinkler
+
+from mpi.matching.comparators import CLOSE, MISSING
+from mpi.matching.names import are_nicknames
+from mpi.matching.phonetics import phonetic_code
+from mpi.matching.tables import census_frequencies
+
+FullName = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+Forenames = tuple[tuple[str, ...], tuple[str, ...]]
+"""Given and middle names: which of two words is the middle name, registration desks decide as they like."""
+
+LOOSE = 0.78
+"""The least Jaro–Winkler similarity of names that are at all like each other."""
+_SIMILAR = 0.94
+_NAMES_IN_USE = frozenset(census_frequencies()["given"])
+_EDITS_NEED_LENGTH = 4  # one edit in a shorter name changes the name
+_PREFIX = 3
+SPELLINGS = ("similar", "close", "loose", "different")
+
+
+def _similarity_level(left: str, right: str) -> str | None:
+    """Level of two unequal names by Jaro–Winkler and by one edit; None when they are different names."""
+    score = JaroWinkler.similarity(left, right)
+    is_long = len(left) >= _EDITS_NEED_LENGTH <= len(right)
+    if score >= _SIMILAR or (is_long and OSA.distance(left, right) == 1):
+        return "similar"
+    if score >= CLOSE or (is_long and phonetic_code(left) == phonetic_code(right)):
+        return "close"
+    return "loose" if score >= LOOSE else None
+
+
+def _crossed(left: FullName, right: FullName) -> bool:
+    """Given and family name exchanged on one side, each recognisable, one of them perhaps misspelt."""
+    (left_given, _, left_family), (right_given, _, right_family) = left, right
+    if not (left_given and left_family and right_given and right_family):
+        return False
+    if set(left_given).isdisjoint(right_family) and set(left_family).isdisjoint(right_given):
+        return False
+    there = _recognisable(left_given, right_family)
+    back = _recognisable(left_family, right_given) if there else None
+    return back is not None and "exact" in (there, back)
+
+
+def _recognisable(names: tuple[str, ...], others: tuple[str, ...]) -> str | None:
+    """Whether two sets of names share one, exactly or but for its spelling."""
+    if not set(names).isdisjoint(others):
+        return "exact"
+    near = any(
+        JaroWinkler.similarity(a, b, score_cutoff=CLOSE) for a in names[:2] for b in others[:2]
+    )
+    return "close" if near else None
+
+
+def _joined_alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """``VAN DORN`` and ``VANDORN``."""
+    return (len(one) > 1 or len(other) > 1) and "".join(one) == "".join(other)
+
+
+def _share_one(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Names whose first words differ have another word in common."""
+    return (len(one) > 1 or len(other) > 1) and not set(one).isdisjoint(other)
+
+
+def compare_given(left: FullName, right: FullName) -> str:
+    """Given names: whole, nickname, shared token, initial, spelling, taken from the middle, swapped."""
+    one, other = left[0], right[0]
+    if not one or not other:
+        return MISSING
+    first, second = one[0], other[0]
+    if first == second or _joined_alike(one, other):
+        return "exact"
+    return _short_form(first, second, one, other) or _spelling_or_place(first, second, left, right)
+
+
+def _short_form(
+    first: str, second: str, one: tuple[str, ...], other: tuple[str, ...]
+) -> str | None:
+    if are_nicknames(first, second):
+        return "nickname"
+    if _share_one(one, other):
+        return "token"
+    if first[0] != second[0]:
+        return None
+    short = min(len(first), len(second))
+    if short == 1:
+        return "initial"
+    if short < _PREFIX or first[:short] != second[:short]:
+        return None
+    return "alike" if _are_two_names(first, second) else "prefix"
+
+
+def _are_two_names(first: str, second: str) -> bool:
+    """MARK and MARY are one edit apart and two people; MARK and MARKK are one, and so are SARAH and SARA."""
+    in_use = first in _NAMES_IN_USE and second in _NAMES_IN_USE
+    return in_use and _sounding(first) != _sounding(second)
+
+
+def _sounding(name: str) -> str:
+    """Without what spellings of one name differ by and nobody hears: H, and the second of two equal letters."""
+    return "".join(letter for letter, _ in groupby(name.replace("H", "")))
+
+
+def _spelling_or_place(first: str, second: str, left: FullName, right: FullName) -> str:
+    spelling = _similarity_level(first, second)
+    if spelling in ("similar", "close"):
+        return "alike" if _are_two_names(first, second) else spelling
+    if _crossed(left, right):
+        return "swapped"
+    if _is_middle(first, right[1], second, left[1]) or _is_middle(second, left[1], first, right[1]):
+        return "middle"
+    if spelling:  # KAY and KXY are one name more often than ANTHONY and ANTONIO
+        return "misspelt" if is_familiar(first) != is_familiar(second) else spelling
+    return compare_familiar(is_familiar(first), is_familiar(second))
+
+
+def _is_middle(
+    name: str, their_middle: tuple[str, ...], their_name: str, own_middle: tuple[str, ...]
+) -> bool:
+    """DANIEL M. and MICHAEL DANIEL are one, who goes by the middle name; ANNA MARIA and MARIA ROSA are two."""
+    if name not in their_middle:
+        return False
+    return not own_middle or any(middle[0] == their_name[0] for middle in own_middle)
+
+
+def is_familiar(name: str) -> bool:
+    """Whether a word is known as a given name, or the initial of one."""
+    return name in _NAMES_IN_USE or len(name) == 1
+
+
+def compare_familiar(left: bool, right: bool) -> str:  # noqa: FBT001 -- of two given names
+    """Given names that have nothing in common: two names in use are those of two people, as twins have them.
+
+    A word that is no known name may be a slip, a surname or a remark; it may be a name from elsewhere as well.
+    """
+    return "different" if left and right else "unfamiliar"
+
+
+def compare_family(left: FullName, right: FullName) -> str:
+    """Surnames, order-free: current, maiden and hyphenated parts all count."""
+    one, other = left[2], right[2]
+    if not one or not other:
+        return MISSING
+    if one[0] == other[0] or _joined_alike(one, other):
+        return "exact"
+    if _share_one(one, other):
+        return "token"
+    if _crossed(left, right):
+        return "swapped"
+    if len(one) == len(other) == 1:
+        return _similarity_level(one[0], other[0]) or "different"
+    levels = {_similarity_level(a, b) for a in one[:3] for b in other[:3]}
+    return next((level for level in SPELLINGS if level in levels), "different")
+
+
+def compare_middle(left: Forenames, right: Forenames) -> str:
+    """What follows the first given name; ``JOHN Q`` against ``JOHN QUINCY`` agrees on the initial.
+
+    A further given name may be another one that the patient goes by: it agrees with a middle name or is silent.
+    """
+    one, other = (*left[0][1:], *left[1]), (*right[0][1:], *right[1])
+    if not one or not other:
+        return MISSING
+    first, second = one[0], other[0]
+    if first == second:
+        return "exact" if len(first) > 1 else "initial"
+    if first[0] == second[0] and (len(first) == 1 or len(second) == 1):
+        return "initial"
+    if set(one) & set(other) or JaroWinkler.similarity(first, second) >= CLOSE:
+        return "similar"
+    # ANN MARIE and MARIE ROSE: the word is compared as a given name already.
+    crossed = not set(one).isdisjoint(right[0][:1]) or not set(other).isdisjoint(left[0][:1])
+    if crossed or bool(left[1]) != bool(right[1]):
+        return MISSING
+    return "different" if len(first) > 1 and len(second) > 1 else "other_initial"
