@@ -28,6 +28,9 @@ def _some(values: st.SearchStrategy[str], most: int) -> st.SearchStrategy[tuple[
 # Few letters and a handful of known values, so that values often agree, nearly or crosswise.
 _NAMES = (
     st.sampled_from(["ROBERT", "BOB", "ROB", "KATHERINE", "CATHRYN", "SMITH", "SMYTHE", "VANDORN"])
+    | st.sampled_from(
+        ["ABD", "AL", "RAHMAN", "ABDELRAHMAN", "HYUN", "U", "HYUNWOO", "RUIZ", "CARLOS"]
+    )
     | _text("ABEN", 1, 7)
     | _text("0AÉ", 1, 3)
 )

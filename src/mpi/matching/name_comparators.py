@@ -65,6 +65,11 @@ def _joined_alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     return (len(one) > 1 or len(other) > 1) and "".join(one) == "".join(other)
 
 
+def _joined_nicknames(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """``ABD AL RAHMAN`` and ``ABDELRAHMAN``."""
+    return (len(one) > 1 or len(other) > 1) and are_nicknames("".join(one), "".join(other))
+
+
 def _share_one(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """Names whose first words differ have another word in common."""
     return (len(one) > 1 or len(other) > 1) and not set(one).isdisjoint(other)
@@ -84,7 +89,7 @@ def compare_given(left: FullName, right: FullName) -> str:
 def _short_form(
     first: str, second: str, one: tuple[str, ...], other: tuple[str, ...]
 ) -> str | None:
-    if are_nicknames(first, second):
+    if are_nicknames(first, second) or _joined_nicknames(one, other):
         return "nickname"
     if _share_one(one, other):
         return "token"

@@ -209,23 +209,40 @@ def _nickname_classes() -> dict[str, frozenset[int]]:
     return {name: frozenset(numbers) for name, numbers in classes.items()}
 
 
-_CLASSES = _nickname_classes()
+def _spelling_classes() -> dict[str, frozenset[int]]:
+    """The rows of each name that is written in several ways in Latin letters, as numbers below those of nicknames."""
+    classes: dict[str, set[int]] = {}
+    for number, row in enumerate(read_rows("transliterations"), start=1):
+        for name in row["names"].split():
+            classes.setdefault(name, set()).add(-number)
+    return {name: frozenset(numbers) for name, numbers in classes.items()}
+
+
+_NICKNAMES = _nickname_classes()
+_SPELLINGS = _spelling_classes()
+_NO_CLASS: frozenset[int] = frozenset()
+_CLASSES = {
+    name: _NICKNAMES.get(name, _NO_CLASS) | _SPELLINGS.get(name, _NO_CLASS)
+    for name in _NICKNAMES.keys() | _SPELLINGS.keys()
+}
 _FORMAL = {row["name"]: number for number, row in enumerate(read_rows("nicknames"))}
 _FORMAL_NAMES = tuple(_FORMAL)
-_NO_CLASS: frozenset[int] = frozenset()
 
 
 def nickname_class(name: str) -> frozenset[int]:
-    """The classes (a formal name and its nicknames) that a given name belongs to; empty when none."""
+    """The classes (a formal name and its nicknames, spellings of one name) that a given name belongs to, if any."""
     return _CLASSES.get(name, _NO_CLASS)
 
 
 def _formal_names() -> dict[str, str]:
-    """Each name of the table with the commonest formal name that it leads to, over several steps if need be."""
+    """Each name of the table with the commonest formal name that it leads to, over several steps if need be.
+
+    Spellings of one name have none: keys of stored records are made of it, and stay what they are (ADR 0024).
+    """
     common = census_frequencies()["given"]
     commonest = {
         name: max((common.get(_FORMAL_NAMES[n], 0.0), _FORMAL_NAMES[n]) for n in numbers)[1]
-        for name, numbers in _CLASSES.items()
+        for name, numbers in _NICKNAMES.items()
     }
 
     def end(name: str) -> str:
@@ -245,12 +262,15 @@ def formal_name(name: str) -> str:
 
 
 def are_nicknames(left: str, right: str) -> bool:
-    """Whether two different given names may call one person: BOB and ROBERT, BOB and ROB.
+    """Whether two different given names may call one person: BOB and ROBERT, BOB and ROB, YURI and IOURI.
 
     MARY and MARIE may both be short for ROSEMARY, yet they are names of their own: one must call the other.
     """
     mine, theirs = _CLASSES.get(left), _CLASSES.get(right)
     if mine is None or theirs is None or left == right or mine.isdisjoint(theirs):
         return False
+    shared = mine & theirs
+    if min(shared) < 0:  # spellings of one name
+        return True
     formal = _FORMAL.get(left), _FORMAL.get(right)
-    return None in formal or not (mine & theirs).isdisjoint(formal)
+    return None in formal or not shared.isdisjoint(formal)

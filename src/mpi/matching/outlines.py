@@ -143,7 +143,10 @@ def _family_crossing(name: FullName) -> Marks:
 
 def _given_marks(name: FullName) -> Marks:
     given = name[0]
-    return _name_marks(given, given[:1], nickname_class(given[0])) if given else _NOTHING
+    if not given:
+        return _NOTHING
+    classes = nickname_class(given[0]) | nickname_class("".join(given))
+    return _name_marks(given, given[:1], classes)
 
 
 def _family_marks(name: FullName) -> Marks:

@@ -34,6 +34,8 @@ GIVEN = [
     (_name("MARY"), _name("MARY"), "exact"),
     (_name("MARY ANN"), _name("MARYANN"), "exact"),
     (_name("WILLIAM"), _name("BILL"), "nickname"),
+    (_name("MOUSTAFA"), _name("MOSTAFA"), "nickname"),
+    (_name("ABD AL RAHMAN"), _name("ABDELRAHMAN"), "nickname"),
     (_name("MARY ANN"), _name("ANN ROSE"), "token"),
     (_name("MARY"), _name("M"), "initial"),
     (_name("ALEXANDRIANA"), _name("ALEXAND"), "prefix"),

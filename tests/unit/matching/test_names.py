@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
+from mpi.matching.folding import words
 from mpi.matching.names import (
     MAX_TOKENS,
     are_nicknames,
@@ -12,6 +15,7 @@ from mpi.matching.names import (
     read_suffix,
     split_whole_name,
 )
+from mpi.matching.tables import read_rows
 
 
 @pytest.mark.parametrize(
@@ -190,6 +194,42 @@ def test_nicknames_call_one_person_through_a_formal_name() -> None:
     assert not are_nicknames("BOB", "ALICE")
     assert not are_nicknames("QQQ", "ZZZ")
     assert not are_nicknames("BILL", "ROBERT")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "MOUSTAFA MUSTAFA MOSTAFA",
+        "ABDELRAHMAN ABDULRAHMAN ABDIRAHMAN",
+        "YEVGENY EVGENII EUGENE",
+        "OLEKSIY ALEKSEI",
+        "GIANNIS YIANNIS IOANNIS",
+        "CHAIM HAIM",
+        "SRINIVAS SHRINIVASAN",
+        "BIKASH VIKAS",
+    ],
+)
+def test_spellings_of_a_name_from_another_script_call_one_person(names: str) -> None:
+    pairs = itertools.permutations(names.split(), 2)
+    assert all(are_nicknames(one, other) for one, other in pairs)
+
+
+@pytest.mark.parametrize(
+    "pair", ["HASSAN HUSSEIN", "KAMAL KAMIL", "BASSAM BASSEM", "MAHMOUD MOHAMMED", "RAJESH RAKESH"]
+)
+def test_like_names_from_another_script_stay_two(pair: str) -> None:
+    one, other = pair.split()
+    assert not are_nicknames(one, other)
+
+
+def test_spellings_of_a_name_leave_keys_of_stored_records_as_they_are() -> None:
+    assert formal_name("MOUSTAFA") == "MOUSTAFA"
+
+
+def test_the_table_of_spellings_holds_words_as_they_are_read() -> None:
+    rows = [row["names"].split() for row in read_rows("transliterations")]
+    assert all(words(name) == [name] for row in rows for name in row)
+    assert all(len(set(row)) == len(row) > 1 for row in rows)
 
 
 @pytest.mark.parametrize(
