@@ -50,7 +50,7 @@ TRAITS: tuple[Trait, ...] = (
     Trait("given", _names, compare_given,
           (MISSING, "exact", "nickname", "token", "initial", "prefix", "swapped", "middle", "alike",
            "misspelt", *SPELLINGS, "unfamiliar")),
-    Trait("middle", attrgetter("given", "middle"), compare_middle,
+    Trait("middle", _names, compare_middle,
           (MISSING, "exact", "initial", "similar", "other_initial", "different")),
     Trait("family", _names, compare_family, (MISSING, "exact", "token", "swapped", *SPELLINGS)),
     Trait("suffix", attrgetter("suffix"), c.compare_suffix,

@@ -10,13 +10,12 @@ from itertools import groupby
 from rapidfuzz.distance import OSA, JaroWinkler
 
 from mpi.matching.comparators import CLOSE, MISSING
-from mpi.matching.names import are_nicknames
+from mpi.matching.names import are_nicknames, is_surname
 from mpi.matching.phonetics import phonetic_code
 from mpi.matching.tables import census_frequencies
 
 FullName = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
-Forenames = tuple[tuple[str, ...], tuple[str, ...]]
-"""Given and middle names: which of two words is the middle name, registration desks decide as they like."""
+"""Given, middle and family names: which of two words is the middle name, registration desks decide as they like."""
 
 LOOSE = 0.78
 """The least Jaro–Winkler similarity of names that are at all like each other."""
@@ -166,12 +165,12 @@ def compare_family(left: FullName, right: FullName) -> str:
     return next((level for level in SPELLINGS if level in levels), "different")
 
 
-def compare_middle(left: Forenames, right: Forenames) -> str:
+def compare_middle(left: FullName, right: FullName) -> str:
     """What follows the first given name; ``JOHN Q`` against ``JOHN QUINCY`` agrees on the initial.
 
     A further given name may be another one that the patient goes by: it agrees with a middle name or is silent.
     """
-    one, other = (*left[0][1:], *left[1]), (*right[0][1:], *right[1])
+    one, other = further_names(left), further_names(right)
     if not one or not other:
         return MISSING
     first, second = one[0], other[0]
@@ -179,10 +178,64 @@ def compare_middle(left: Forenames, right: Forenames) -> str:
         return "exact" if len(first) > 1 else "initial"
     if first[0] == second[0] and (len(first) == 1 or len(second) == 1):
         return "initial"
-    if set(one) & set(other) or JaroWinkler.similarity(first, second) >= CLOSE:
+    if not set(one).isdisjoint(other) or _one_middle_name(first, second):
         return "similar"
-    # ANN MARIE and MARIE ROSE: the word is compared as a given name already.
-    crossed = not set(one).isdisjoint(right[0][:1]) or not set(other).isdisjoint(left[0][:1])
-    if crossed or bool(left[1]) != bool(right[1]):
+    if _told_elsewhere(left, one, right) or _told_elsewhere(right, other, left):
         return MISSING
-    return "different" if len(first) > 1 and len(second) > 1 else "other_initial"
+    return compare_apart(describe_further(left), describe_further(right))
+
+
+def further_names(name: FullName) -> tuple[str, ...]:
+    """The given names behind the first, and the middle names."""
+    return (*name[0][1:], *name[1])
+
+
+def _one_middle_name(first: str, second: str) -> bool:
+    """Two spellings, a nickname and its name, or one sound: LYNN and LIN, but JEAN and JUAN are two names."""
+    if JaroWinkler.similarity(first, second, score_cutoff=CLOSE) or are_nicknames(first, second):
+        return True
+    sounds_alike = len(first) > 1 < len(second) and phonetic_code(first) == phonetic_code(second)
+    return sounds_alike and not _are_two_names(first, second)
+
+
+def _told_elsewhere(own: FullName, further: tuple[str, ...], their: FullName) -> bool:
+    """Whether a middle name is another part of the other name, and compared there already.
+
+    ANN MARIE and MARIE ROSE; EDUARDO RUIZ PEREZ and EDUARDO MANUEL PEREZ RUIZ, whose mother was a Ruiz; AMY YOUNGJAE
+    and YOUNG JAE. A word that is in both family names moved nowhere: MOHAMMED ALI ALI is his brother HASSAN's.
+    """
+    if not set(further).isdisjoint(their[0][:1]):
+        return True
+    if any(word in their[2] and word not in own[2] for word in own[1]):
+        return True
+    return bool(further_names(their)) and "".join((*their[0], *their[1])) in further
+
+
+Further = tuple[bool, bool, bool, str]
+
+
+def describe_further(name: FullName) -> Further:
+    """Whether there are further names and one is told as a middle name, whether the first is more than an initial, and
+    what else the middle name is: ``given``, ``family``, or empty for what may be either."""
+    further = further_names(name)
+    if not further:
+        return False, bool(name[1]), False, ""
+    first = further[0]
+    kind = (
+        "family"
+        if len(name[0]) < 2 and is_surname(first)
+        else "given" if is_familiar(first) else ""
+    )
+    return True, bool(name[1]), len(first) > 1, kind
+
+
+def compare_apart(left: Further, right: Further) -> str:
+    """Further names that have nothing in common.
+
+    CARTER is the mother's family name, PAUL a given name, and one person may have both: they are no contradiction.
+    """
+    if not left[0] or not right[0] or left[1] != right[1]:
+        return MISSING
+    if {left[3], right[3]} == {"given", "family"}:
+        return MISSING
+    return "different" if left[2] and right[2] else "other_initial"

@@ -5,6 +5,7 @@ The rules stand in ``data/name_words.csv``, each with its source.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ _NO_SUFFIXES = _CREDENTIALS | frozenset(_WORDS["suffix_filler"])
 _SHORTEST_BEFORE_SUFFIX = 4
 _FAMILY_PARTICLES = frozenset(_WORDS["family_particle"])
 _GIVEN_PARTICLES = frozenset(_WORDS["given_particle"])
+_PATRONYMICS = frozenset(_WORDS["patronymic"])
 _FAMILY_SPELLINGS = _WORDS["family_spelling"]
 _CONJUNCTIONS = frozenset(_WORDS["conjunction"])
 # The longest first: DUPLICATE MRN before DUPLICATE.
@@ -31,6 +33,10 @@ _NOTE_STARTS = frozenset(note[0] for note in _NOTES)
 _NOTE_PREFIXES = tuple(_WORDS["note_prefix"])
 _VOWELS = frozenset("AEIOUY")
 _SHORTEST_MARKED_NAME = 3
+
+_FAR_SOONER = 20
+_EASTERN_SYLLABLE = re.compile("[B-DF-HJ-NP-TV-XZ]{0,3}[AEIOUY]{1,3}(?:NG|NH|CH|[KMNPT])?")
+"""One syllable as names of China, Korea, Vietnam and the Hmong are made of, family and given names alike."""
 
 MAX_TOKENS = 8
 """Longest name that is read whole; what follows is text, not a name."""
@@ -64,7 +70,8 @@ def read_given(text: str) -> GivenName:
     """``Dr. John Q. Jr`` is given JOHN, middle Q, suffix JR; ``Mary Ann`` are two given tokens."""
     written = _written(text, "given")
     tokens, suffix = _without_suffix(_without_titles(written), _SUFFIXES)
-    joined = _join_particles(tokens, _GIVEN_PARTICLES)
+    own = (*tokens[:1], *_without_patronymics(tokens[1:]))
+    joined = _join_particles(own, _GIVEN_PARTICLES)
     if len(joined) > 1 and len(joined[-1]) == 1:
         return GivenName(written, joined[:-1], joined[-1:], suffix)
     return GivenName(written, joined, (), suffix)
@@ -86,12 +93,13 @@ def read_family(text: str) -> FamilyName:
 
 @remembered(16_384)
 def read_middle(text: str) -> GivenName:
-    """As a given name, but a lone suffix is one: a middle name ``III`` is a shifted column."""
+    """As a given name, but a lone suffix is one: a middle name ``III`` is a shifted column; ``bin Ali`` is ALI."""
     written = _written(text, "given")
     if len(written) == 1 and written[0] in _SUFFIXES:
         return GivenName(written, suffix=_SUFFIXES[written[0]])
     tokens, suffix = _without_suffix(_without_titles(written), _SUFFIXES)
-    return GivenName(written, middle=_join_particles(tokens, _GIVEN_PARTICLES), suffix=suffix)
+    middle = _join_particles(_without_patronymics(tokens), _GIVEN_PARTICLES)
+    return GivenName(written, middle=middle, suffix=suffix)
 
 
 @remembered(1_024)
@@ -158,6 +166,13 @@ def _without_titles(tokens: tuple[str, ...]) -> tuple[str, ...]:
     while len(tokens) > 1 and tokens[-1] in _CREDENTIALS:
         tokens = tokens[:-1]
     return tokens
+
+
+def _without_patronymics(tokens: tuple[str, ...]) -> tuple[str, ...]:
+    """``BIN ALI`` and ALI are one father's name; a lone BIN is a name."""
+    if len(tokens) < 2 or _PATRONYMICS.isdisjoint(tokens):
+        return tokens
+    return (*(token for token in tokens[:-1] if token not in _PATRONYMICS), tokens[-1])
 
 
 def _without_suffix(
@@ -254,6 +269,25 @@ def _formal_names() -> dict[str, str]:
 
 
 _FORMAL_OF = _formal_names()
+
+
+def is_surname(word: str) -> bool:
+    """Whether a word is a surname far sooner than a given name, or half of one: LI LIN and LI MIN may be sisters."""
+    return word in _SURNAMES
+
+
+def _surnames() -> frozenset[str]:
+    given, family = (census_frequencies()[trait] for trait in ("given", "family"))
+    return frozenset(
+        word
+        for word, share in family.items()
+        if share > _FAR_SOONER * given.get(word, 0.0)
+        and word not in _CLASSES
+        and not _EASTERN_SYLLABLE.fullmatch(word)
+    )
+
+
+_SURNAMES = _surnames()
 
 
 def formal_name(name: str) -> str:

@@ -22,12 +22,15 @@ from mpi.matching.comparators import (
 )
 from mpi.matching.name_comparators import (
     LOOSE,
-    Forenames,
     FullName,
+    Further,
+    compare_apart,
     compare_familiar,
     compare_family,
     compare_given,
     compare_middle,
+    describe_further,
+    further_names,
     is_familiar,
 )
 from mpi.matching.names import nickname_class
@@ -153,45 +156,28 @@ def _family_marks(name: FullName) -> Marks:
     return _name_marks(name[2], name[2])
 
 
-def _middle_names(names: Forenames) -> tuple[str, ...]:
-    given, middle = names
-    return (*given[1:], *middle)
+def _middle_crossing(name: FullName) -> Marks:
+    """What else a name consists of is only sought among the others' middle names."""
+    given, middle, family = name
+    further = further_names(name)
+    whole = ("".join((*given, *middle)),) if further else ()
+    return Marks(_bits((*given[:1], *family, *whole)), _bits(further))
 
 
-def _middle_crossing(names: Forenames) -> Marks:
-    """The first given name is only sought among the others' middle names."""
-    return Marks(_bits(names[0][:1]), _bits(_middle_names(names)))
+def _middle_marks(name: FullName) -> Marks:
+    further = further_names(name)
+    return _name_marks(further, further[:1], nickname_class(further[0])) if further else _NOTHING
 
 
-def _middle_marks(names: Forenames) -> Marks:
-    middle = _middle_names(names)
-    return _name_marks(middle, middle[:1])
+def _further_alone(name: FullName) -> FullName:
+    given, middle, _ = name
+    return ("", *given[1:]) if len(given) > 1 else (), middle, ()
 
 
-def _without_first(names: Forenames) -> Forenames:
-    given, middle = names
-    return (("", *given[1:]) if len(given) > 1 else (), middle)
-
-
-_Length = tuple[bool, bool, bool]
-
-
-def _middle_length(names: Forenames) -> _Length:
-    """Whether there is a middle name, whether it is more than an initial, and whether it is told as a middle name."""
-    middle = _middle_names(names)
-    return bool(middle), bool(middle) and len(middle[0]) > 1, bool(names[1])
-
-
-def _differ_middle(left: _Length, right: _Length) -> str:
-    if not left[0] or not right[0] or left[2] != right[2]:
-        return MISSING
-    return "different" if left[1] and right[1] else "other_initial"
-
-
-def _equal_middle(names: _Length) -> str:
+def _equal_middle(names: Further) -> str:
     if not names[0]:
         return MISSING
-    return "exact" if names[1] else "initial"
+    return "exact" if names[2] else "initial"
 
 
 def _name_marks(
@@ -306,9 +292,9 @@ OUTLINES: dict[str, Outline] = {
         beneath=Outline(lambda name: bool(name[2]), _differ, _family_marks, alike=LOOSE, equal=_exact),
     ),
     "middle": Outline(
-        _without_first, compare_middle, _middle_crossing,
-        equal=lambda names: _equal_middle(_middle_length(names)),
-        beneath=Outline(_middle_length, _differ_middle, _middle_marks, alike=CLOSE, equal=_equal_middle),
+        _further_alone, compare_middle, _middle_crossing,
+        equal=lambda name: _equal_middle(describe_further(name)),
+        beneath=Outline(describe_further, compare_apart, _middle_marks, alike=CLOSE, equal=_equal_middle),
     ),
     "dob": Outline(_birth_year, _compare_birth_years, _dob_marks, edits=2, equal=itemgetter(1)),
     "ssn": Outline(

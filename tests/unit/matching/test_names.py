@@ -9,6 +9,7 @@ from mpi.matching.names import (
     MAX_TOKENS,
     are_nicknames,
     formal_name,
+    is_surname,
     read_family,
     read_given,
     read_middle,
@@ -220,6 +221,37 @@ def test_spellings_of_a_name_from_another_script_call_one_person(names: str) -> 
 def test_like_names_from_another_script_stay_two(pair: str) -> None:
     one, other = pair.split()
     assert not are_nicknames(one, other)
+
+
+@pytest.mark.parametrize(
+    ("text", "middle"),
+    [
+        ("bin Ali", ("ALI",)),
+        ("Bint Ahmed", ("AHMED",)),
+        ("Bin", ("BIN",)),
+        ("de la Luz", ("DELALUZ",)),
+    ],
+)
+def test_a_middle_name_is_the_father_s_without_the_word_before_it(
+    text: str, middle: tuple[str, ...]
+) -> None:
+    assert read_middle(text).middle == middle
+
+
+def test_a_father_s_name_among_the_given_names_stands_without_the_word_before_it() -> None:
+    assert read_given("Mohammed ibn Omar").given == ("MOHAMMED", "OMAR")
+    assert read_given("Bin").given == ("BIN",)
+    assert read_given("Bin Wei").given == ("BIN", "WEI")
+
+
+@pytest.mark.parametrize("word", ["RUIZ", "GARCIA", "CASTRO", "JOHNSON", "SANCHEZ"])
+def test_a_word_that_hardly_anybody_is_called_by_is_a_surname(word: str) -> None:
+    assert is_surname(word)
+
+
+@pytest.mark.parametrize("word", ["CARLOS", "ALI", "HASSAN", "LIN", "YANG", "VANG", "QQQ", "GRANT"])
+def test_a_word_that_may_be_a_given_name_is_no_surname(word: str) -> None:
+    assert not is_surname(word)
 
 
 def test_spellings_of_a_name_leave_keys_of_stored_records_as_they_are() -> None:
