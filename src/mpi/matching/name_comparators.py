@@ -12,6 +12,7 @@ from rapidfuzz.distance import OSA, JaroWinkler
 from mpi.matching.comparators import CLOSE, MISSING
 from mpi.matching.names import are_nicknames, is_surname
 from mpi.matching.phonetics import phonetic_code
+from mpi.matching.romanization import Readings, readings
 from mpi.matching.tables import census_frequencies
 
 FullName = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
@@ -23,6 +24,8 @@ _SIMILAR = 0.94
 _NAMES_IN_USE = frozenset(census_frequencies()["given"])
 _EDITS_NEED_LENGTH = 4  # one edit in a shorter name changes the name
 _PREFIX = 3
+_SHORTEST_JOINED = 5  # letters; one edit in two joined words of no more changes one of them
+_NO_READINGS: Readings = frozenset()
 SPELLINGS = ("similar", "close", "loose", "different")
 
 
@@ -38,10 +41,11 @@ def _similarity_level(left: str, right: str) -> str | None:
 
 
 def _crossed(left: FullName, right: FullName) -> bool:
-    """Given and family name exchanged on one side, each recognisable, one of them perhaps misspelt."""
-    (left_given, _, left_family), (right_given, _, right_family) = left, right
-    if not (left_given and left_family and right_given and right_family):
+    """Given and family name exchanged on one side, each recognisable, one of them perhaps misspelt or in one word."""
+    if not (left[0] and left[2] and right[0] and right[2]):
         return False
+    left_given, right_given = written_given(left), written_given(right)
+    left_family, right_family = written_family(left), written_family(right)
     if set(left_given).isdisjoint(right_family) and set(left_family).isdisjoint(right_given):
         return False
     there = _recognisable(left_given, right_family)
@@ -49,12 +53,46 @@ def _crossed(left: FullName, right: FullName) -> bool:
     return back is not None and "exact" in (there, back)
 
 
+def written_given(name: FullName) -> tuple[str, ...]:
+    """The given names, and all in one word: HYUN, WOO and HYUNWOO."""
+    given, middle, _ = name
+    if len(given) < 2 and not middle:
+        return given
+    return (*given, "".join(given), "".join((*given, *middle)))
+
+
+def written_family(name: FullName) -> tuple[str, ...]:
+    """The family names, and all in one word."""
+    family = name[2]
+    return family if len(family) < 2 else (*family, "".join(family))
+
+
+def in_one_word(name: FullName) -> tuple[str, ...]:
+    """Ways to write several given and middle names as one word, in either order; none with an initial among them."""
+    given, middle, _ = name
+    names = (*given, *middle)
+    if len(names) < 2 or min(map(len, names)) < 2:
+        return ()
+    return "".join(names), "".join((*middle, *given) if middle else reversed(given))
+
+
+def syllables_of(name: FullName) -> Readings:
+    """What Korean or Chinese syllables a given name may consist of; with the middle name, as they are often parted."""
+    given, middle, _ = name
+    found = _syllables("".join(given))
+    return found | _syllables("".join((*given, *middle))) if middle else found
+
+
+def _syllables(name: str) -> Readings:
+    return _NO_READINGS if name in _NAMES_IN_USE else readings(name)
+
+
 def _recognisable(names: tuple[str, ...], others: tuple[str, ...]) -> str | None:
     """Whether two sets of names share one, exactly or but for its spelling."""
     if not set(names).isdisjoint(others):
         return "exact"
     near = any(
-        JaroWinkler.similarity(a, b, score_cutoff=CLOSE) for a in names[:2] for b in others[:2]
+        JaroWinkler.similarity(a, b, score_cutoff=CLOSE) for a in names[:3] for b in others[:3]
     )
     return "close" if near else None
 
@@ -82,24 +120,43 @@ def compare_given(left: FullName, right: FullName) -> str:
     first, second = one[0], other[0]
     if first == second or _joined_alike(one, other):
         return "exact"
-    return _short_form(first, second, one, other) or _spelling_or_place(first, second, left, right)
+    if _is_all_of(left, right) or _is_all_of(right, left):
+        return "exact"
+    return _short_form(first, second, left, right) or _spelling_or_place(first, second, left, right)
 
 
-def _short_form(
-    first: str, second: str, one: tuple[str, ...], other: tuple[str, ...]
-) -> str | None:
+def _is_all_of(single: FullName, several: FullName) -> bool:
+    """HYEJOON is HYE with the middle name JOON, and XANGKOU is KOU with the middle name XANG."""
+    return len(single[0]) == 1 and not single[1] and single[0][0] in in_one_word(several)
+
+
+def _short_form(first: str, second: str, left: FullName, right: FullName) -> str | None:
+    one, other = left[0], right[0]
     if are_nicknames(first, second) or _joined_nicknames(one, other):
         return "nickname"
     if _share_one(one, other):
         return "token"
-    if first[0] != second[0]:
-        return None
+    if _misspelt_together(one, other) or not syllables_of(left).isdisjoint(syllables_of(right)):
+        return "similar"
+    return _beginning(first, second) if first[0] == second[0] else None
+
+
+def _beginning(first: str, second: str) -> str | None:
+    """What a name is to one that begins with the same letter, if it is all that is told of it."""
     short = min(len(first), len(second))
     if short == 1:
         return "initial"
     if short < _PREFIX or first[:short] != second[:short]:
         return None
     return "alike" if _are_two_names(first, second) else "prefix"
+
+
+def _misspelt_together(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """LI MIE and LIMEI: one edit, where one side alone has several words; VIRGINIA and VIRGINA may be twins."""
+    if (len(one) > 1) == (len(other) > 1):
+        return False
+    a, b = "".join(one), "".join(other)
+    return len(a) > _SHORTEST_JOINED < len(b) and OSA.distance(a, b, score_cutoff=1) == 1
 
 
 def _are_two_names(first: str, second: str) -> bool:
@@ -119,20 +176,19 @@ def _spelling_or_place(first: str, second: str, left: FullName, right: FullName)
         return "alike" if _are_two_names(first, second) else spelling
     if _crossed(left, right):
         return "swapped"
-    if _is_middle(first, right[1], second, left[1]) or _is_middle(second, left[1], first, right[1]):
+    if _is_middle(left, right) or _is_middle(right, left):
         return "middle"
     if spelling:  # KAY and KXY are one name more often than ANTHONY and ANTONIO
         return "misspelt" if is_familiar(first) != is_familiar(second) else spelling
     return compare_familiar(is_familiar(first), is_familiar(second))
 
 
-def _is_middle(
-    name: str, their_middle: tuple[str, ...], their_name: str, own_middle: tuple[str, ...]
-) -> bool:
+def _is_middle(own: FullName, their: FullName) -> bool:
     """DANIEL M. and MICHAEL DANIEL are one, who goes by the middle name; ANNA MARIA and MARIA ROSA are two."""
-    if name not in their_middle:
+    given, middle, _ = own
+    if given[0] not in their[1] and (len(given) < 2 or "".join(given) not in their[1]):
         return False
-    return not own_middle or any(middle[0] == their_name[0] for middle in own_middle)
+    return not middle or any(name[0] == their[0][0][0] for name in middle)
 
 
 def is_familiar(name: str) -> bool:

@@ -31,7 +31,11 @@ from mpi.matching.name_comparators import (
     compare_middle,
     describe_further,
     further_names,
+    in_one_word,
     is_familiar,
+    syllables_of,
+    written_family,
+    written_given,
 )
 from mpi.matching.names import nickname_class
 from mpi.matching.phonetics import phonetic_code
@@ -135,21 +139,23 @@ def _differ_given(left: tuple[bool, bool], right: tuple[bool, bool]) -> str:
 
 
 def _given_crossing(name: FullName) -> Marks:
-    given, middle, family = name
-    return Marks(_bits(given), _bits((*middle, *family)))
+    joined = (*in_one_word(name), *syllables_of(name))
+    offered, sought = (*written_given(name), *joined), (*name[1], *written_family(name), *joined)
+    return Marks(_bits(offered), _bits(sought))
 
 
 def _family_crossing(name: FullName) -> Marks:
-    given, _, family = name
-    return Marks(_bits(given), _bits(family))
+    return Marks(_bits(written_given(name)), _bits(written_family(name)))
 
 
 def _given_marks(name: FullName) -> Marks:
     given = name[0]
     if not given:
         return _NOTHING
-    classes = nickname_class(given[0]) | nickname_class("".join(given))
-    return _name_marks(given, given[:1], classes)
+    whole = "".join(given)
+    known = nickname_class(given[0]) | nickname_class(whole)
+    compared = (given[0], whole) if len(given) > 1 else given
+    return _name_marks(given, compared, (*known, *in_one_word(name), *syllables_of(name)))
 
 
 def _family_marks(name: FullName) -> Marks:
