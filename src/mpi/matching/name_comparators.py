@@ -116,13 +116,25 @@ def compare_given(left: FullName, right: FullName) -> str:
     """Given names: whole, nickname, shared token, initial, spelling, taken from the middle, swapped."""
     one, other = left[0], right[0]
     if not one or not other:
-        return MISSING
+        return "swapped" if _is_only_name(left, right) or _is_only_name(right, left) else MISSING
     first, second = one[0], other[0]
     if first == second or _joined_alike(one, other):
         return "exact"
     if _is_all_of(left, right) or _is_all_of(right, left):
         return "exact"
     return _short_form(first, second, left, right) or _spelling_or_place(first, second, left, right)
+
+
+def _is_only_name(lone: FullName, twice: FullName) -> bool:
+    """FNU SARASWATI, who has one name, is SARASWATI SARASWATI elsewhere.
+
+    A lone family name alone is none: that of twins without given names is their family's.
+    """
+    return (
+        not lone[0]
+        and not set(lone[2]).isdisjoint(twice[0])
+        and not set(lone[2]).isdisjoint(twice[2])
+    )
 
 
 def _is_all_of(single: FullName, several: FullName) -> bool:
@@ -208,7 +220,10 @@ def compare_family(left: FullName, right: FullName) -> str:
     """Surnames, order-free: current, maiden and hyphenated parts all count."""
     one, other = left[2], right[2]
     if not one or not other:
-        return MISSING
+        # SARASWATI LNU and FNU SARASWATI: the one name of a person, in either field.
+        lone = not (one and left[0]) and not (other and right[0])
+        crossed = set(left[0]) & set(other) or set(right[0]) & set(one)
+        return "swapped" if lone and crossed else MISSING
     if one[0] == other[0] or _joined_alike(one, other):
         return "exact"
     if _share_one(one, other):

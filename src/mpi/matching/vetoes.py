@@ -51,6 +51,7 @@ _SAME_MIDDLE = _levels("middle", "exact", "initial", "similar")
 _EQUAL_GIVEN = _levels("given", "exact")
 _SAME_GIVEN = _levels("given", "exact", "nickname")
 _OTHER_GIVEN = _levels("given", "different", "loose", "unfamiliar")
+_ONE_NAME_ALONE = _either(_OTHER_GIVEN, _levels("given", "swapped"))
 _ALIKE = _levels("given", "alike")
 _TWO_NAMES = _levels("given", "different", "loose", "alike")
 _GIVEN_APART = _levels("given", "different", "loose", "alike", "unfamiliar")
@@ -69,6 +70,7 @@ _NOT_QUITE = _levels(
 _HALF_TOLD = _levels("given", "initial", "misspelt")
 _NOT_ONE_NAME = _either(_GIVEN_APART, _HALF_TOLD)
 _OTHER_FAMILY = _levels("family", "different", "loose")
+_EXCHANGED = _levels("family", "swapped")
 _BORN_TOGETHER = _levels("dob", "exact", "january_first")
 _ONE_BIRTHDAY = _levels("dob", "exact")
 _OTHER_BIRTH = _levels("dob", "different", "generation", "two_edits", "year_only")
@@ -259,8 +261,13 @@ def _rests_on_a_town(seen: _Seen) -> bool:
 
 
 def _half_named(seen: _Seen) -> bool:
-    """A name is missing or another: strangers of one town have the other name and the birth date in common."""
-    return _none_better(seen, _OTHER_GIVEN) or _none_better(seen, _OTHER_FAMILY)
+    """A name is missing or another: strangers of one town have the other name and the birth date in common.
+
+    One name that is told in both fields is one: there is no other to be exchanged with it.
+    """
+    if _none_better(seen, _OTHER_GIVEN) or _none_better(seen, _OTHER_FAMILY):
+        return True
+    return _none_better(seen, _ONE_NAME_ALONE) and not _any(seen, _EXCHANGED)
 
 
 _CONTRADICTIONS: dict[str, Callable[[_Seen], bool]] = {

@@ -68,6 +68,10 @@ GIVEN = [
     (_name("OTTOKAR"), _name("JOHN"), "unfamiliar"),
     (_name("OTTOKAR"), _name("IFEOMA"), "unfamiliar"),
     (_name("OTTOKAR"), _name(), MISSING),
+    (_name(family="SARASWATI"), _name("SARASWATI", family="SARASWATI"), "swapped"),
+    (_name(family="SARASWATI"), _name("SARASWATI"), MISSING),
+    (_name(family="SHARMA"), _name(family="SHARMA"), MISSING),
+    (_name(family="THOMAS"), _name("THOMAS", family="MILLER"), MISSING),
 ]
 FAMILY = [
     (_name(family="SMITH"), _name(family="SMITH"), "exact"),
@@ -78,6 +82,9 @@ FAMILY = [
     (_name(family="VANDERSLOOT"), _name(family="VANDERSLOTO"), "similar"),
     (_name(family="OKONKWO"), _name(family="PRZYBYLSKI"), "different"),
     (_name(family="OKONKWO"), _name(), MISSING),
+    (_name("SARASWATI"), _name(family="SARASWATI"), "swapped"),
+    (_name("SARASWATI"), _name("SARASWATI", family="SARASWATI"), MISSING),
+    (_name("THOMAS", family="MILLER"), _name("MILLER"), MISSING),
 ]
 MIDDLE = [
     (_name("JOHN", "QUINCY"), _name("JOHN", "QUINCY"), "exact"),
