@@ -24,6 +24,7 @@ _NO_SUFFIXES = _CREDENTIALS | frozenset(_WORDS["suffix_filler"])
 _SHORTEST_BEFORE_SUFFIX = 4
 _FAMILY_PARTICLES = frozenset(_WORDS["family_particle"])
 _GIVEN_PARTICLES = frozenset(_WORDS["given_particle"])
+_LEADING_MIDDLES = frozenset(_WORDS["leading_middle"])
 _PATRONYMICS = frozenset(_WORDS["patronymic"])
 _FAMILY_SPELLINGS = _WORDS["family_spelling"]
 _CONJUNCTIONS = frozenset(_WORDS["conjunction"])
@@ -67,14 +68,17 @@ NO_FAMILY = FamilyName()
 
 @remembered(65_536)
 def read_given(text: str) -> GivenName:
-    """``Dr. John Q. Jr`` is given JOHN, middle Q, suffix JR; ``Mary Ann`` are two given tokens."""
+    """``Dr. John Q. Jr`` is given JOHN, middle Q, suffix JR; ``Mary Ann`` are two given tokens; ``Thi Lan`` is LAN."""
     written = _written(text, "given")
     tokens, suffix = _without_suffix(_without_titles(written), _SUFFIXES)
     own = (*tokens[:1], *_without_patronymics(tokens[1:]))
     joined = _join_particles(own, _GIVEN_PARTICLES)
+    middle: tuple[str, ...] = ()
     if len(joined) > 1 and len(joined[-1]) == 1:
-        return GivenName(written, joined[:-1], joined[-1:], suffix)
-    return GivenName(written, joined, (), suffix)
+        joined, middle = joined[:-1], joined[-1:]
+    if len(joined) > 1 and joined[0] in _LEADING_MIDDLES:
+        joined, middle = joined[1:], (joined[0], *middle)
+    return GivenName(written, joined, middle, suffix)
 
 
 @remembered(65_536)
@@ -100,6 +104,15 @@ def read_middle(text: str) -> GivenName:
     tokens, suffix = _without_suffix(_without_titles(written), _SUFFIXES)
     middle = _join_particles(_without_patronymics(tokens), _GIVEN_PARTICLES)
     return GivenName(written, middle=middle, suffix=suffix)
+
+
+def part_given(
+    given: tuple[str, ...], middle: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Given and middle name, where what stands before the given name is told in its place: THI, LAN are LAN, THI."""
+    if len(given) == 1 and given[0] in _LEADING_MIDDLES and middle and len(middle[0]) > 1:
+        return middle, given
+    return given, middle
 
 
 @remembered(1_024)

@@ -30,6 +30,7 @@ from mpi.matching.names import (
     NO_GIVEN,
     FamilyName,
     GivenName,
+    part_given,
     read_family,
     read_given,
     read_middle,
@@ -298,7 +299,8 @@ class _Reader:
             self.warn(columns["given"], "placeholder")
             self.warn(columns["family"], "placeholder")
             return _WholeName((), middle.middle, (), suffix)
-        return _WholeName(given.given, (*middle.middle, *given.middle), family.family, suffix)
+        first, further = part_given(given.given, (*middle.middle, *given.middle))
+        return _WholeName(first, further, family.family, suffix)
 
     def newborn(self, names: tuple[Name, ...]) -> Newborn:
         """What a name that stands for a newborn tells; nothing else tells BABY BOY A from BABY BOY B."""

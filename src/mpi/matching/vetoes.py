@@ -81,7 +81,7 @@ _OTHER_BIRTH_OR_DECADE = _either(_OTHER_BIRTH, _OTHER_DECADE)
 _OTHER_GENERATION = _levels("dob", "generation")
 _NEARLY_OF_ONE_AGE = _levels("dob", "one_edit", "year_only")
 _ANOTHER_BIRTHDAY = _either(_OTHER_BIRTH_OR_DECADE, _NEARLY_OF_ONE_AGE)
-_GIVEN = TRAIT_INDEX["given"]
+_GIVEN, _FAMILY = TRAIT_INDEX["given"], TRAIT_INDEX["family"]
 _OWN_IDENTIFIER = _levels("identifier", "exact")
 _OWN_NATIONAL_ID = _levels("national_id", "exact", "one_edit")
 _SAME_SSN = _levels("ssn", "exact")
@@ -224,6 +224,7 @@ def _another_sex_and_name(seen: _Seen) -> bool:
 def _unproven(seen: _Seen) -> bool:
     return (
         _nothing_personal_agrees(seen)
+        or _no_name_is_compared(seen)
         or _siblings(seen)
         or (not _any(seen, *_OF_ONE_PERSON, *_AT_HOME, _ONE_STREET) and _rests_on_a_town(seen))
     )
@@ -236,6 +237,12 @@ def _nothing_personal_agrees(seen: _Seen) -> bool:
     if _any(seen, _OWN_IDENTIFIER, _OWN_NATIONAL_ID):
         return False
     return _only(seen, _OTHER_GIVEN) or _only(seen, _OTHER_BIRTH) or not _any(seen, _SAME_SSN)
+
+
+def _no_name_is_compared(seen: _Seen) -> bool:
+    """FNU LAKSHMI and SARASWATI LNU share a birthday and a telephone, as twins do; last digits would be her own."""
+    silent = seen[_GIVEN] == seen[_FAMILY] == _SILENT
+    return silent and not _any(seen, _LAST_FOUR, *_OF_ONE_PERSON)
 
 
 def _siblings(seen: _Seen) -> bool:

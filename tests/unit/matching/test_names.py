@@ -244,6 +244,14 @@ def test_a_father_s_name_among_the_given_names_stands_without_the_word_before_it
     assert read_given("Bin Wei").given == ("BIN", "WEI")
 
 
+def test_what_stands_before_a_given_name_is_a_middle_name() -> None:
+    read = read_given("Thị Lan")
+    assert (read.given, read.middle) == (("LAN",), ("THI",))
+    read = read_given("Thi Lan A.")
+    assert (read.given, read.middle) == (("LAN",), ("THI", "A"))
+    assert read_given("Thi").given == ("THI",)
+
+
 @pytest.mark.parametrize("word", ["RUIZ", "GARCIA", "CASTRO", "JOHNSON", "SANCHEZ"])
 def test_a_word_that_hardly_anybody_is_called_by_is_a_surname(word: str) -> None:
     assert is_surname(word)

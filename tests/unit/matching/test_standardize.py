@@ -75,6 +75,13 @@ def test_what_says_nothing_is_left_out_and_reported(field: str, value: str, trai
     assert field in {name for name, _ in warnings}
 
 
+def test_a_middle_name_in_the_place_of_the_given_one_changes_places_with_it() -> None:
+    read = _read(first_name="Thi", middle_name="Lan", last_name="Phan")[0]
+    assert (read.given, read.middle) == (("LAN",), ("THI",))
+    read = _read(first_name="Thi", middle_name="L", last_name="Phan")[0]
+    assert (read.given, read.middle) == (("THI",), ("L",))
+
+
 @pytest.mark.parametrize("field", ["first_name", "middle_name", "last_name"])
 @pytest.mark.parametrize(
     "value",

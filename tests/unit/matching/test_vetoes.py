@@ -7,7 +7,7 @@ import pytest
 
 from mpi.matching.comparison import TRAITS, compare
 from mpi.matching.record import StandardAddress, StandardRecord
-from mpi.matching.vetoes import vetoes_between
+from mpi.matching.vetoes import UNPROVEN, vetoes_between
 
 MARY = StandardRecord(given=("MARY",), family=("OTT",), dob="1961-03-17", sex="F")
 TOWN = StandardRecord(
@@ -82,6 +82,12 @@ AT_HOME = _with(phones=PHONE, emails=("M.OTT@EXAMPLE.ORG",))
             ("ssn_conflict", "twin_pattern"),
         ),
         (_with("MARILYN"), _with("MADLYN"), ("twin_pattern",)),
+        (_with("", phones=PHONE), MARY._replace(family=(), phones=PHONE), (UNPROVEN,)),
+        (
+            _with("", phones=PHONE, identifiers=("DL|DE|7",)),
+            MARY._replace(family=(), phones=PHONE, identifiers=("DL|DE|7",)),
+            (),
+        ),
         (_with("MARILYN", middle=("ANN",)), _with("MADLYN", middle=("ANN",)), ()),
         (_with(), _with(dob="1971-03-17"), ("nothing_personal_agrees",)),
         (
@@ -175,7 +181,7 @@ AT_HOME = _with(phones=PHONE, emails=("M.OTT@EXAMPLE.ORG",))
         (
             TOWN._replace(phones=("+12175448812",)),
             TOWN._replace(phones=("+12175448812",)),
-            (),
+            (UNPROVEN,),
         ),
         (
             TOWN._replace(family=("OTT",)),
