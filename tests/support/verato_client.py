@@ -13,6 +13,7 @@ from mpi.domain.record import RecordKey, Submission
 from mpi.domain.registration import read_flat
 from mpi.matching.placeholders import DEFAULT
 from mpi.providers.verato_access import Access, Credentials, open_access
+from mpi.providers.verato_budget import Budget
 from mpi.providers.verato_client import BreakerRule, CallReport, Limits, VeratoClient
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_payload import PayloadForm
@@ -52,6 +53,7 @@ async def connected(
     timeouts: Timeouts = IMPATIENT,
     limits: Limits = UNLIMITED,
     breaker: BreakerRule | None = None,
+    budget: Budget | None = None,
     report: Callable[[CallReport], None] = lambda _: None,
 ) -> AsyncIterator[VeratoIndex]:
     """Verato as the provider uses it, over connections of its own."""
@@ -63,6 +65,7 @@ async def connected(
         batch=timeouts,
         limits=limits,
         breaker=breaker or BreakerRule(),
+        budget=budget,
         report=report,
     )
     try:

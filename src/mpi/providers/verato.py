@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence, Set
 from dataclasses import replace
-from time import monotonic
 
 from mpi.domain.errand import Lane
 from mpi.domain.identity import Assertion, AssertionKind, Candidate, PersonState, StoredRecord, Told
@@ -18,12 +17,13 @@ from mpi.errors import MpiError, ProviderUnavailable
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Decision, Explanation, Outcome
 from mpi.ports import IndexStore, Likely, Resolution
-from mpi.providers.verato_health import answered, trouble
+from mpi.providers.verato_health import answered
 from mpi.providers.verato_links import NAME, grade_of, known_as, link_key, told_by
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep
 from mpi.providers.verato_payload import Reply
 from mpi.providers.verato_standing import disputed, standing
+from mpi.providers.verato_watch import Watch
 
 ASSERTED = "asserted_not_same"
 OTHER_LINK = "linked_elsewhere"
@@ -31,8 +31,6 @@ WAITS = "linked_to_what_waits"
 SEVERAL = "several_persons_of_one_link"
 
 _FOR_EVER = 2**62
-_PROBE_EVERY_S = 30.0
-_PROBE_PATIENCE_S = 0.5
 
 
 class VeratoProvider:
@@ -57,10 +55,7 @@ class VeratoProvider:
         self._store = store
         self._version = version
         self._unposted = unposted
-        self._probed = probed
-        self._probe: asyncio.Future[Reply] | None = None
-        self._probe_again = 0.0
-        self._problem: str | None = None
+        self._watch = Watch(index, probed)
 
     @property
     def version(self) -> str:
@@ -146,27 +141,12 @@ class VeratoProvider:
         return None
 
     async def check(self) -> None:
-        """Whether Verato can be asked. Raises ``ProviderUnavailable``, which says what is wrong and the remedy.
-
-        A probe that is older than a while is repeated, but nobody waits for a slow one: the last one counts.
-        """
-        if self._probe is None or (self._probe.done() and monotonic() > self._probe_again):
-            self._probe_again = monotonic() + _PROBE_EVERY_S
-            self._probe = asyncio.ensure_future(self._index.probe(self._probed))
-            self._probe.add_done_callback(self._learn)
-        await asyncio.wait([self._probe], timeout=_PROBE_PATIENCE_S)
-        if self._problem is not None:
-            raise ProviderUnavailable(self._problem)
-
-    def _learn(self, probe: asyncio.Future[Reply]) -> None:
-        if not probe.cancelled():
-            self._problem = trouble(self._index.client, probe.result())
+        """Whether Verato can be asked. Raises ``ProviderUnavailable``, which says what is wrong and the remedy."""
+        await self._watch.check()
 
     async def close(self) -> None:
         """Let go of the connections."""
-        if self._probe is not None:
-            await asyncio.wait([self._probe], timeout=_PROBE_PATIENCE_S)
-            self._probe.cancel()
+        await self._watch.close()
         await self._index.client.close()
 
 

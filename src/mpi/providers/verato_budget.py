@@ -29,7 +29,7 @@ class Budget:
         left: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
-        self._most = most
+        self.most = most
         self._clock = clock
         self._left = left
         self._share = max(1, min(_LARGEST_SHARE, most // 100))
@@ -53,7 +53,7 @@ class Budget:
     def _turn_month(self) -> None:
         month = f"{self._clock():%Y-%m}"
         if month != self._month:
-            self._month, self._held, self._untaken = month, 0, self._most
+            self._month, self._held, self._untaken = month, 0, self.most
             self._spent_until = datetime.min.replace(tzinfo=UTC)
 
     async def _take_share(self) -> None:
@@ -62,10 +62,10 @@ class Budget:
         if self._held or now < self._spent_until:
             return
         month = self._month
-        granted, spent = await self._ledger.spend(month, self._share, self._most)
+        granted, spent = await self._ledger.spend(month, self._share, self.most)
         if month != self._month:
             return
-        self._untaken = max(0, self._most - spent)
+        self._untaken = max(0, self.most - spent)
         if not granted:
             self._spent_until = now + _ASK_AGAIN
         self._hold(granted)
@@ -81,5 +81,5 @@ class Budget:
     async def close(self) -> None:
         """Return what was taken and not used."""
         if self._held:
-            await self._ledger.spend(self._month, -self._held, self._most)
+            await self._ledger.spend(self._month, -self._held, self.most)
             self._held = 0

@@ -69,7 +69,10 @@ LIMITS, BREAKER = Limits(), BreakerRule()
 
 @dataclass(frozen=True, slots=True)
 class CallReport:
-    """One call as metrics see it: no ids, no content. ``breaker`` and ``waiting`` (calls) are as it left them."""
+    """One call as metrics see it: no ids, no content. ``breaker`` and ``waiting`` (calls) are as it left them.
+
+    ``at`` is when it ended, on the clock of :func:`time.monotonic`.
+    """
 
     operation: str
     outcome: CallOutcome
@@ -78,6 +81,7 @@ class CallReport:
     attempts: int
     breaker: BreakerState
     waiting: int
+    at: float
 
 
 class VeratoClient:
@@ -113,6 +117,7 @@ class VeratoClient:
         self.pacer = Pacer(allowance, limits.concurrency)
         self.trouble = Reason.NONE
         """Why a call failed last, which is why the breaker is open when it is."""
+        self.latest: CallReport | None = None
         self._breaker = CircuitBreaker(
             share=breaker.share,
             calls=breaker.calls,
@@ -140,6 +145,11 @@ class VeratoClient:
         if self._pace is not None:
             with suppress(CacheUnavailable):  # a server that is away has nothing to be let go of
                 await self._pace.close()
+
+    @property
+    def monthly(self) -> int | None:
+        """How many calls a month may cost; None without a limit."""
+        return None if self._budget is None else self._budget.most
 
     @property
     def breaker_state(self) -> BreakerState:
@@ -192,17 +202,18 @@ class VeratoClient:
         started = monotonic()
         call = _Call(self, operation, lane, started + min(self._timeouts[lane].total, within))
         reply = await work(call)
-        self._report(
-            CallReport(
-                operation.name,
-                reply.outcome,
-                reply.reason,
-                monotonic() - started,
-                call.attempts,
-                self.breaker_state,
-                self.pacer.waiting,
-            )
+        now = monotonic()
+        self.latest = CallReport(
+            operation.name,
+            reply.outcome,
+            reply.reason,
+            now - started,
+            call.attempts,
+            self.breaker_state,
+            self.pacer.waiting,
+            now,
         )
+        self._report(self.latest)
         return reply
 
     async def attempt(

@@ -62,9 +62,9 @@ def check_certificate(ends: datetime | None, now: datetime) -> None:
         )
 
 
-def trouble(client: VeratoClient, reply: Reply) -> str | None:
-    """What is wrong after this reply; when Verato is not asked at all, what was wrong before."""
-    return problem(client.trouble if reply.reason is Reason.BREAKER_OPEN else reply.reason)
+def trouble(client: VeratoClient, reason: Reason) -> str | None:
+    """What is wrong when a call ended for this reason; when Verato is not asked at all, what was wrong before."""
+    return problem(client.trouble if reason is Reason.BREAKER_OPEN else reason)
 
 
 def answered(client: VeratoClient, reply: Reply) -> Reply:
@@ -75,7 +75,7 @@ def answered(client: VeratoClient, reply: Reply) -> Reply:
     if not CONSEQUENCES[reply.outcome].is_answer:
         left_alone = reply.reason is Reason.BREAKER_OPEN
         raise (ProviderLeftAlone if left_alone else ProviderUnavailable)(
-            trouble(client, reply) or "Verato gives no answer",
+            trouble(client, reply.reason) or "Verato gives no answer",
             reason=str(reply.reason),
             retry_after=max(1, math.ceil(min(client.retry_after, _LONGEST_WAIT_S))),
         )
