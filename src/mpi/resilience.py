@@ -11,6 +11,11 @@ FIRST_REST_S, LONGEST_REST_S = 60.0, 600.0
 """How long a breaker leaves alone what has rejected us: the first time, doubled after each rejection up to the last."""
 
 
+LONGEST_PAUSE_S = 60.0
+"""How long a pause may last at most that the other side asks for: a slip of its, or of whoever is in between, must not
+keep everybody out for a day."""
+
+
 class BreakerState(StrEnum):
     """As metrics name it."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from mpi.cache.redis import translated
+from mpi.resilience import LONGEST_PAUSE_S
 
 _TAKE = """
 local time = redis.call('TIME')
@@ -16,6 +17,11 @@ local most, urgent = tonumber(ARGV[1]), ARGV[4] == '1'
 local base, since = tonumber(known[1]) or tonumber(ARGV[2]), tonumber(known[2]) or now
 local free = tonumber(known[3]) or now
 local rate = math.min(most, base + tonumber(ARGV[3]) * (now - since) / 1000)
+local last = now + math.max(tonumber(ARGV[7]), 1000 / rate)
+if free > last then
+    free = last
+    redis.call('HSET', KEYS[1], 'next', free)
+end
 local wait = math.max(0, free - now)
 if not urgent then wait = math.max(wait, redis.call('PTTL', KEYS[2])) end
 if wait > 0 then
@@ -62,7 +68,14 @@ class RedisPace:
         limits = (self.most, min(self.start, self.most), self.ramp / 60)
         with translated():
             wait, rate = await self.client.eval(
-                _TAKE, 2, *keys, *limits, int(urgent), _GRACE_MS, _FORGOTTEN_AFTER_MS
+                _TAKE,
+                2,
+                *keys,
+                *limits,
+                int(urgent),
+                _GRACE_MS,
+                _FORGOTTEN_AFTER_MS,
+                1000 * LONGEST_PAUSE_S,
             )
         return float(wait), float(rate)
 

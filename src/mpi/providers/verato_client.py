@@ -30,8 +30,8 @@ from mpi.resilience import (
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 2.0
 _THROTTLED_WAIT_S = 1.0
 
-_NOBODY_ASKED = (Reason.BREAKER_OPEN, Reason.OWN_LIMIT, Reason.BUDGET_SPENT)
-"""Says why a repetition did not take place. What the attempt before it met with is what has to be mended."""
+_NOBODY_ASKED = (Reason.BREAKER_OPEN, Reason.OWN_LIMIT, Reason.RATE_LIMIT, Reason.BUDGET_SPENT)
+"""Says of what was not sent why it was not. What the attempt before it met with is what has to be mended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,7 @@ class VeratoClient:
         self.trouble = Reason.NONE
         """Why a call failed last, which is why the breaker is open when it is."""
         self.latest: CallReport | None = None
+        self._paused_until = 0.0
         self._breaker = CircuitBreaker(
             share=breaker.share,
             calls=breaker.calls,
@@ -158,7 +159,8 @@ class VeratoClient:
     @property
     def retry_after(self) -> float:
         """Seconds until another attempt makes sense."""
-        return self._breaker.remaining(monotonic())
+        now = monotonic()
+        return max(self._breaker.remaining(now), self._paused_until - now)
 
     async def read(
         self,
@@ -225,7 +227,7 @@ class VeratoClient:
         if not await self._budget.take():
             return _unsent(CallOutcome.UNAVAILABLE, Reason.BUDGET_SPENT)
         reply = await self._attempt(operation, content, lane, deadline)
-        if not reply.sent and reply.reason in _NOBODY_ASKED:
+        if _nobody_was_asked(reply):
             self._budget.give_back()
         return reply
 
@@ -236,13 +238,16 @@ class VeratoClient:
         permit = self._breaker.admit(monotonic())
         if permit is None:
             return _unsent(CallOutcome.UNAVAILABLE, Reason.BREAKER_OPEN)
+        asked_at = monotonic()
         try:
             async with self.pacer.turn(lane, deadline - monotonic()):
                 reply = await self._transport.send(
                     operation, content, self._timeouts[lane], deadline - monotonic()
                 )
         except NoTurn:
-            return _unsent(CallOutcome.THROTTLED, Reason.OWN_LIMIT)
+            is_paused = asked_at < self._paused_until
+            reason = Reason.RATE_LIMIT if is_paused else Reason.OWN_LIMIT
+            return _unsent(CallOutcome.THROTTLED, reason)
         verdict = CONSEQUENCES[reply.outcome].breaker
         if verdict is Verdict.WELL:
             self._breaker.succeeded(permit, monotonic())
@@ -254,8 +259,13 @@ class VeratoClient:
             self._breaker.trip(permit, monotonic())
             self.trouble = reply.reason
         if reply.outcome is CallOutcome.THROTTLED:
-            await self.pacer.slow_down(reply.retry_after or _THROTTLED_WAIT_S)
+            await self._pause(reply.retry_after or _THROTTLED_WAIT_S)
         return reply
+
+    async def _pause(self, seconds: float) -> None:
+        """Verato wants to be left alone for a while."""
+        self._paused_until = max(self._paused_until, monotonic() + seconds)
+        await self.pacer.slow_down(seconds)
 
     def retries(self, outcome: CallOutcome) -> int:
         """How often a call that ended so may be repeated."""
@@ -281,7 +291,7 @@ class _Call:
         repetition = 0
         while True:
             reply = await self._once(asked, content)
-            if heard is not None and reply.reason in _NOBODY_ASKED:
+            if heard is not None and _nobody_was_asked(reply):
                 return heard
             last = repetition >= self._client.retries(reply.outcome)
             if last or not await self._waited(reply, repetition):
@@ -295,7 +305,7 @@ class _Call:
         repetition = 0
         while True:
             reply = await self._once(self._operation, content)
-            if heard is not None and reply.reason in _NOBODY_ASKED:
+            if heard is not None and _nobody_was_asked(reply):
                 return heard
             consequence = CONSEQUENCES[reply.outcome]
             if consequence.is_answer:
@@ -316,7 +326,7 @@ class _Call:
 
     async def _waited(self, reply: Reply, repetition: int) -> bool:
         """Wait before a repetition, with full jitter; False when the deadline would pass or nobody may be asked."""
-        if reply.reason in _NOBODY_ASKED:
+        if _nobody_was_asked(reply):
             return False
         longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**repetition)
         wait = random.uniform(0, longest)  # noqa: S311 - spreads retries
@@ -339,6 +349,10 @@ def _may_have_taken_effect(reply: Reply, consequence: Consequence) -> bool:
     """Whether a write without an answer may have been carried out. Excess requests are not processed, nor
     those of strangers or to nowhere."""
     return consequence.breaker is Verdict.FAILED and reply.outcome is not CallOutcome.CONFIG_ERROR
+
+
+def _nobody_was_asked(reply: Reply) -> bool:
+    return not reply.sent and reply.reason in _NOBODY_ASKED
 
 
 def _unsent(outcome: CallOutcome, reason: Reason) -> Reply:

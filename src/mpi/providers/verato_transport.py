@@ -15,6 +15,7 @@ import orjson
 from mpi.providers.verato_access import Access
 from mpi.providers.verato_outcome import CallOutcome, Reason
 from mpi.providers.verato_payload import Content, Reply, read_reply
+from mpi.resilience import LONGEST_PAUSE_S
 
 _GRACE_S = 0.02
 _ENDED = ConnectionResetError | BrokenPipeError | ConnectionAbortedError
@@ -121,9 +122,10 @@ def _is_refusal(error: BaseException) -> bool:
 
 
 def _seconds(headers: httpx2.Headers) -> float | None:
-    """What ``Retry-After`` asks for, where it is given in seconds."""
+    """What ``Retry-After`` asks for, within bounds, where it is given in seconds."""
     text = headers.get("retry-after", "")
-    return float(text) if text.isdigit() else None
+    is_number = text.isascii() and text.isdigit()
+    return min(float(text), LONGEST_PAUSE_S) if is_number else None
 
 
 _STATUSES = {

@@ -12,7 +12,10 @@ ANY_OPERATION = "*"
 
 
 class Kind(StrEnum):
-    """Everything that can be told to go wrong. ``slow`` and ``success_false`` take a value after a colon."""
+    """Everything that can be told to go wrong.
+
+    ``slow``, ``success_false`` and ``429_text`` (``Retry-After``) take a value after a colon.
+    """
 
     # Instead of an answer; nothing is applied.
     REFUSED_401 = "401"

@@ -203,15 +203,16 @@ def _read(body: bytes) -> tuple[str, dict[str, Any]]:
     return str(request.get("trackingId") or ""), request["content"]
 
 
-def _reply(kind: Kind) -> Response:
+def _reply(kind: Kind, wait: str = "") -> Response:
     status, media, text = REPLIES[kind]
-    return Response(text, status, media_type=media)
+    headers = {"retry-after": wait} if wait else None
+    return Response(text, status, headers=headers, media_type=media)
 
 
 async def _instead(fault: Fault) -> Response | None:
     """What happens before anything is applied; None when the request goes on."""
     if fault.kind in REPLIES:
-        return _reply(fault.kind)
+        return _reply(fault.kind, fault.value)
     if fault.kind is Kind.RESET:
         raise Dropped
     if fault.kind is Kind.HANG:
