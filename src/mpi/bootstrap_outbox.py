@@ -51,11 +51,9 @@ def courier(
         handlers |= {ErrandKind.POST: late.post, ErrandKind.FOLLOW: late.follow}
 
     def counted(waiting: Sequence[Waiting], now: datetime) -> None:
-        # Listening goes on for ever: it is no backlog.
-        ages = {w.kind: (w.count, (now - w.oldest).total_seconds()) for w in waiting}
+        ages = {w.kind: (w.count, _age(w, now, follow.interval)) for w in waiting}
         for kind in ErrandKind:
-            if kind is not ErrandKind.LISTEN:
-                metrics.outbox_waiting(kind.value, *ages.get(kind, (0, 0.0)))
+            metrics.outbox_waiting(kind.value, *ages.get(kind, (0, 0.0)))
 
     return Courier(
         store,
@@ -67,3 +65,11 @@ def courier(
         ran=metrics.outbox_ran,
         counted=counted,
     )
+
+
+def _age(waiting: Waiting, now: datetime, interval: timedelta) -> float:
+    """Seconds for which the oldest waits. Listening goes on for ever: it is only as old as it is late."""
+    if waiting.kind is not ErrandKind.LISTEN or waiting.mark is None:
+        return (now - waiting.oldest).total_seconds()
+    heard_until = datetime.fromisoformat(waiting.mark)
+    return max(0.0, (now - heard_until - interval).total_seconds())

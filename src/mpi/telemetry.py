@@ -155,13 +155,13 @@ class Metrics:
                 ("mpi_outbox_waiting", "Errands that wait to be run elsewhere."),
                 (
                     "mpi_outbox_oldest_seconds",
-                    "Since when the oldest of them waits; 0 without one.",
+                    "Since when the oldest of them waits, or how far listening is behind; 0 without one.",
                 ),
             )
         )
         self._outbox_ran = Counter(
             "mpi_outbox_errands_total",
-            "Errands that were run, by how that ended: done, or why they wait on.",
+            "Errands that were run, by how that ended: done, overtaken, or why they wait on.",
             ("kind", "outcome"),
             registry=self.registry,
         )

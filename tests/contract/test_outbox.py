@@ -137,6 +137,29 @@ class TestLeasing:
         await other.done(leased)
         assert await store.waiting() == ()
 
+    async def test_whoever_lives_keeps_the_errand(self, store: Store, other: Store) -> None:
+        await store.queue([post("1")])
+        (leased,) = await store.due(EXPIRED)
+        assert await store.renew(leased, HOUR)
+        assert await other.due(HOUR) == ()
+        assert await store.done(leased)
+        assert not await store.renew(leased, HOUR)
+        assert await store.waiting() == ()
+
+    async def test_what_is_anothers_by_now_is_told_so(self, store: Store, other: Store) -> None:
+        await store.queue([post("1")])
+        (late,) = await store.due(EXPIRED)
+        (leased,) = await other.due(HOUR)
+        assert not await store.renew(late, HOUR)
+        assert not await store.later(late, now())
+        assert not await store.done(late)
+        assert await other.later(leased, now(), "no_connection")
+        assert not await other.done(leased)
+        (again,) = await store.due(HOUR)
+        await other.queue([post("1")])
+        assert await store.done(again)  # once more, but this time is over
+        assert not await store.done(again)
+
     async def test_a_failed_errand_is_put_off_with_its_reason(self, store: Store) -> None:
         await store.queue([post("1"), post("2")])
         first, second = await store.due(HOUR, limit=2)
@@ -192,3 +215,5 @@ class TestLeasing:
         await store.later(leased, now(), mark="2")
         (leased,) = await other.due(HOUR)
         assert (leased.errand.mark, leased.attempts) == ("2", 0)
+        (waiting,) = await store.waiting()
+        assert (waiting.kind, waiting.mark) == (ErrandKind.LISTEN, "2")

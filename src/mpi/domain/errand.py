@@ -60,8 +60,9 @@ class LeasedErrand:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How many errands of a kind wait, leased ones too, and since when the oldest does."""
+    """How many errands of a kind wait, leased ones too, since when the oldest does, and the least mark among them."""
 
     kind: ErrandKind
     count: int
     oldest: datetime
+    mark: str | None = None

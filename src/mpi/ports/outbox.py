@@ -28,12 +28,16 @@ class Outbox(Protocol):
     ) -> tuple[LeasedErrand, ...]:
         """Lease errands that are due to this caller alone: of this lane and the more urgent ones, those first.
 
-        After the lease they are anybody's again, unless they are done or put off.
+        After the lease they are anybody's again, unless they are done, put off or renewed.
         """
         ...
 
-    async def done(self, leased: LeasedErrand) -> None:
-        """Forget the errand, unless it was queued again meanwhile. Changes nothing when the lease is another's."""
+    async def renew(self, leased: LeasedErrand, lease: timedelta) -> bool:
+        """Keep the errand for another lease, from now on. False, and nothing, when the lease is another's by now."""
+        ...
+
+    async def done(self, leased: LeasedErrand) -> bool:
+        """Forget the errand, unless it was queued again meanwhile. False, and nothing, when the lease is another's."""
         ...
 
     async def later(
@@ -44,12 +48,12 @@ class Outbox(Protocol):
         mark: str | None = None,
         *,
         failed: bool = True,
-    ) -> None:
+    ) -> bool:
         """Put the errand off: it has failed for a ``reason``, or goes on from its ``mark``, which begins a new count.
 
         With ``failed`` false it was not even tried, for that reason, which counts for nothing.
 
-        One that was queued again meanwhile is due no later for it. Changes nothing when the lease is another's.
+        One that was queued again meanwhile is due no later for it. False, and nothing, when the lease is another's.
         """
         ...
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,10 +22,15 @@ log = structlog.get_logger(__name__)
 REFUSED = "refused"
 """Why an errand waits that the other side has understood and does not do."""
 
+OVERTAKEN = "overtaken"
+"""How an errand ended whose lease was another's by then: whoever has it now runs it again."""
+
 _IDLE_S = 0.5
 _COUNT_EVERY_S = 15.0
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=2), timedelta(minutes=15)
 _REFUSED_WAIT = timedelta(hours=6)
+_RENEWALS = 3
+"""How often a lease is renewed in its time: so a slow renewal or one that fails loses nothing."""
 _LONGEST_UNASKED_WAIT = timedelta(minutes=1)
 
 
@@ -45,7 +51,8 @@ a ``ProviderLeftAlone`` without counting as a failure."""
 class Courier:
     """Runs errands by the handlers of their kinds, ``at_once`` of each lane.
 
-    ``lease`` is how long what a dead process had in hand waits for another; ``begin`` queues what always goes on.
+    ``lease`` is how long what a dead process had in hand waits for another; whoever lives renews it. ``begin`` queues
+    what always goes on.
     ``ran`` is told of every errand's kind and
     how it ended, ``counted`` of what waits.
     """
@@ -98,7 +105,8 @@ class Courier:
     async def _run(self, leased: LeasedErrand) -> None:
         kind = leased.errand.kind
         try:
-            again = await self.handlers[kind](leased)
+            async with self._kept(leased):
+                again = await self.handlers[kind](leased)
         except ProviderRefusal:
             await self._put_off(leased, REFUSED, _REFUSED_WAIT)
         except ProviderLeftAlone as error:
@@ -111,10 +119,29 @@ class Courier:
             await self._put_off(leased, "defect", _backoff(leased))
         else:
             if again is None:
-                await self.outbox.done(leased)
+                is_ours = await self.outbox.done(leased)
             else:
-                await self.outbox.later(leased, self.clock() + again.after, mark=again.mark)
-            self.ran(kind.value, "done")
+                due_at = self.clock() + again.after
+                is_ours = await self.outbox.later(leased, due_at, mark=again.mark)
+            self.ran(kind.value, "done" if is_ours else OVERTAKEN)
+
+    @asynccontextmanager
+    async def _kept(self, leased: LeasedErrand) -> AsyncIterator[None]:
+        """Nobody else gets the errand while it is run here, however long that takes."""
+        keeping = asyncio.create_task(self._keep(leased))
+        try:
+            yield
+        finally:
+            keeping.cancel()
+
+    async def _keep(self, leased: LeasedErrand) -> None:
+        is_ours = True
+        while is_ours:
+            await asyncio.sleep(self.lease.total_seconds() / _RENEWALS)
+            try:
+                is_ours = await self.outbox.renew(leased, self.lease)
+            except MpiError as error:
+                log.warning("outbox_unavailable", code=error.code)
 
     def _unasked(self, leased: LeasedErrand) -> timedelta:
         """As long again as it has waited already: after a short outage it is not late, and in a long one no burden."""
@@ -124,8 +151,9 @@ class Courier:
     async def _put_off(
         self, leased: LeasedErrand, reason: str, wait: timedelta, *, failed: bool = True
     ) -> None:
-        await self.outbox.later(leased, self.clock() + wait, reason, failed=failed)
-        self.ran(leased.errand.kind.value, reason)
+        due_at = self.clock() + wait
+        is_ours = await self.outbox.later(leased, due_at, reason, failed=failed)
+        self.ran(leased.errand.kind.value, reason if is_ours else OVERTAKEN)
 
 
 def _backoff(leased: LeasedErrand) -> timedelta:

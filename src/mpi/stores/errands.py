@@ -62,6 +62,6 @@ def leased(name: str, row: Mapping[str, Any]) -> LeasedErrand:
     )
 
 
-def waiting(kind: str, count: int, oldest: int) -> Waiting:
+def waiting(kind: str, count: int, oldest: int, mark: str | None) -> Waiting:
     """What waits of one kind."""
-    return Waiting(ErrandKind(kind), count, decode_time(oldest))
+    return Waiting(ErrandKind(kind), count, decode_time(oldest), mark)

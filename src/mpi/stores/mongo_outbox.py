@@ -78,13 +78,24 @@ async def lease(
     return tuple(found)
 
 
-async def done(database: Database, session: Session, errand: LeasedErrand) -> None:
+async def renew(
+    database: Database, session: Session, errand: LeasedErrand, now: datetime, length: timedelta
+) -> bool:
+    """See :meth:`mpi.ports.Outbox.renew`."""
+    until = {"$set": {"leased_until": encode_time(now + length)}}
+    renewed = await database[ERRAND].update_one(_ours(errand), until, session=session)
+    return renewed.matched_count > 0
+
+
+async def done(database: Database, session: Session, errand: LeasedErrand) -> bool:
     """See :meth:`mpi.ports.Outbox.done`."""
     ours = _ours(errand)
     gone = await database[ERRAND].delete_one(ours | {"wanted": errand.wanted}, session=session)
-    if not gone.deleted_count:
-        fresh = {"leased_until": NOBODY, "attempts": 0, "reason": None, "wanted": 1}
-        await database[ERRAND].update_one(ours, {"$set": fresh}, session=session)
+    if gone.deleted_count:
+        return True
+    fresh = {"leased_until": NOBODY, "attempts": 0, "reason": None, "wanted": 1}
+    kept = await database[ERRAND].update_one(ours, {"$set": fresh}, session=session)
+    return kept.matched_count > 0
 
 
 async def later(
@@ -96,7 +107,7 @@ async def later(
     mark: str | None,
     *,
     failed: bool,
-) -> None:
+) -> bool:
     """See :meth:`mpi.ports.Outbox.later`."""
     told: Document = {"leased_until": NOBODY, "reason": reason}
     update: Document = {"$set": told}
@@ -110,7 +121,8 @@ async def later(
         unwanted, update | {"$set": told | due}, session=session
     )
     if not put_off.matched_count:
-        await database[ERRAND].update_one(ours, update | {"$min": due}, session=session)
+        put_off = await database[ERRAND].update_one(ours, update | {"$min": due}, session=session)
+    return put_off.matched_count > 0
 
 
 def _ours(errand: LeasedErrand) -> Document:
@@ -127,9 +139,12 @@ async def lane_of(database: Database, session: Session, errand: Errand) -> Lane 
 async def count(database: Database, session: Session) -> tuple[Waiting, ...]:
     """See :meth:`mpi.ports.Outbox.waiting`."""
     group: Document = {"_id": "$kind", "count": {"$sum": 1}, "oldest": {"$min": "$created_at"}}
+    group["mark"] = {"$min": "$mark"}
     stages: list[Document] = [{"$group": group}, {"$sort": {"_id": ASCENDING}}]
     found = await database[ERRAND].aggregate(stages, session=session)
-    return tuple([waiting(each["_id"], each["count"], each["oldest"]) async for each in found])
+    return tuple(
+        [waiting(each["_id"], each["count"], each["oldest"], each["mark"]) async for each in found]
+    )
 
 
 async def spend(

@@ -209,9 +209,17 @@ class MongoStore:
             )
         )
 
-    async def done(self, leased: LeasedErrand) -> None:
+    async def renew(self, leased: LeasedErrand, lease: timedelta) -> bool:
         """See :class:`mpi.ports.Outbox`."""
-        await self._transactions.outside_history(
+        return await self._transactions.outside_history(
+            lambda database, session: mongo_outbox.renew(
+                database, session, leased, self._clock(), lease
+            )
+        )
+
+    async def done(self, leased: LeasedErrand) -> bool:
+        """See :class:`mpi.ports.Outbox`."""
+        return await self._transactions.outside_history(
             lambda database, session: mongo_outbox.done(database, session, leased)
         )
 
@@ -223,9 +231,9 @@ class MongoStore:
         mark: str | None = None,
         *,
         failed: bool = True,
-    ) -> None:
+    ) -> bool:
         """See :class:`mpi.ports.Outbox`."""
-        await self._transactions.outside_history(
+        return await self._transactions.outside_history(
             lambda database, session: mongo_outbox.later(
                 database, session, leased, due_at, reason, mark, failed=failed
             )

@@ -201,9 +201,15 @@ class SqliteStore:
             )
         return ()
 
-    async def done(self, leased: LeasedErrand) -> None:
+    async def renew(self, leased: LeasedErrand, lease: timedelta) -> bool:
         """See :class:`mpi.ports.Outbox`."""
-        await self._transactions.write(lambda c: sqlite_outbox.done(c, leased))
+        return await self._transactions.write(
+            lambda c: sqlite_outbox.renew(c, leased, self._clock(), lease)
+        )
+
+    async def done(self, leased: LeasedErrand) -> bool:
+        """See :class:`mpi.ports.Outbox`."""
+        return await self._transactions.write(lambda c: sqlite_outbox.done(c, leased))
 
     async def later(
         self,
@@ -213,9 +219,9 @@ class SqliteStore:
         mark: str | None = None,
         *,
         failed: bool = True,
-    ) -> None:
+    ) -> bool:
         """See :class:`mpi.ports.Outbox`."""
-        await self._transactions.write(
+        return await self._transactions.write(
             lambda c: sqlite_outbox.later(c, leased, due_at, reason, mark, failed=failed)
         )
 

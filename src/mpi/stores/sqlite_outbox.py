@@ -26,6 +26,8 @@ _FORGET = """DELETE FROM errand
     WHERE name = :name AND lease = :lease AND leased_until <> 0 AND wanted = :wanted"""
 _ONCE_MORE = """UPDATE errand SET leased_until = 0, attempts = 0, reason = NULL, wanted = 1
     WHERE name = :name AND lease = :lease AND leased_until <> 0"""
+_RENEW = """UPDATE errand SET leased_until = :until
+    WHERE name = :name AND lease = :lease AND leased_until <> 0"""
 _PUT_OFF = """UPDATE errand SET leased_until = 0, reason = :reason,
     due_at = CASE WHEN wanted = :wanted THEN :due_at ELSE min(due_at, :due_at) END,
     mark = coalesce(:mark, mark), attempts = CASE WHEN :mark IS NULL THEN attempts + :failed ELSE 0 END
@@ -58,10 +60,19 @@ def lease(
     return tuple(leased(row["name"], row) for row in rows)
 
 
-def done(connection: sqlite3.Connection, errand: LeasedErrand) -> None:
+def renew(
+    connection: sqlite3.Connection, errand: LeasedErrand, now: datetime, length: timedelta
+) -> bool:
+    """See :meth:`mpi.ports.Outbox.renew`."""
+    values = _ours(errand) | {"until": encode_time(now + length)}
+    return connection.execute(_RENEW, values).rowcount > 0
+
+
+def done(connection: sqlite3.Connection, errand: LeasedErrand) -> bool:
     """See :meth:`mpi.ports.Outbox.done`."""
-    connection.execute(_FORGET, _ours(errand))
-    connection.execute(_ONCE_MORE, _ours(errand))
+    if connection.execute(_FORGET, _ours(errand)).rowcount > 0:
+        return True
+    return connection.execute(_ONCE_MORE, _ours(errand)).rowcount > 0
 
 
 def later(
@@ -72,10 +83,10 @@ def later(
     mark: str | None,
     *,
     failed: bool,
-) -> None:
+) -> bool:
     """See :meth:`mpi.ports.Outbox.later`."""
     values = {"due_at": encode_time(due_at), "reason": reason, "mark": mark, "failed": failed}
-    connection.execute(_PUT_OFF, _ours(errand) | values)
+    return connection.execute(_PUT_OFF, _ours(errand) | values).rowcount > 0
 
 
 def _ours(errand: LeasedErrand) -> dict[str, Any]:
@@ -85,7 +96,7 @@ def _ours(errand: LeasedErrand) -> dict[str, Any]:
 def count(connection: sqlite3.Connection) -> tuple[Waiting, ...]:
     """See :meth:`mpi.ports.Outbox.waiting`."""
     rows = connection.execute(
-        "SELECT kind, count(*), min(created_at) FROM errand GROUP BY kind ORDER BY kind"
+        "SELECT kind, count(*), min(created_at), min(mark) FROM errand GROUP BY kind ORDER BY kind"
     )
     return tuple(waiting(*row) for row in rows)
 
