@@ -56,7 +56,7 @@ PURPOSES: Mapping[str, Mapping[str, str]] = {
         "VERATO_MAX_RETRIES": "Most repetitions of a call.",
         "MPI_HYBRID_STRATEGY": "Who is asked first, and whose word counts.",
         "MPI_HYBRID_FEED": "Whether Verato is told of the grey cases only, or of all.",
-        "MPI_HYBRID_DEADLINE": "How long an answer of the provider hybrid waits for Verato.",
+        "MPI_HYBRID_DEADLINE": "How long an answer of the provider hybrid waits for Verato, in a batch besides turns.",
         "MPI_HYBRID_MONTHLY_CALLS": "Most requests to Verato in a calendar month; without it there is no limit.",
         "VERATO_MAX_TPS": "Most requests a second, of all processes that share a Redis, or of one service.",
         "VERATO_RAMP_PER_MIN": "What is added a minute to 8 a second, or after Verato said it was too much.",

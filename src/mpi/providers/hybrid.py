@@ -42,8 +42,9 @@ _BATCH_DEADLINE_S = 60.0
 class HybridProvider:
     """Resolves by a strategy over our own matching and Verato.
 
-    An answer waits for Verato at most ``deadline`` seconds. With ``feeds`` Verato is told, later, of what was clear as
-    well. ``answered`` is told of every case by whom it was answered, ``compared`` of every pair of opinions.
+    An answer waits for Verato at most ``deadline`` seconds, those of a batch for their turns as well. With ``feeds``
+    Verato is told, later, of what was clear as well. ``answered`` is told of every case by whom it was answered,
+    ``compared`` of every pair of opinions.
     """
 
     name = "hybrid"
@@ -83,8 +84,10 @@ class HybridProvider:
         """See :class:`mpi.ports.Provider`: Verato is told of what the strategy asks about, within the deadline."""
         if len(records) == 1:
             return [await self._introduced(records[0], Lane.REAL_TIME, self._deadline)]
-        introducing = (self._introduced(r, Lane.BATCH, _BATCH_DEADLINE_S) for r in records)
-        return await asyncio.gather(*introducing)
+        # The turns of a batch take their time. What hangs must not hold it for longer than it holds one patient.
+        turns = len(records) / self._verato.client.pacer.rate
+        deadline = min(_BATCH_DEADLINE_S, self._deadline + turns)
+        return await asyncio.gather(*(self._introduced(r, Lane.BATCH, deadline) for r in records))
 
     async def _introduced(self, record: StoredRecord, lane: Lane, deadline: float) -> StoredRecord:
         if record.told is not None or not self._links.may_be_told(record.key):

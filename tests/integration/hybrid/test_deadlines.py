@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from tests.support.api import Api, serving
-from tests.support.hybrid import PROBABLE, TWINS, hybrid, reconcile
+from tests.support.hybrid import MADE, PROBABLE, TWINS, hybrid, reconcile
 from tests.support.verato import SOURCE, Verato
 from tests.support.verato_service import match
 
@@ -17,6 +17,19 @@ PATIENT_BATCHES = {
     "VERATO_BATCH_TIMEOUT_READ": "3",
     "VERATO_BATCH_TIMEOUT_TOTAL": "3",
 }
+SLOW = {"VERATO_MAX_TPS": "1"}
+"""A pace at which a batch of two waits for some seconds."""
+
+
+async def batched(api: Api, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
+    patients = [
+        {k: v for k, v in row.items() if v} | {"source": SOURCE, "source_id": str(n)}
+        for n, row in enumerate(rows)
+    ]
+    answer = await api.client.post("/mpi/batch", json={"patients": patients})
+    assert answer.status_code == 200, answer.text
+    results: list[dict[str, Any]] = answer.json()["results"]
+    return results
 
 
 async def hanging(verato: Verato, others: asyncio.Task[Any]) -> None:
@@ -51,7 +64,7 @@ async def test_the_turn_behind_another_call_about_the_record_is_not_waited_for(
 async def test_the_call_of_a_batch_about_somebody_in_doubt_is_not_waited_for(
     verato: Verato, tmp_path: Path
 ) -> None:
-    async with serving(tmp_path, **hybrid(verato, **PATIENT_BATCHES)) as api:
+    async with serving(tmp_path, **hybrid(verato, **PATIENT_BATCHES, **SLOW)) as api:
         await match(api, PROBABLE[0], "1")
         verato.plan("hang", "postIdentity", times=None)
         rows = [
@@ -63,3 +76,20 @@ async def test_the_call_of_a_batch_about_somebody_in_doubt_is_not_waited_for(
         await in_time(api, PROBABLE[1], "4")
         assert not batch.done()
         assert (await batch).status_code == 200
+
+
+async def test_a_batch_waits_for_the_deadline_and_its_turns(verato: Verato, tmp_path: Path) -> None:
+    chosen = hybrid(verato, "verato_first", MPI_HYBRID_DEADLINE="0.5")
+    async with serving(tmp_path, **chosen) as api:
+        verato.plan("hang", "postIdentity", times=None)
+        started = monotonic()
+        found = await batched(api, MADE[:5])
+        assert monotonic() - started < 4
+        assert [each["provisional"] for each in found] == [True] * 5
+
+
+async def test_a_batch_has_the_time_that_its_turns_take(verato: Verato, tmp_path: Path) -> None:
+    chosen = hybrid(verato, "verato_first", MPI_HYBRID_DEADLINE="0.5", VERATO_MAX_TPS="5")
+    async with serving(tmp_path, **chosen) as api:
+        found = await batched(api, MADE[:8])
+        assert [each["provisional"] for each in found] == [False] * 8
