@@ -21,7 +21,6 @@ from mpi.providers.verato_health import answered
 from mpi.providers.verato_links import NAME, grade_of, known_as, link_key, told_by
 from mpi.providers.verato_operations import VeratoIndex
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep
-from mpi.providers.verato_payload import Reply
 from mpi.providers.verato_standing import disputed, standing
 from mpi.providers.verato_watch import Watch
 

@@ -10,11 +10,8 @@ from typing import Any
 
 from mpi.domain.errand import Errand, ErrandKind, Lane, LeasedErrand
 from mpi.domain.identity import (
-    AUTOMATIC,
     NEW_PERSON,
-    EventKind,
     IdentityChange,
-    NewTask,
     StoredRecord,
     Task,
     TaskKind,
@@ -27,6 +24,7 @@ from mpi.matching.blocking import blocking_keys
 from mpi.ports import AskedLater, IndexStore, Outbox
 from mpi.ports.elsewhere import Counterpart
 from mpi.service.consequences import errands_of
+from mpi.service.refusals import UNTOLD, ask_a_steward
 
 REFUSES = "refused_elsewhere"
 """Why a task asks a steward: the index elsewhere does not do what was decided here."""
@@ -67,6 +65,8 @@ async def announced(
             asserted.append(task.record)
             persons += task.candidates
             errands += await _replacements(store, task)
+            if task.reason == UNTOLD:
+                errands.append(Errand(ErrandKind.POST, (task.record,), Lane.REAL_TIME))
     staying = [
         key for name in dict.fromkeys(persons) for key in await _one_of(store, name, moved, untold)
     ]
@@ -202,16 +202,5 @@ class Alignment:
         self, records: tuple[StoredRecord, ...], named: Mapping[str, Any] = MappingProxyType({})
     ) -> None:
         """A steward has to settle it there, or decide otherwise here."""
-        if not records:
-            return
-        candidates = tuple(dict.fromkeys(r.mpi_id for r in records if r.mpi_id is not None))
-        task = NewTask(TaskKind.PROVIDER, records[-1].key, candidates, None, REFUSES)
-        await self.store.commit(
-            IdentityChange(
-                kind=EventKind.TASK_OPENED,
-                at=self.clock(),
-                actor=self.counterpart.name,
-                tasks=(task,),
-                detail={AUTOMATIC: True, **named},
-            )
-        )
+        now = self.clock()
+        await ask_a_steward(self.store, records, REFUSES, self.counterpart.name, now, named)

@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 from mpi.domain.errand import Errand, ErrandKind, LeasedErrand
 from mpi.domain.identity import PersonState, StoredRecord
 from mpi.domain.record import RecordKey
-from mpi.errors import ConcurrentChange
+from mpi.errors import ConcurrentChange, ProviderRefusal
 from mpi.matching.blocking import keys_beside, stored_keys
 from mpi.ports import IndexStore, Outbox
 from mpi.ports.elsewhere import Counterpart
 from mpi.service.outbox import Again
 from mpi.service.past import disputed
 from mpi.service.rearrangement import Rearrangement
+from mpi.service.refusals import UNTOLD, ask_a_steward
 
 _TRIES = 5
 
@@ -81,12 +82,17 @@ class Following:
             wanted -= await self._settle(wanted.pop(), {}, leased.errand.records)
 
     async def post(self, leased: LeasedErrand) -> None:
-        """Tell of a record as it stands, and see whom it belongs to there."""
+        """Tell of a record as it stands, and see whom it belongs to there. A refusal becomes a task."""
         (key,) = leased.errand.records
         record = await self.store.record(key)
         if record is None or record.mpi_id is None or key.source in self.counterpart.untold:
             return
-        told = await self.counterpart.tell(record)
+        try:
+            told = await self.counterpart.tell(record)
+        except ProviderRefusal:  # it would be refused each time, unless somebody mends it
+            name = self.counterpart.name
+            await ask_a_steward(self.store, (record,), UNTOLD, name, self.clock())
+            return
         if (now := await self.store.record(key)) is None or now.digest != record.digest:
             raise ConcurrentChange("the record changed while it was told")
         await self._settle(key, {key: told}, ())

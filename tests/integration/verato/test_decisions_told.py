@@ -176,6 +176,28 @@ async def test_what_verato_refuses_is_asked_a_steward(
     assert await tasks(api) == []
 
 
+@pytest.mark.parametrize("fault", ["success_false:The source is unknown", "overlay"])
+@pytest.mark.parametrize(("outcome", "told"), [("same", True), ("leave", False)])
+async def test_a_registration_that_verato_refuses_later_is_asked_a_steward(
+    verato: Verato, tmp_path: Path, fault: str, outcome: str, told: bool
+) -> None:
+    async with serving(tmp_path) as internal:
+        mpi_id = (await match(internal, MADE[1][0], "1"))["mpi_id"]
+    async with serving(tmp_path, **settings(verato)) as api:
+        verato.plan(fault, "postIdentity")
+        await api.parts.store.queue([Errand(ErrandKind.POST, (RecordKey(*ONE),))])
+        await deliver(api)
+        (task,) = await tasks(api)
+        assert (task["kind"], task["reason"]) == ("provider", "untold_elsewhere")
+        assert task["candidates"] == [mpi_id]
+        assert await api.parts.store.waiting() == ()
+        await post(api, f"/mpi/tasks/{task['task_id']}/decide", outcome=outcome)
+        await deliver(api)
+        assert verato.applied("postIdentity") == int(told)
+        assert await tasks(api) == []
+        assert await api.parts.store.waiting() == ()
+
+
 async def test_who_is_unknown_there_is_told_of_first(verato: Verato, tmp_path: Path) -> None:
     async with serving(tmp_path) as internal:
         persons = [
