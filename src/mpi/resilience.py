@@ -136,6 +136,10 @@ class CircuitBreaker:
         self._rest = min(2 * self._rest, self._longest_rest) or self._first_rest
         self._enter(now + self._rest)
 
+    def withdrawn(self, permit: Permit) -> None:
+        """The call was not made, or its end says nothing: a probe's place is free for another."""
+        self._asked.pop(permit, None)
+
     def reset(self) -> None:
         """Close, and forget what has failed."""
         self._rest = 0.0

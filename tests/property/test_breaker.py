@@ -120,6 +120,13 @@ class Calls(RuleBasedStateMachine):
             self.rest = min(2 * self.rest, LONGEST_REST) if self.rest else REST
             self.wait_anew(self.now + self.rest)
 
+    @precondition(lambda self: self.begun)
+    @rule(which=st.integers(0))
+    def be_withdrawn(self, which: int) -> None:
+        permit = self.begun.pop(which % len(self.begun))
+        self.breaker.withdrawn(permit)
+        self.probing.pop(permit, None)
+
     def count(self, failed: bool) -> None:
         self.ended.append((self.now, failed))
         known = [one for at, one in self.ended if self.now - at < WINDOW]

@@ -24,6 +24,7 @@ from mpi.resilience import (
     LONGEST_REST_S,
     BreakerState,
     CircuitBreaker,
+    Permit,
     TokenBucket,
 )
 
@@ -244,23 +245,33 @@ class VeratoClient:
                 reply = await self._transport.send(
                     operation, content, self._timeouts[lane], deadline - monotonic()
                 )
+        except asyncio.CancelledError:
+            self._breaker.withdrawn(permit)
+            raise
         except NoTurn:
+            self._breaker.withdrawn(permit)
             is_paused = asked_at < self._paused_until
             reason = Reason.RATE_LIMIT if is_paused else Reason.OWN_LIMIT
             return _unsent(CallOutcome.THROTTLED, reason)
-        verdict = CONSEQUENCES[reply.outcome].breaker
-        if verdict is Verdict.WELL:
-            self._breaker.succeeded(permit, monotonic())
-        elif verdict is Verdict.FAILED:
-            self._breaker.failed(permit, monotonic())
-            if not self._breaker.is_tripped:  # else it would hide what has to be mended
-                self.trouble = reply.reason
-        elif verdict is Verdict.TRIP:
-            self._breaker.trip(permit, monotonic())
-            self.trouble = reply.reason
+        self._learn(permit, reply)
         if reply.outcome is CallOutcome.THROTTLED:
             await self._pause(reply.retry_after or _THROTTLED_WAIT_S)
         return reply
+
+    def _learn(self, permit: Permit, reply: Reply) -> None:
+        now = monotonic()
+        verdict = CONSEQUENCES[reply.outcome].breaker
+        if verdict is Verdict.WELL:
+            self._breaker.succeeded(permit, now)
+        elif verdict is Verdict.FAILED:
+            self._breaker.failed(permit, now)
+            if not self._breaker.is_tripped:  # else it would hide what has to be mended
+                self.trouble = reply.reason
+        elif verdict is Verdict.TRIP:
+            self._breaker.trip(permit, now)
+            self.trouble = reply.reason
+        else:
+            self._breaker.withdrawn(permit)
 
     async def _pause(self, seconds: float) -> None:
         """Verato wants to be left alone for a while."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -11,7 +12,7 @@ from mpi.providers.verato_client import BreakerRule, CallReport
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep, Reason
 from mpi.resilience import BreakerState
 from tests.support.verato import Verato, registrations
-from tests.support.verato_client import connected, record
+from tests.support.verato_client import UNLIMITED, connected, record
 
 MADE = registrations(300)
 ADA = record(MADE[1][0], "1")
@@ -180,3 +181,40 @@ async def test_who_is_let_in_again_needs_no_new_start(verato: Verato, fault: str
             assert (await index.query(ADA)).outcome is CallOutcome.NO_MATCH
         assert index.client.breaker_state is BreakerState.CLOSED
     assert verato.calls("demographicsQuery") == 4
+
+
+@pytest.mark.parametrize("fault", ["success_false:The source is unknown", "400_blank", "429_text"])
+async def test_who_learns_nothing_keeps_nobody_from_finding_out(verato: Verato, fault: str) -> None:
+    rule = BreakerRule(calls=2, pause=0.1, probes=2)
+    limits = replace(UNLIMITED, retries=0)
+    async with connected(verato, breaker=rule, limits=limits) as index:
+        verato.plan("503", times=2)
+        for _ in range(2):
+            await index.query(ADA)
+        assert (await index.query(ADA)).reason is Reason.BREAKER_OPEN
+        await asyncio.sleep(0.15)
+        verato.plan(fault, "postIdentity", times=3)
+        for _ in range(3):
+            assert not (await index.post(ADA, new=True)).link_id
+        for _ in range(2):
+            assert (await index.query(ADA)).outcome is CallOutcome.NO_MATCH
+        assert index.client.breaker_state is BreakerState.CLOSED
+
+
+async def test_who_gets_no_turn_or_goes_away_keeps_nobody_from_finding_out(
+    verato: Verato,
+) -> None:
+    rule = BreakerRule(calls=1, pause=0.1, probes=2)
+    async with connected(verato, breaker=rule, limits=replace(UNLIMITED, retries=0)) as index:
+        verato.plan("503")
+        await index.query(ADA)
+        await asyncio.sleep(0.15)
+        assert (await index.query(ADA, within=0)).reason is Reason.OWN_LIMIT
+        verato.plan("hang")
+        gone = asyncio.create_task(index.query(ADA))
+        while verato.calls("demographicsQuery") < 2:  # noqa: ASYNC110 - the simulator knows when
+            await asyncio.sleep(0.01)
+        gone.cancel()
+        await asyncio.wait([gone])
+        for _ in range(2):
+            assert (await index.query(ADA)).outcome is CallOutcome.NO_MATCH
