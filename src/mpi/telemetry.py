@@ -116,7 +116,7 @@ class Metrics:
         )
         self._attempts = Counter(
             "mpi_provider_attempts_total",
-            "Requests that those calls took, repetitions and look-ups included.",
+            "Requests that were sent for those calls, repetitions and look-ups included.",
             ("operation",),
             registry=self.registry,
         )

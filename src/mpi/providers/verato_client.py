@@ -228,7 +228,7 @@ class VeratoClient:
         if not await self._budget.take():
             return _unsent(CallOutcome.UNAVAILABLE, Reason.BUDGET_SPENT)
         reply = await self._attempt(operation, content, lane, deadline)
-        if _nobody_was_asked(reply):
+        if not reply.sent:
             self._budget.give_back()
         return reply
 
@@ -332,8 +332,9 @@ class _Call:
             repetition += 1
 
     async def _once(self, operation: Operation, content: Content) -> Reply:
-        self.attempts += 1
-        return await self._client.attempt(operation, content, self._lane, self._deadline)
+        reply = await self._client.attempt(operation, content, self._lane, self._deadline)
+        self.attempts += reply.sent
+        return reply
 
     async def _waited(self, reply: Reply, repetition: int) -> bool:
         """Wait before a repetition, with full jitter; False when the deadline would pass or nobody may be asked."""

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from bench.daemons import free_port
+from mpi.providers.verato_access import open_access
+from mpi.providers.verato_budget import Budget
 from mpi.providers.verato_client import BreakerRule, CallReport
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep, Reason
 from mpi.resilience import BreakerState
+from mpi.stores.sqlite import open_store
 from tests.support.verato import Verato, registrations
-from tests.support.verato_client import UNLIMITED, connected, record
+from tests.support.verato_client import UNLIMITED, connected, credentials, record
 
 MADE = registrations(300)
 ADA = record(MADE[1][0], "1")
@@ -218,3 +225,29 @@ async def test_who_gets_no_turn_or_goes_away_keeps_nobody_from_finding_out(
         await asyncio.wait([gone])
         for _ in range(2):
             assert (await index.query(ADA)).outcome is CallOutcome.NO_MATCH
+
+
+async def test_only_requests_that_were_sent_are_counted(verato: Verato) -> None:
+    told: list[CallReport] = []
+    rule = BreakerRule(calls=1, pause=60)
+    async with connected(verato, breaker=rule, report=told.append) as index:
+        assert (await index.query(ADA, within=0)).reason is Reason.OWN_LIMIT
+        assert (await index.query(ADA)).outcome is CallOutcome.NO_MATCH
+        verato.plan("503", times=None)
+        for _ in range(3):
+            await index.query(ADA)
+    assert [call.attempts for call in told] == [0, 1, 1, 0, 0]
+    assert sum(call.attempts for call in told) == verato.calls("demographicsQuery")
+
+
+async def test_a_request_that_found_no_connection_costs_nothing(
+    verato: Verato, tmp_path: Path
+) -> None:
+    nobody = open_access(f"https://127.0.0.1:{free_port()}", "/link-ws/svc", credentials(verato))
+    told: list[CallReport] = []
+    with closing(open_store(tmp_path / "index.sqlite3", b"fingerprint")) as store:
+        budget = Budget(store, 100, lambda: datetime.now(UTC))
+        async with connected(verato, way_in=nobody, budget=budget, report=told.append) as index:
+            assert (await index.query(ADA)).reason is Reason.NO_CONNECTION
+        assert await store.spend(f"{datetime.now(UTC):%Y-%m}", 0, 100) == (0, 0)
+    assert [call.attempts for call in told] == [0]
