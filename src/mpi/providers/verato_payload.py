@@ -16,6 +16,9 @@ from mpi.providers.verato_outcome import CallOutcome, Reason
 
 Content = dict[str, Any]
 
+_MEMBERS: Mapping[str, type] = {"searchResults": list, "notifications": list}
+"""What the members are of which a success says something. Others are ids, which are opaque texts."""
+
 # North American numbers are the only ones whose area code has a fixed length.
 _NANP = re.compile(r"\+1(\d{3})(\d{7})")
 
@@ -145,6 +148,8 @@ def read_reply(body: bytes, tracking_id: str, member: str, overlay: re.Pattern[s
     content = envelope.get("content") or {}
     ours = envelope.get("trackingId") in (None, "", tracking_id)
     if not ours or not isinstance(content, dict):
+        return _no_answer(tracking_id)
+    if not isinstance(content.get(member), _MEMBERS.get(member, str) | None):
         return _no_answer(tracking_id)
     audit_id = envelope.get("auditId")
     told = audit_id if isinstance(audit_id, str) else None

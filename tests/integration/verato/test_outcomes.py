@@ -16,6 +16,7 @@ from mpi.providers.verato_access import open_access
 from mpi.providers.verato_budget import Budget
 from mpi.providers.verato_client import BreakerRule, CallReport
 from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep, Reason
+from mpi.providers.verato_payload import PayloadForm
 from mpi.resilience import BreakerState
 from mpi.stores.sqlite import open_store
 from tests.support.verato import Verato, registrations
@@ -251,3 +252,12 @@ async def test_a_request_that_found_no_connection_costs_nothing(
             assert (await index.query(ADA)).reason is Reason.NO_CONNECTION
         assert await store.spend(f"{datetime.now(UTC):%Y-%m}", 0, 100) == (0, 0)
     assert [call.attempts for call in told] == [0]
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+async def test_a_link_that_is_no_text_is_no_answer_of_veratos(verato: Verato, version: str) -> None:
+    verato.plan("numeric_linkId", times=None)
+    async with connected(verato, form=PayloadForm(version=version)) as index:
+        asked, posted = await index.query(ADA), await index.post(ADA, new=True)
+    assert (asked.outcome, asked.reason) == (CallOutcome.PROTOCOL_ERROR, Reason.NOT_VERATO)
+    assert (posted.outcome, posted.link_id) == (CallOutcome.UNKNOWN, None)

@@ -37,6 +37,7 @@ class Kind(StrEnum):
     EMPTY_200 = "empty_200"
     WRONG_TRACKING_ID = "wrong_tracking_id"
     UNKNOWN_FIELDS = "unknown_fields"
+    NUMERIC_LINK_ID = "numeric_linkId"
     MISSING_LINK_ID = "missing_linkId"
     APPLIED_THEN_TIMEOUT = "applied_then_timeout"
     DUPLICATE_DELIVERY = "duplicate_delivery"

@@ -243,9 +243,10 @@ def _altered(envelope: dict[str, Any], kind: Kind | None) -> dict[str, Any]:
         return envelope | {"trackingId": str(uuid4())}
     if kind is Kind.UNKNOWN_FIELDS:
         return envelope | {"surprise": {"a": 1}, "content": content | {"unheard": [1, 2]}}
-    if kind is Kind.MISSING_LINK_ID:
+    if kind in (Kind.NUMERIC_LINK_ID, Kind.MISSING_LINK_ID):
         kept = {name: value for name, value in content.items() if name != "linkId"}
-        return envelope | {"content": kept}
+        spoilt = {"linkId": 12345} if kind is Kind.NUMERIC_LINK_ID else {}
+        return envelope | {"content": kept | spoilt}
     if kind is Kind.NOTIFICATIONS_OUT_OF_ORDER and "notifications" in content:
         return envelope | {"content": content | {"notifications": content["notifications"][::-1]}}
     if kind is Kind.DUPLICATE_DELIVERY and "notifications" in content:
