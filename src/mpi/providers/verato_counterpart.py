@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,13 +12,16 @@ import orjson
 from mpi.domain.errand import Lane
 from mpi.domain.identity import StoredRecord
 from mpi.domain.record import RecordKey
-from mpi.errors import ProviderRefusal
+from mpi.errors import ProviderRefusal, ProviderUnavailable
 from mpi.ports.elsewhere import Changes
 from mpi.providers.verato_health import answered
 from mpi.providers.verato_links import NAME, known_as, link_key, told_by
 from mpi.providers.verato_operations import VeratoIndex
-from mpi.providers.verato_outcome import CallOutcome
+from mpi.providers.verato_outcome import CallOutcome, Reason
 from mpi.providers.verato_payload import Reply
+
+_MOST_PAGES = 5_000
+"""Of notifications in one span of time: half a million, which takes ten minutes to read."""
 
 _NAMED = (
     ("source", "nativeId"),
@@ -120,19 +123,29 @@ class VeratoCounterpart:
         """See :class:`mpi.ports.elsewhere.Counterpart`. By the fields: not all types of notifications are known."""
         newest: dict[RecordKey, tuple[str, str | None]] = {}
         left: set[int] = set()
-        page = 0
-        while True:
-            reply = self._answered(await self._index.notifications(since, until, page))
-            told = reply.content.get("notifications")
-            left.update(_left(told))
-            for at, key, link in self._read(told):
+        async for notifications in self._pages(since, until):
+            left.update(_left(notifications))
+            for at, key, link in self._read(notifications):
                 if key not in newest or at >= newest[key][0]:
                     newest[key] = at, link
-            if reply.content.get("hasNext") is not True:
-                break
-            page += 1
         moved = {key: link_key(link) if link else None for key, (_, link) in newest.items()}
         return Changes(moved, frozenset(left))
+
+    async def _pages(self, since: datetime, until: datetime) -> AsyncIterator[Any]:
+        """All pages. Raises ``ProviderUnavailable`` where they do not come to an end."""
+        before: Any = None
+        for page in range(_MOST_PAGES):
+            reply = self._answered(await self._index.notifications(since, until, page))
+            notifications = reply.content.get("notifications")
+            yield notifications
+            if reply.content.get("hasNext") is not True:
+                return
+            if page and notifications == before:
+                break
+            before = notifications
+        raise ProviderUnavailable(
+            "Verato's notifications do not come to an end", reason=Reason.NOT_VERATO.value
+        )
 
     def _read(self, notifications: Any) -> Iterator[tuple[str, RecordKey, str | None]]:
         """When what registration got which link."""

@@ -19,6 +19,8 @@ Content = dict[str, Any]
 _MEMBERS: Mapping[str, type] = {"searchResults": list, "notifications": list}
 """What the members are of which a success says something. Others are ids, which are opaque texts."""
 
+_LONGEST_ID = 255
+
 # North American numbers are the only ones whose area code has a fixed length.
 _NANP = re.compile(r"\+1(\d{3})(\d{7})")
 
@@ -149,16 +151,23 @@ def read_reply(body: bytes, tracking_id: str, member: str, overlay: re.Pattern[s
     ours = envelope.get("trackingId") in (None, "", tracking_id)
     if not ours or not isinstance(content, dict):
         return _no_answer(tracking_id)
-    if not isinstance(content.get(member), _MEMBERS.get(member, str) | None):
+    if not _is_one(content.get(member), _MEMBERS.get(member, str)):
         return _no_answer(tracking_id)
     audit_id = envelope.get("auditId")
-    told = audit_id if isinstance(audit_id, str) else None
+    told = audit_id if _is_one(audit_id, str) else None
     if envelope["success"]:
         outcome = CallOutcome.LINKED if content.get(member) else CallOutcome.NO_MATCH
         return Reply(outcome, Reason.NONE, content, tracking_id, told)
     overlaid = overlay.search(str(envelope.get("message") or "")) is not None
     outcome = CallOutcome.OVERLAY_REJECTED if overlaid else CallOutcome.REJECTED
     return Reply(outcome, Reason.REFUSED, {}, tracking_id, told)
+
+
+def _is_one(said: Any, kind: type) -> bool:
+    """Whether it may stand where one of the kind is expected: an id has to be kept, so it has a length."""
+    if isinstance(said, str) and len(said) > _LONGEST_ID:
+        return False
+    return isinstance(said, kind | None)
 
 
 def _no_answer(tracking_id: str) -> Reply:

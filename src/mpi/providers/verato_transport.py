@@ -19,6 +19,8 @@ from mpi.resilience import LONGEST_PAUSE_S
 
 _GRACE_S = 0.02
 _ENDED = ConnectionResetError | BrokenPipeError | ConnectionAbortedError
+_LARGEST_ANSWER = 16 << 20
+"""Bytes, after decompression. A page of a hundred notifications has some ten thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ class Transport:
         self._overlay = re.compile(overlay)
         self._http = httpx2.AsyncClient(
             verify=access.context,
-            headers=access.headers | {"Content-Type": "application/json"},
+            # Compressed, a small part of an answer may become any size before that is noticed.
+            headers=access.headers
+            | {"Content-Type": "application/json", "Accept-Encoding": "identity"},
             limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=kept),
             trust_env=False,
         )
@@ -71,25 +75,29 @@ class Transport:
             # Cancelled from outside, a handshake would leave its socket open: it ends by itself first. To connect and
             # to shake hands have the time of ``connect`` each.
             async with asyncio.timeout(left + _GRACE_S):
-                response = await self._http.post(
+                async with self._http.stream(
+                    "POST",
                     f"{self._endpoint}/{part}{operation.name}",
                     content=orjson.dumps({"trackingId": tracking_id, "content": content}),
                     timeout=httpx2.Timeout(
                         min(times.read, left), connect=min(times.connect, left / 2), pool=left
                     ),
-                )
+                ) as response:
+                    body = await _read(response)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             return replace(_unconnected(error), tracking_id=tracking_id)
         except (httpx2.TimeoutException, TimeoutError):
             return Reply(outcome, Reason.TOO_SLOW, tracking_id=tracking_id)
         except (httpx2.TransportError, httpx2.DecodingError):
             return Reply(CallOutcome.UNAVAILABLE, Reason.TORN, tracking_id=tracking_id)
-        return self._judged(operation, response, tracking_id)
+        return self._judged(operation, response, body, tracking_id)
 
-    def _judged(self, operation: Operation, response: httpx2.Response, tracking_id: str) -> Reply:
+    def _judged(
+        self, operation: Operation, response: httpx2.Response, body: bytes, tracking_id: str
+    ) -> Reply:
         status = response.status_code
         if status == 200:
-            reply = read_reply(response.content, tracking_id, operation.member, self._overlay)
+            reply = read_reply(body, tracking_id, operation.member, self._overlay)
             if operation.writes and reply.outcome is CallOutcome.NO_MATCH:
                 return replace(reply, outcome=CallOutcome.UNKNOWN, reason=Reason.NOT_VERATO)
             return reply
@@ -97,6 +105,18 @@ class Transport:
         return Reply(
             outcome, reason, tracking_id=tracking_id, retry_after=_seconds(response.headers)
         )
+
+
+async def _read(response: httpx2.Response) -> bytes:
+    """What was answered; nothing, which is no answer, where that is more than any answer of Verato's."""
+    parts: list[bytes] = []
+    length = 0
+    async for part in response.aiter_bytes():
+        length += len(part)
+        if length > _LARGEST_ANSWER:
+            return b""
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _unconnected(error: Exception) -> Reply:

@@ -23,6 +23,8 @@ from mpi.service.rearrangement import Rearrangement
 from mpi.service.refusals import UNTOLD, ask_a_steward
 
 _TRIES = 5
+_SPAN = timedelta(hours=6)
+"""How much of what was missed is read at a time: what was read stays so when the next part fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class Following:
         """Queue a look at every person of whom something was told that is not known here."""
         now = self.clock()
         since = datetime.fromisoformat(leased.errand.mark or now.isoformat())
-        told = await self.counterpart.changes(since - self.overlap, now + self.overlap)
+        until = min(now, since + _SPAN)
+        told = await self.counterpart.changes(since - self.overlap, until + self.overlap)
         persons: dict[str, list[RecordKey]] = defaultdict(list)
         for key, link in told.moved.items():
             record = await self.store.record(key)
@@ -59,7 +62,7 @@ class Following:
         await self.outbox.queue(
             [Errand(ErrandKind.FOLLOW, tuple(sorted(keys))) for keys in persons.values()]
         )
-        return Again(self.interval, now.isoformat())
+        return Again(self.interval if until == now else timedelta(0), until.isoformat())
 
     async def _reserved(self, left: Iterable[int]) -> list[tuple[str, RecordKey]]:
         """Who is only reserved here under one of these keys, with the record that stands for him."""

@@ -266,7 +266,8 @@ GATEWAY = {"401": 401, "403_html": 403, "400_blank": 400, "404_blank": 404, "429
 TORN = {"reset", "close_mid_body", "hang", "applied_then_timeout"}
 APPLIED = {
     "close_mid_body", "malformed_json", "empty_200", "wrong_tracking_id", "unknown_fields",
-    "missing_linkId", "numeric_linkId", "applied_then_timeout", "slow:10", "link_id_changed",
+    "missing_linkId", "numeric_linkId", "long_linkId", "inflated", "endless_pages",
+    "applied_then_timeout", "slow:10", "link_id_changed",
     "notifications_out_of_order", "paging_shift",
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import secrets
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from mpi.demo.verato.registry import OVERLAY, UNKNOWN, Refused, Registry
 from mpi.demo.verato.truth import People
 
 HANGING_S = 3600.0
+_INFLATED_BYTES = 20 << 20
 JSON = "application/json"
 
 
@@ -234,7 +236,19 @@ async def _delivered(envelope: dict[str, Any], fault: Fault | None) -> Response:
         body = body[:-1]
     if kind is Kind.EMPTY_200:
         body = b""
+    if kind is Kind.INFLATED:
+        blown_up = gzip.compress(body + b" " * _INFLATED_BYTES, compresslevel=1)
+        return Response(blown_up, headers={"content-encoding": "gzip"}, media_type=JSON)
     return Response(body, media_type=JSON)
+
+
+_SPOILT: dict[Kind | None, dict[str, Any]] = {
+    Kind.MISSING_LINK_ID: {},
+    Kind.NUMERIC_LINK_ID: {"linkId": 12345},
+    Kind.LONG_LINK_ID: {"linkId": "L" * 3_000},
+    Kind.ENDLESS_PAGES: {"hasNext": True},
+}
+"""What stands in the content instead of the link id."""
 
 
 def _altered(envelope: dict[str, Any], kind: Kind | None) -> dict[str, Any]:
@@ -243,10 +257,9 @@ def _altered(envelope: dict[str, Any], kind: Kind | None) -> dict[str, Any]:
         return envelope | {"trackingId": str(uuid4())}
     if kind is Kind.UNKNOWN_FIELDS:
         return envelope | {"surprise": {"a": 1}, "content": content | {"unheard": [1, 2]}}
-    if kind in (Kind.NUMERIC_LINK_ID, Kind.MISSING_LINK_ID):
+    if kind in _SPOILT:
         kept = {name: value for name, value in content.items() if name != "linkId"}
-        spoilt = {"linkId": 12345} if kind is Kind.NUMERIC_LINK_ID else {}
-        return envelope | {"content": kept | spoilt}
+        return envelope | {"content": kept | _SPOILT[kind]}
     if kind is Kind.NOTIFICATIONS_OUT_OF_ORDER and "notifications" in content:
         return envelope | {"content": content | {"notifications": content["notifications"][::-1]}}
     if kind is Kind.DUPLICATE_DELIVERY and "notifications" in content:
