@@ -121,6 +121,11 @@ def _authorization(given: Credentials) -> str:
                 "VERATO_USERNAME must be a user's name without a colon; correct it"
             )
         return _basic(f"{given.username}:{_password(given.password_file)}")
+    if given.api_key is None and given.auth_mode in ("bearer", "header"):
+        raise ConfigurationError(
+            f"VERATO_API_KEY is missing, which VERATO_AUTH_MODE={given.auth_mode} sends; set it, or remove "
+            "VERATO_AUTH_MODE to send VERATO_USERNAME and its password"
+        )
     if given.api_key is None:
         raise ConfigurationError(
             "VERATO_USERNAME and VERATO_PASSWORD_FILE are missing; set them to what Verato issued "

@@ -134,13 +134,16 @@ def broken(folder: Path, files: Certificates) -> dict[str, tuple[dict[str, Any],
         "no text": ({"password_file": binary}, "VERATO_PASSWORD_FILE", "correct it"),
         "two lines": (by_key | {"api_key": f"{SECRET}\nx"}, "VERATO_API_KEY", "correct it"),
         "blank key": (by_key | {"api_key": " "}, "VERATO_API_KEY", "correct it"),
+        "no token": ({"auth_mode": "bearer"}, "VERATO_API_KEY is missing", "VERATO_AUTH_MODE"),
+        "no header": ({"auth_mode": "header"}, "VERATO_API_KEY is missing", "VERATO_AUTH_MODE"),
         "key alone": (by_key | {"client_cert": None}, "VERATO_CLIENT_CERT_FILE", "name the client"),
     }
 
 
 CASES = (
     "no user,no password,no such file,no certificate,bad certificate,bad key,expired,bad authority,"
-    "pfx password,expired pfx,half a key,blank user,two users,blank password,no text,two lines,blank key,key alone"
+    "pfx password,expired pfx,half a key,blank user,two users,blank password,no text,two lines,blank key,"
+    "no token,no header,key alone"
 ).split(",")
 
 
