@@ -11,6 +11,7 @@ from mpi.matching.vetoes import _CONTRADICTIONS, UNPROVEN
 from mpi.providers import hybrid_verdict, verato
 from mpi.service.alignment import REFUSES
 from mpi.service.rearrangement import JOINED, PARTED
+from mpi.service.refusals import UNTOLD
 
 SECTIONS = ["Context", "Decision", "Consequences", "Rejected"]
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -85,7 +86,15 @@ def test_the_page_about_explanations_tells_every_code(checkout: Path) -> None:
         told = set(re.findall(r"`([a-z_]+)`", levels[trait.name]))
         assert told == {*trait.levels} - {MISSING}, trait.name
     reasons = _codes_of(checkout, "Why a task asks")
-    assert reasons.keys() >= {REFUSES, PARTED, JOINED, TEACHES, hybrid_verdict.DISAGREE}
+    assert reasons.keys() >= {
+        REFUSES,
+        UNTOLD,
+        verato.WAITS,
+        PARTED,
+        JOINED,
+        TEACHES,
+        hybrid_verdict.DISAGREE,
+    }
     assert reasons.keys() >= {
         hybrid_verdict.VETOED,
         hybrid_verdict.ASSERTED,

@@ -62,7 +62,7 @@ async def test_pages_have_a_number(verato: Verato, monkeypatch: pytest.MonkeyPat
         counterpart = VeratoCounterpart(index, unposted="anonymous")
         for number in range(101):
             await index.post(record(MADE[number][0], str(number)), new=True)
-        assert len(await counterpart.changes(now - HOUR, now + HOUR)) == 101
+        assert len((await counterpart.changes(now - HOUR, now + HOUR)).moved) == 101
         monkeypatch.setattr(verato_counterpart, "_MOST_PAGES", 1)
         with pytest.raises(ProviderUnavailable):
             await counterpart.changes(now - HOUR, now + HOUR)
