@@ -56,9 +56,10 @@ def _crossed(left: FullName, right: FullName) -> bool:
 def written_given(name: FullName) -> tuple[str, ...]:
     """The given names, and all in one word: HYUN, WOO and HYUNWOO."""
     given, middle, _ = name
-    if len(given) < 2 and not middle:
-        return given
-    return (*given, "".join(given), "".join((*given, *middle)))
+    whole = given if len(given) < 2 else (*given, "".join(given))
+    if not middle or len(middle[0]) < 2:
+        return whole
+    return (*whole, "".join((*given, *middle)))
 
 
 def written_family(name: FullName) -> tuple[str, ...]:
@@ -148,9 +149,15 @@ def _short_form(first: str, second: str, left: FullName, right: FullName) -> str
         return "nickname"
     if _share_one(one, other):
         return "token"
-    if _misspelt_together(one, other) or not syllables_of(left).isdisjoint(syllables_of(right)):
+    if _misspelt_together(one, other) or _of_one_reading(left, right):
         return "similar"
     return _beginning(first, second) if first[0] == second[0] else None
+
+
+def _of_one_reading(left: FullName, right: FullName) -> bool:
+    """HYUN WOO and HYEONU. Most names have no reading at all, which one side tells."""
+    mine = syllables_of(left)
+    return bool(mine) and not mine.isdisjoint(syllables_of(right))
 
 
 def _beginning(first: str, second: str) -> str | None:

@@ -139,9 +139,10 @@ def _differ_given(left: tuple[bool, bool], right: tuple[bool, bool]) -> str:
 
 
 def _given_crossing(name: FullName) -> Marks:
-    joined = (*in_one_word(name), *syllables_of(name))
-    offered, sought = (*written_given(name), *joined), (*name[1], *written_family(name), *joined)
-    return Marks(_bits(offered), _bits(sought))
+    """Whole names in one word are only sought: what is in one word there is the given name, which is offered."""
+    syllables = syllables_of(name)
+    sought = (*name[1], *written_family(name), *in_one_word(name), *syllables)
+    return Marks(_bits((*written_given(name), *syllables)), _bits(sought))
 
 
 def _family_crossing(name: FullName) -> Marks:
