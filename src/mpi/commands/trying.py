@@ -10,13 +10,12 @@ import typer
 from mpi.commands.models import Model, app, document_of
 from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, settings
 from mpi.commands.terminal import note, show_json, show_table, steps
+from mpi.evaluation.calibration import calibrators
 from mpi.evaluation.own import decided
 from mpi.evaluation.rehearsal import MOST_RECORDS, Fate, Rehearsal, rehearse
 from mpi.evaluation.thresholds import (
     best_fits,
-    calibrated,
     consequence,
-    judged_weights,
     link_threshold,
     review_threshold,
 )
@@ -151,9 +150,9 @@ def thresholds(
             weighed = read_model(document)
             fits = await best_fits(index.store, weighed, records, seed, step)
             labels = await decided(index.store)
-            calibrator = calibrated(*await judged_weights(index.store, weighed, labels))
-            link = link_threshold(fits, calibrator, precision)
-            review = review_threshold(fits, calibrator, link, review_share)
+            chances = await calibrators(index.store, weighed, labels)
+            link = link_threshold(fits, chances, precision)
+            review = review_threshold(fits, chances, link, review_share)
             limits = weighed.thresholds
             if save:
                 about = f"{weighed.version} with thresholds for precision {precision:g}, {review_share:.2%} to review."
@@ -164,11 +163,11 @@ def thresholds(
                 "model": weighed.version,
                 "records": fits.records,
                 "index_size": fits.index_size,
-                "judged_pairs": calibrator.judged,
+                "judged_pairs": chances.links.judged,
                 "saved": save or None,
                 "wished_review_share": review_share,
-                "now": asdict(consequence(fits, calibrator, limits.link, limits.review)),
-                "proposed": asdict(consequence(fits, calibrator, link, review)),
+                "now": asdict(consequence(fits, chances, limits.link, limits.review)),
+                "proposed": asdict(consequence(fits, chances, link, review)),
             }
 
     with steps("Weighing:") as step:
