@@ -223,6 +223,9 @@ def test_thresholds_are_kept_as_a_model_of_their_own(population: Path) -> None:
     shown = json.loads(EMBEDDED.run(population, "model", "show", "careful", "--json").stdout)
     assert shown["thresholds"]["link"] == proposed["link"]
     assert shown["thresholds"]["review"] == proposed["review"]
+    tried = json.loads(EMBEDDED.run(population, "model", "try", "careful", "--json").stdout)
+    tasks = [given["review_share"] * facts["records"] for given in (now, proposed)]
+    assert tried["counts"]["task"] == pytest.approx(tasks)
     table = EMBEDDED.run(population, "model", "thresholds").stdout
     assert "records that are a task" in table
 

@@ -10,15 +10,10 @@ import typer
 from mpi.commands.models import Model, app, document_of
 from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, settings
 from mpi.commands.terminal import note, show_json, show_table, steps
-from mpi.evaluation.calibration import calibrators
+from mpi.evaluation.calibration import Calibrators, calibrators
 from mpi.evaluation.own import decided
 from mpi.evaluation.rehearsal import MOST_RECORDS, Fate, Rehearsal, rehearse
-from mpi.evaluation.thresholds import (
-    best_fits,
-    consequence,
-    link_threshold,
-    review_threshold,
-)
+from mpi.evaluation.thresholds import Sample, consequence, propose, sample
 from mpi.evaluation.trial import Step
 from mpi.service.models import read_model, with_thresholds
 
@@ -139,39 +134,41 @@ def thresholds(
 ) -> None:
     """Find thresholds from how right links shall be and how much stewards can do; shows what they would give.
 
-    Probabilities are the model's own, or corrected by what stewards decided once there are 30 decisions of each kind.
+    Links and tasks are counted by deciding each record anew, as `mpi model try` does. Probabilities are the model's
+    own, or corrected by what stewards decided once there are 30 decisions of each kind.
     """
     chosen = settings(embedded=embedded, demo=demo)
 
-    async def work(step: Step) -> dict[str, Any]:
+    async def read(step: Step) -> tuple[bytes, Sample, Calibrators]:
         async with opened(chosen) as index:
-            deciding = index.follower.deciding().version
-            document = await document_of(index.models, model or deciding)
+            document = await document_of(index.models, model or index.follower.deciding().version)
             weighed = read_model(document)
-            fits = await best_fits(index.store, weighed, records, seed, step)
+            found = await sample(index.store, weighed, records, seed, step)
             labels = await decided(index.store)
-            chances = await calibrators(index.store, weighed, labels)
-            link = link_threshold(fits, chances, precision)
-            review = review_threshold(fits, chances, link, review_share)
-            limits = weighed.thresholds
-            if save:
-                about = f"{weighed.version} with thresholds for precision {precision:g}, {review_share:.2%} to review."
-                await index.models.add(
-                    with_thresholds(document, save, about, link, review), actor=ACTOR
-                )
-            return {
-                "model": weighed.version,
-                "records": fits.records,
-                "index_size": fits.index_size,
-                "judged_pairs": chances.links.judged,
-                "saved": save or None,
-                "wished_review_share": review_share,
-                "now": asdict(consequence(fits, chances, limits.link, limits.review)),
-                "proposed": asdict(consequence(fits, chances, link, review)),
-            }
+            return document, found, await calibrators(index.store, weighed, labels)
+
+    async def keep(document: bytes) -> None:
+        async with opened(chosen) as index:
+            await index.models.add(document, actor=ACTOR)
 
     with steps("Weighing:") as step:
-        facts = run(work(step))
+        document, found, chances = run(read(step))
+        weighed = read_model(document)
+        now = consequence(found, weighed, chances, step)
+        proposed = propose(found, weighed, chances, precision, review_share, step)
+    if save:
+        about = f"{weighed.version} with thresholds for precision {precision:g}, {review_share:.2%} to review."
+        run(keep(with_thresholds(document, save, about, proposed.link, proposed.review)))
+    facts = {
+        "model": weighed.version,
+        "records": found.records,
+        "index_size": found.index_size,
+        "judged_pairs": chances.links.judged,
+        "saved": save or None,
+        "wished_review_share": review_share,
+        "now": asdict(now),
+        "proposed": asdict(proposed),
+    }
     show_json(facts) if as_json else _show_thresholds(facts)
 
 
@@ -190,7 +187,7 @@ def _show_thresholds(facts: dict[str, Any]) -> None:
     judged = facts["judged_pairs"]
     by = f"corrected by {judged:,} judged pairs" if judged else "the model's own"
     note(
-        f"{facts['records']:,} of {facts['index_size']:,} records, each weighed as if it arrived now; "
+        f"{facts['records']:,} of {facts['index_size']:,} records, each decided as if it arrived now; "
         f"probabilities are {by}."
     )
     rows = [
@@ -200,7 +197,8 @@ def _show_thresholds(facts: dict[str, Any]) -> None:
     show_table(("", f"{facts['model']} now", "proposed"), rows)
     if facts["proposed"]["review_share"] > facts["wished_review_share"]:
         note(
-            "No threshold asks less: these records are certain, but for a veto that only a steward can judge."
+            "No review threshold asks less: these records are as certain as links, but a veto, an unknown place or a "
+            "second person as certain forbids to link them unseen."
         )
     if saved := facts["saved"]:
         note(f"Model {saved} is kept; `mpi model try {saved}` shows whom it would merge or split.")

@@ -71,9 +71,14 @@ class Verdict:
     persons: tuple[str, ...]
 
 
+def asks(decision: Decision) -> bool:
+    """Whether a steward is asked: instead of a link, or beside one about further persons that are as certain."""
+    return bool(decision.review)
+
+
 def verdict(scene: Scene, decision: Decision) -> Verdict:
     """What a decision means for the person that holds the record now."""
-    if decision.outcome is Outcome.REVIEW or decision.review:
+    if asks(decision):
         return Verdict(Fate.TASK, tuple(sorted({scene.home, *decision.review})))
     if decision.outcome is Outcome.LINK:
         joined = {decision.mpi_id or "", *decision.merge}

@@ -25,7 +25,8 @@ from mpi.matching.weighing import ExplanationRow, Weighing, weigh
 NOT_SAME = "not_same_assertion"
 """The veto of a human."""
 
-_MOST_CANDIDATES = 20
+MOST_CANDIDATES = 20
+"""Persons that a decision shows; it looks at all."""
 
 
 class Outcome(StrEnum):
@@ -184,7 +185,7 @@ def decide(
     shown = tuple(
         s for s in ranked if s.same_assertion or _is_possible(s.weight, s.question, model)
     )
-    shown = shown[:_MOST_CANDIDATES]
+    shown = shown[:MOST_CANDIDATES]
     linkable = [s for s in ranked if _may_link(s, model)]
     if linkable:
         return _link(record, linkable, ranked, shown, people, assertions, model, index_size)

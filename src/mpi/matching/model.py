@@ -86,6 +86,12 @@ class Thresholds:
     margin: float
     impossible: float
 
+    def between(self, link: float, review: float) -> Thresholds:
+        """With another link and review threshold. The two below fall along where they have to."""
+        return Thresholds(
+            link, review, min(self.possible, review), self.margin, min(self.impossible, review)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Model:

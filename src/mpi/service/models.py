@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from itertools import pairwise
 
@@ -189,10 +189,8 @@ class Models:
 def with_thresholds(document: bytes, version: str, about: str, link: float, review: float) -> bytes:
     """A document with another link and review threshold, and all else as it is."""
     content = orjson.loads(document)
-    limits = content["thresholds"]
-    lower = {name: min(limits[name], review) for name in ("possible", "impossible")}
-    content |= {"version": version, "about": about}
-    content["thresholds"] = limits | lower | {"link": link, "review": review}
+    limits = Thresholds(**content["thresholds"]).between(link, review)
+    content |= {"version": version, "about": about, "thresholds": asdict(limits)}
     return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 
 
