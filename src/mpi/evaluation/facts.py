@@ -57,7 +57,7 @@ def _pairs(scores: PairScores) -> dict[str, Any]:
 
 
 def by_threshold(trial: Trial) -> tuple[AtThreshold, ...]:
-    """What linking every pair from some weight on would give."""
+    """What linking every pair from some weight on would give; weights as in ``JudgedPairs.ranked``."""
     limits = trial.model.thresholds
     return trial.pairs.scores.table(sorted({*map(float, THRESHOLDS), limits.link, limits.review}))
 

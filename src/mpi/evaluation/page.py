@@ -22,6 +22,11 @@ from mpi.matching.model import RIVALS, Model
 _LOWEST, _HIGHEST = -30.0, 50.0
 _STEP = 2.0
 
+_VETOED = (
+    "A pair with a veto is never linked unseen: it counts as if it weighed what the review threshold of the model is, "
+    "at most."
+)
+
 
 def page_of(trial: Trial, title: str, *, with_records: bool) -> str:
     """The report as HTML. ``with_records`` shows the compared values of the worst errors: patient data."""
@@ -33,11 +38,11 @@ def page_of(trial: Trial, title: str, *, with_records: bool) -> str:
                     "Pairs with at least one record of the kind: those of one person, how many of them are in one, and "
                     "how many pairs of different people are as well.")] if trial.cases else []),
         _section("Threshold explorer", _explorer(trial) + _curves(trial),
-                 "What linking every pair of at least some weight would give. Pairs with a veto are never linked; "
-                 "closure over persons is not part of it."),
+                 "What linking every pair of at least some weight would give. " + _VETOED
+                 + " Closure over persons is not part of it."),
         _section("Weights of all compared pairs", _distribution(trial),
                  "Counts on a logarithmic scale: false pairs far to the right and true pairs far to the left are "
-                 "the ones below."),
+                 "the ones below. " + _VETOED),
         _section("Does a probability come true?", _reliability(trial),
                  "Each dot is a tenth of the scale, as large as it has pairs. On the line, a probability of p comes "
                  "true p of the time."),
@@ -46,7 +51,8 @@ def page_of(trial: Trial, title: str, *, with_records: bool) -> str:
         _section("Weights per level", _levels(trial.model),
                  "Bits (log2 of how much likelier the level is than between strangers) for one person, for "
                  "relatives and for twins."),
-        _section("By threshold", _table(trial), ""),
+        _section("By threshold", _table(trial),
+                 "The same as in the explorer, at some weights and at the thresholds of the model. " + _VETOED),
     )  # fmt: skip
     template = resources.files("mpi.evaluation").joinpath("data/page.html").read_text("utf-8")
     return (
