@@ -131,6 +131,67 @@ def test_a_file_without_truth_is_refused(tmp_path: Path, text: str, reason: str)
     assert reason in done.stderr
 
 
+HEADS = "source,source_id,first_name,last_name,dob,ssn,address,phone,entity_id\n"
+ANN = "Ann,Vandersloot,1980-02-03,,,"
+CERTAIN = "Annabella,Vandersloot,1980-02-03,512-47-9983,12 Quarry Rd 83702,208-555-0143"
+
+
+@pytest.mark.parametrize(
+    ("rows", "pairs", "best"),
+    [
+        (f"A,1,{ANN},e1\nA,2,{ANN},e1\n", 1, 1.0),
+        (f"A,1,{CERTAIN},e1\nA,2,{CERTAIN},e1\n", 1, 1.0),  # found at every threshold that is drawn
+        ("A,1,,,,,,,e1\nA,2,,,,,,,e1\nA,3,,,,,,,e2\n", 0, 0.0),  # nothing to compare
+    ],
+    ids=["alike", "certain", "bare"],
+)
+def test_a_small_or_bare_file_has_figures_and_a_report(
+    tmp_path: Path, rows: str, pairs: int, best: float
+) -> None:
+    (tmp_path / "rows.csv").write_text(HEADS + rows)
+    found = evaluated(tmp_path, tmp_path / "rows.csv")
+    assert found["pairs"]["compared"] == pairs
+    assert found["pairs"]["best_f1"] == best
+    assert (found["pairs"]["best_threshold"] is None) == (pairs == 0)
+    report = tmp_path / "report.html"
+    assert evaluated(tmp_path, tmp_path / "rows.csv", "--report", report) == found
+    drawings = re.findall(r"<svg.*?</svg>", report.read_text("utf-8"), re.DOTALL)
+    assert len(drawings) > 15
+    assert not any("nan" in drawing or "inf" in drawing for drawing in drawings)
+    table = run_mpi(tmp_path, "evaluate", str(tmp_path / "rows.csv"))
+    assert table.returncode == 0
+    assert "best f1" in table.stdout
+
+
+def test_a_person_may_be_called_zero(tmp_path: Path) -> None:
+    file = tmp_path / "rows.ndjson"
+    ann: dict[str, Any] = {
+        "source": "A",
+        "first_name": "Ann",
+        "last_name": "Vandersloot",
+        "dob": "1980-02-03",
+    }
+    rows = [ann | {"source_id": str(n), "entity_id": n // 2} for n in range(4)]
+    rows += [ann | {"source_id": "4", "entity_id": None}, ann | {"source_id": "5", "entity_id": ""}]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = evaluated(tmp_path, file)
+    assert (found["records"], found["true_pairs"]) == (4, 2)
+
+
+def test_a_record_of_two_people_is_refused_wherever_it_is_told(tmp_path: Path) -> None:
+    file, truth = tmp_path / "rows.csv", tmp_path / "truth.csv"
+    file.write_text(HEADS + f"A,1,{ANN},e1\nA,2,{ANN},e1\nA,1,{ANN},e2\n")
+    truth.write_text("rec_id,entity_id\nA|1,e1\nA|2,e1\nA|1,e2\n")
+    for arguments in ([file], [file, "--truth", truth]):
+        done = run_mpi(tmp_path, "evaluate", *map(str, arguments))
+        assert done.returncode == 1
+        assert "line 4 contradicts an earlier line about the person of its record" in done.stderr
+    file.write_text(HEADS + f"A,1,{ANN},e1\nA,2,{ANN},e1\nA,1,{ANN},e1\nA,2,{ANN},\n")
+    truth.write_text("rec_id,entity_id\nA|1,e1\nA|2,e1\nA|1,e1\n")
+    for arguments in ([file], [file, "--truth", truth]):
+        assert evaluated(tmp_path, *arguments)["records"] == 2
+
+
 def test_a_person_reads_the_same_figures_as_a_table(demo: Path, tmp_path: Path) -> None:
     truth, related = str(demo / "truth.csv"), str(demo / "related.csv")
     done = run_mpi(

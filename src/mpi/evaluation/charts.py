@@ -13,7 +13,7 @@ Points = Sequence[tuple[float, float]]
 
 
 class Plot:
-    """Axes from ``x`` and ``y`` (lowest, highest) on which marks are put; y grows upwards."""
+    """Axes from ``x`` and ``y`` (lowest < highest) on which marks are put; y grows upwards."""
 
     def __init__(
         self, title: str, x: tuple[float, float], y: tuple[float, float], *, height: int = HEIGHT
@@ -157,5 +157,5 @@ def waterfall(steps: Sequence[tuple[str, float]], total: str, title: str) -> str
 
 
 def powers_of_ten(highest: float) -> list[float]:
-    """Ticks of a logarithmic axis that counts up to ``highest``, as exponents."""
-    return [float(power) for power in range(math.ceil(math.log10(max(highest, 1))) + 1)]
+    """Ticks of a logarithmic axis that counts up to ``highest``, as exponents; two at least, or it has no length."""
+    return [float(power) for power in range(math.ceil(math.log10(max(highest, 2))) + 1)]

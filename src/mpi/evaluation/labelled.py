@@ -16,6 +16,8 @@ from mpi.service.preparation import Preparation, Prepared
 ENTITY = "entity_id"
 RELATED = ("entity_a", "entity_b", "relation")
 
+_NOBODY = (None, "")
+
 Tags = tuple[str, ...]
 
 Truth = dict[str, tuple[str, Tags]]
@@ -71,7 +73,7 @@ class LabelledFile:
         """Read and standardise everything; ``progress`` hears of bytes done and in all.
 
         Raises:
-            InvalidInput: nobody is known to be behind any of the rows.
+            InvalidInput: nobody is known to be behind any of the rows, or two people behind one record.
             ConfigurationError: a file cannot be read.
         """
         truth = self._told(self.truth) if self.truth is not None else None
@@ -107,8 +109,8 @@ class LabelledFile:
             return
         found.rows.append(ReadRow(read.line, b"null", Prepared(record, keys), read.unknown))
         found.records[name] = record
-        if person:
-            found.people[name] = str(person)
+        if person not in _NOBODY and found.people.setdefault(name, str(person)) != str(person):
+            raise _contradiction(row.line)
         if tags:
             found.tags[name] = tags
 
@@ -121,24 +123,32 @@ class LabelledFile:
 
     def _told(self, path: Path) -> Truth:
         columns = ("rec_id", self.entity.lower())  # headings of CSV are read in lower case
-        return {
-            row[columns[0]]: (row[columns[1]], _tags(row.get("tags") or ""))
-            for row in _rows(path, columns)
-        }
+        truth: Truth = {}
+        for line, row in _rows(path, columns):
+            told = (row[columns[1]], _tags(row.get("tags") or ""))
+            if told[0] in _NOBODY:
+                continue
+            if truth.setdefault(row[columns[0]], told)[0] != told[0]:
+                raise _contradiction(line)
+        return truth
 
     def _related(self) -> Iterator[tuple[str, str, str]]:
         if self.related is not None:
-            for row in _rows(self.related, RELATED):
+            for _, row in _rows(self.related, RELATED):
                 one, other, relation = (row[column] for column in RELATED)
                 yield one, other, relation
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
+def _contradiction(line: int) -> InvalidInput:
+    return InvalidInput(f"line {line} contradicts an earlier line about the person of its record")
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     with open_rows(path, needed=columns) as file:
         for row in file.rows():
             if not isinstance(row.content, dict) or not row.content.keys() >= set(columns):
                 raise InvalidInput(f"a row of a table of people lacks one of {', '.join(columns)}")
-            yield row.content
+            yield row.line, row.content
 
 
 def _tags(text: object) -> Tags:

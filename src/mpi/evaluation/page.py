@@ -139,7 +139,7 @@ def _curves(trial: Trial) -> str:
     limits = trial.model.thresholds
     table = trial.pairs.scores.table(np.arange(-10, 25.01, 0.5).tolist())
     lowest = min(*(at.precision for at in table), *(at.recall for at in table))
-    floor = math.floor(lowest * 20) / 20
+    floor = min(math.floor(lowest * 20) / 20, 0.95)  # also where every threshold finds all
     plot = Plot("precision and recall by threshold", (-10, 25), (floor, 1))
     ticks = [floor + (1 - floor) * n / 5 for n in range(6)]
     plot.axes("threshold (bits)", "share", range(-10, 26, 5), ticks, "{:.2f}".format)

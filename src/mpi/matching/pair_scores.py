@@ -7,6 +7,7 @@ Cooper and Hauskrecht (2015), over bins of equal width of the probability.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -94,7 +95,9 @@ class PairScores:
         return float(self._true[good[-1]] / self.total) if len(good) else 0.0
 
     def best(self) -> AtThreshold:
-        """The threshold of the best F1; an oracle's choice."""
+        """The threshold of the best F1; an oracle's choice. Infinite where no pair was compared."""
+        if not len(self._steps):
+            return self.at(math.inf)
         f1 = 2 * self._true / (self._linked + self.total)
         return self.at(float(self._steps[int(np.argmax(f1))]))
 

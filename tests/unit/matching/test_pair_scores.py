@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -68,3 +70,10 @@ def test_the_calibration_error_is_the_mean_gap_over_doubtful_probabilities() -> 
 def test_nothing_doubtful_has_no_calibration() -> None:
     found = calibration(np.array([0.0]), np.array([False]))
     assert (found.error, found.sure_observed, found.sure_pairs) == (None, None, 0)
+
+
+def test_without_pairs_no_threshold_finds_anything() -> None:
+    scores = PairScores(np.array([]), np.array([], dtype=bool), 3)
+    assert scores.best() == scores.at(math.inf)
+    assert (scores.best().linked, scores.best().recall, scores.best().f1) == (0, 0.0, 0.0)
+    assert scores.recall_at(0.999) == 0.0
