@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
+from mpi.evaluation import calibration
+from mpi.evaluation.calibration import Calibrators, calibrators
 from mpi.evaluation.own import decided
-from tests.support.index import MARGA, Index, key
+from tests.support.index import MARGA, MODEL, Index, key
 from tests.support.stewards import BECAUSE, doubtful, two_persons
 
 BORN = {"dob": "1933-09-09", "sex": "F", "ssn": "518-33-9021"}
@@ -83,3 +87,18 @@ async def test_a_large_person_kept_apart_does_not_outweigh_all_others(index: Ind
     labels = await decided(index.store)
     assert 50 < len(labels) <= 100
     assert set(labels.values()) == {False}
+
+
+async def test_judgements_correct_links_and_tasks_once_there_are_enough(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = await two_persons(index)
+    await index.add(MARGA, "3")
+    await index.stewards.merge(one, other, **BECAUSE)
+    await index.stewards.assert_pair("not-same", key("1"), key("3"), **BECAUSE)
+    labels = await decided(index.store)
+    assert set(labels.values()) == {True, False}
+    assert await calibrators(index.store, MODEL, labels) == Calibrators()
+    monkeypatch.setattr(calibration, "FEWEST_JUDGED", 1)
+    found = await calibrators(index.store, MODEL, labels | {(key("1"), key("gone")): True})
+    assert found.links.judged == found.tasks.judged == len(labels)
