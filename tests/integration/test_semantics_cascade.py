@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mpi.domain.identity import NEW_PERSON, AssertionKind
+from mpi.domain.identity import NEW_PERSON, AssertionKind, TaskStatus
 from mpi.errors import Conflict
 from tests.support.index import (
+    IFEOMA,
     MARGA,
     OTTO,
     Index,
@@ -72,6 +73,38 @@ async def test_a_cascade_that_fails_changes_nothing(index: Index) -> None:
     assert refused.value.extra["assertions"] == [stated.event_id]
     assert await index.partition() == before
     assert (await index.mpi.statistics())["events"] == events
+
+
+async def three_in_one(index: Index) -> tuple[list[str], str]:
+    """Otto took in Marga, then Ifeoma took in both; then Marga came again. All persons, and the first merge."""
+    marga, otto = await two_persons(index)
+    ifeoma = (await index.add(IFEOMA, "3")).mpi_id or ""
+    first = await index.stewards.merge(otto, marga, **BECAUSE)
+    await index.stewards.merge(ifeoma, otto, **BECAUSE)
+    return [marga, otto, ifeoma], first.event_id or ""
+
+
+async def test_a_cascade_asks_once_about_the_persons_that_are_left(index: Index) -> None:
+    (marga, otto, ifeoma), first = await three_in_one(index)
+    await index.add({**MARGA, "phone": "302-555-0199"}, "4")
+    undone = await index.stewards.undo(first, cascade=True, **BECAUSE)
+    assert await index.partition() == {"1": marga, "2": otto, "3": ifeoma, "4": ifeoma}
+    (task,) = await index.stewards.tasks(TaskStatus.OPEN, None, 10)
+    assert undone.task_ids == (task.task_id,)
+    assert (task.record, task.version, task.reason) == (key("4"), 1, "fits_what_returned")
+    assert task.candidates == (ifeoma, marga, otto)
+    assert await kinds(index, "4") == []
+    await index.stewards.decide(task.task_id, "same", mpi_id=marga, **BECAUSE)
+    assert await index.owner("4") == marga
+
+
+async def test_what_joined_before_a_cascade_and_plainly_stays_is_kept_apart(index: Index) -> None:
+    (marga, otto, ifeoma), first = await three_in_one(index)
+    await index.add(IFEOMA, "4")
+    undone = await index.stewards.undo(first, cascade=True, **BECAUSE)
+    assert await index.partition() == {"1": marga, "2": otto, "3": ifeoma, "4": ifeoma}
+    assert undone.task_ids == ()
+    assert await kinds(index, "4") == [AssertionKind.NOT_SAME] * 2
 
 
 async def test_a_cascade_is_previewed_without_changing_anything(index: Index) -> None:

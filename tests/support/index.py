@@ -52,6 +52,7 @@ OTTO = {
     "zip": "97301",
     "phone": "503-555-0182",
 }
+IFEOMA = {"first_name": "Ifeoma", "last_name": "Okonkwo", "dob": "1997-06-21", "sex": "F"}
 # What no longer fits in Marga's company, and is not plainly another patient.
 GONE_ASTRAY = {**OTTO, "first_name": MARGA["first_name"], "sex": "F", "dob": "1968-11-02"}
 # Certain of MARGA each, far from certain of each other: they share nothing but the name.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from mpi.domain.identity import (
     ANY_VERSION,
     NEW_PERSON,
     Assertion,
-    AssertionKind,
     Event,
     EventKind,
     IdentityChange,
@@ -18,15 +17,14 @@ from mpi.domain.identity import (
 )
 from mpi.domain.record import RecordKey
 from mpi.errors import Conflict, NotFound
-from mpi.service.aftermath import questions
+from mpi.service.aftermath import JOINS, Step, kept_apart, questions, step_of
 from mpi.service.answers import ChangeAnswer
-from mpi.service.decisions import APART, HumanDecisions, named, not_same, pair_of
+from mpi.service.decisions import APART, HumanDecisions, named, pair_of
 from mpi.service.present import check_version
 from mpi.service.settlements import content_before, tasks_before
 from mpi.service.way_back import WayBack, in_the_way
 
-_JOINS = frozenset({EventKind.LINKED, EventKind.REVIVED, EventKind.MERGED})
-_REVERSIBLE = _JOINS | {
+_REVERSIBLE = JOINS | {
     EventKind.MOVED,
     EventKind.ASSERTED,
     EventKind.TASK_DECIDED,
@@ -36,6 +34,22 @@ _REVERSIBLE = _JOINS | {
 
 class _Rehearsed(Exception):
     """Ends a group whose changes were only tried."""
+
+
+@dataclass(slots=True)
+class _Together:
+    """What is taken back at once: the decisions in the way, where that is a ``cascade``, and the event itself."""
+
+    reason: str
+    actor: str
+    cascade: bool
+    answers: list[ChangeAnswer] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def own(self) -> Set[str]:
+        """The events that were made so far."""
+        return {answer.event_id for answer in self.answers if answer.event_id is not None}
 
 
 class Undoing(HumanDecisions):
@@ -82,8 +96,9 @@ class Undoing(HumanDecisions):
         event = await self._event(event_id)
         if if_match not in (None, ANY_VERSION):
             check_version(if_match, await self._version_of(event))
-        answers: list[ChangeAnswer] = []
-        await self._undo(event, reason, actor, answers, cascade=cascade)
+        together = _Together(reason, actor, cascade=cascade)
+        await self._undo(event, together, is_last=True)
+        answers = together.answers
         moves = [move for answer in answers for move in answer.detail["moves"]]
         return replace(
             answers[-1],
@@ -92,19 +107,17 @@ class Undoing(HumanDecisions):
             detail={"moves": moves, "undone": [answer.detail["undoes"] for answer in answers]},
         )
 
-    async def _undo(
-        self, event: Event, reason: str, actor: str, done: list[ChangeAnswer], *, cascade: bool
-    ) -> None:
-        """Reverse an event after those in its way, the newest first; add what was done to ``done``."""
+    async def _undo(self, event: Event, together: _Together, *, is_last: bool = False) -> None:
+        """Reverse an event after those in its way, the newest first; the last of all asks what that leaves open."""
         if event.undone_by is not None:
             raise Conflict("the event was undone before", undone_by=event.undone_by)
         if event.kind not in _REVERSIBLE:
             raise Conflict(f"an event of kind {event.kind} cannot be undone")
-        while blocking := await self._blocking(event, _events_of(done)):
-            if not cascade:
+        while blocking := await self._blocking(event, together.own):
+            if not together.cascade:
                 raise Conflict("later decisions touch the same records", events=blocking)
-            await self._undo(await self._event(blocking[-1]), reason, actor, done, cascade=True)
-        done.append(await self._reverse(event, reason, actor, _events_of(done)))
+            await self._undo(await self._event(blocking[-1]), together)
+        together.answers.append(await self._reverse(event, together, is_last=is_last))
 
     async def _blocking(self, event: Event, own: Set[str]) -> list[str]:
         """Later human decisions in the way, oldest first: about the same records, or keeping one from home.
@@ -134,20 +147,24 @@ class Undoing(HumanDecisions):
         person = await self._store.person(await self._survivor(mpi_id))
         return person.version if person else None
 
-    async def _reverse(self, event: Event, reason: str, actor: str, own: Set[str]) -> ChangeAnswer:
+    async def _reverse(self, event: Event, together: _Together, *, is_last: bool) -> ChangeAnswer:
+        reason, actor = together.reason, together.actor
         back = await self._way_back(event)
         lift = await self._in_force(event.asserted)
         stands = set(await self._in_force(event.lifted))
         again = [a for a in event.lifted if a not in stands]
-        forbidding = await self._forbidding(back, lift, own)
+        forbidding = await self._forbidding(back, lift, together.own)
         if forbidding:
             raise Conflict(APART, assertions=named(forbidding))
         lift += await self._forbidding(back, lift)
         content, pending, details = await content_before(self._store, event, actor, self._clock())
         reopened, settles = await tasks_before(self._store, event)
-        asked = await questions(self._store, self._model(), event, back)
-        in_doubt = {question.record for question in asked}
-        apart = await self._kept_apart(event, back, in_doubt, reason, actor)
+        step = await step_of(self._store, event, back)
+        together.steps.append(step)
+        steps = together.steps if is_last else [step]
+        asked = await questions(self._store, self._model(), steps) if is_last else ()
+        in_doubt = {question.record for question in asked} if is_last else {*step.joined}
+        apart = await kept_apart(self._store, steps, in_doubt, reason, actor, self._clock())
         if not (back.moves or lift or again or content or reopened):
             raise Conflict("nothing is left of what this event did")
         undone = IdentityChange(
@@ -254,24 +271,6 @@ class Undoing(HumanDecisions):
             found += await self._between(returning, residents, override=True)
         return tuple(a for a in found if pair_of(a) not in gone and a.event_id not in own)
 
-    async def _kept_apart(
-        self, event: Event, back: WayBack, in_doubt: Set[RecordKey], reason: str, actor: str
-    ) -> tuple[Assertion, ...]:
-        """Not-same between what an undone link or merge had brought and what stays: nothing rejoins them by itself.
-
-        What is in doubt may still turn out to belong to either side.
-        """
-        if event.kind not in _JOINS:
-            return ()
-        made: list[Assertion] = []
-        for mpi_id in back.left:
-            going = [m.key for m in back.moves if m.origin == mpi_id]
-            staying = [r.key for r in back.staying(mpi_id) if r.key not in in_doubt]
-            made += not_same(going, staying, actor, reason, self._clock())
-        stored = await self._store.assertions(sorted(back.keys))
-        same = {pair_of(a) for a in stored if a.kind is AssertionKind.SAME}
-        return tuple(a for a in made if pair_of(a) not in same)
-
     async def _as_preview(self, answer: ChangeAnswer) -> ChangeAnswer:
         """What a tried change did, without the names of what does not exist."""
         minted = any(move["to"] == NEW_PERSON for move in answer.detail["moves"])
@@ -302,7 +301,3 @@ def _each_once(assertions: Iterable[Assertion]) -> tuple[Assertion, ...]:
     for assertion in assertions:
         found.setdefault(pair_of(assertion), assertion)
     return tuple(found.values())
-
-
-def _events_of(answers: Iterable[ChangeAnswer]) -> Set[str]:
-    return {answer.event_id for answer in answers if answer.event_id is not None}
