@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from mpi.domain.identity import NEW_PERSON, TaskKind, TaskStatus
@@ -196,3 +198,22 @@ async def test_a_merge_tells_nothing_of_a_version_that_waits(index: Index) -> No
     await index.stewards.move(key("1"), NEW_PERSON, **BECAUSE)
     await index.stewards.merge(both, await index.owner("1") or "", **BECAUSE)
     assert (await index.stewards.task(task)).status is TaskStatus.OPEN
+
+
+async def test_an_older_recording_takes_no_place_of_one_that_waits(index: Index) -> None:
+    await index.add(MARGA, "1", recorded="2026-01-01T00:00:00Z")
+    later = await index.add(OTTO, "1", recorded="2026-03-01T00:00:00Z")
+    await index.add(TARA, "1", recorded="2026-02-01T00:00:00Z")
+    versions = await index.store.versions(key("1"))
+    assert [v.status for v in versions] == ["active", "pending", "history"]
+    assert (await index.stewards.task(later.task_id or "")).status is TaskStatus.OPEN
+
+
+async def test_two_that_come_to_wait_at_once_leave_one_with_a_task(index: Index) -> None:
+    await index.add(MARGA, "1")
+    others = [{**OTTO, "dob": f"19{number}-11-02"} for number in range(60, 68)]
+    await asyncio.gather(*(index.add(other, "1") for other in others))
+    versions = await index.store.versions(key("1"))
+    assert [v.status.value for v in versions].count("pending") == 1
+    open_tasks = await index.stewards.tasks(None, None, 100)
+    assert len([t for t in open_tasks if t.status is not TaskStatus.DECIDED]) == 1

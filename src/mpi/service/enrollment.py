@@ -22,7 +22,7 @@ from mpi.domain.identity import (
 )
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail
-from mpi.domain.versions import is_late, repeated, waiting_version
+from mpi.domain.versions import is_late, repeated, since_deletion, waiting_version
 from mpi.errors import ConcurrentChange, PreconditionFailed
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Outcome
@@ -203,6 +203,17 @@ class Enrollment:
         expected: Expected,
     ) -> Enrolled:
         """Keep a version that does not become the current one."""
+        # No older than what is read next: whoever was faster may have made another version wait, or deleted the record.
+        position = (await self.store.candidates(())).position
+        versions = await self.store.versions(record.key)
+        if all(v.version != current.version for v in since_deletion(versions)):
+            raise ConcurrentChange("the record was deleted meanwhile")
+        waiting = waiting_version(versions)
+        if waiting is not None and tasks:
+            if waiting.digest == record.digest and await self._open_task(current):
+                raise ConcurrentChange("the same content has come meanwhile")
+            if is_late(record, waiting):
+                status, tasks = RecordStatus.HISTORY, ()
         change = IdentityChange(
             kind=EventKind.UPDATED,
             at=record.received_at,
@@ -210,10 +221,11 @@ class Enrollment:
             record=replace(record, status=status),
             tasks=tasks,
             expected_versions=expected,
+            position=position,
             detail={KEPT_AS: status.value} | told_detail(record.told),
             errands=corrections(record, status),
         )
-        along = await introduced_along(self.store, record, await self.store.position())
+        along = await introduced_along(self.store, record, position)
         ended = await superseded(self.store, current, tasks, actor, record.received_at)
         first, *rest = (*along, *ended, change)
         committed = await self.store.commit(first, *rest)
