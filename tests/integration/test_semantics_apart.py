@@ -7,7 +7,7 @@ import pytest
 from mpi.domain.identity import AssertionKind, EventKind, NewTask, TaskKind
 from mpi.errors import Conflict
 from tests.support.index import MARGA, MARGA_IN_DOUBT, OTTO, Index, key
-from tests.support.stewards import BECAUSE, doubtful, kinds
+from tests.support.stewards import BECAUSE, doubtful, kinds, two_persons
 
 MANY = 101
 
@@ -103,3 +103,16 @@ async def test_a_merge_by_a_replaced_number_is_undone_with_what_it_handed_on(ind
     (merge,) = [e for e in await index.mpi.events(0, 1000) if e.kind is EventKind.MERGED]
     await index.stewards.undo(merge.event_id, **BECAUSE)
     assert await kinds(index, "1") == [AssertionKind.NOT_SAME]
+
+
+async def test_a_number_is_replaced_against_what_was_said_where_that_is_overridden(
+    index: Index,
+) -> None:
+    one, other = await two_persons(index)
+    assert (await index.add(MARGA, "3")).mpi_id == one
+    await index.stewards.assert_pair("not-same", key("1"), key("2"), **BECAUSE)
+    with pytest.raises(Conflict):
+        await index.stewards.replace_number(key("2"), "3", **BECAUSE)
+    done = await index.stewards.replace_number(key("2"), "3", override=True, **BECAUSE)
+    assert (done.mpi_id, other in done.retired) == (one, True)
+    assert await index.partition() == {"1": one, "3": one}

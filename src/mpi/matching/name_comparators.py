@@ -10,7 +10,7 @@ from itertools import groupby
 from rapidfuzz.distance import OSA, JaroWinkler
 
 from mpi.matching.comparators import CLOSE, MISSING
-from mpi.matching.names import are_nicknames, is_surname
+from mpi.matching.names import are_nicknames
 from mpi.matching.phonetics import phonetic_code
 from mpi.matching.romanization import Readings, readings
 from mpi.matching.tables import census_frequencies
@@ -289,31 +289,20 @@ def _told_elsewhere(own: FullName, further: tuple[str, ...], their: FullName) ->
     return bool(further_names(their)) and "".join((*their[0], *their[1])) in further
 
 
-Further = tuple[bool, bool, bool, str]
+Further = tuple[bool, bool, bool]
 
 
 def describe_further(name: FullName) -> Further:
-    """Whether there are further names and one is told as a middle name, whether the first is more than an initial, and
-    what else the middle name is: ``given``, ``family``, or empty for what may be either."""
+    """Whether there are further names, whether one is told as a middle name, and the first is more than an initial."""
     further = further_names(name)
-    if not further:
-        return False, bool(name[1]), False, ""
-    first = further[0]
-    kind = (
-        "family"
-        if len(name[0]) < 2 and is_surname(first)
-        else "given" if is_familiar(first) else ""
-    )
-    return True, bool(name[1]), len(first) > 1, kind
+    return bool(further), bool(name[1]), bool(further) and len(further[0]) > 1
 
 
 def compare_apart(left: Further, right: Further) -> str:
     """Further names that have nothing in common.
 
-    CARTER is the mother's family name, PAUL a given name, and one person may have both: they are no contradiction.
+    Be one of them a surname, too: it may be the mother's, but brothers and strangers have such middle names as well.
     """
     if not left[0] or not right[0] or left[1] != right[1]:
-        return MISSING
-    if {left[3], right[3]} == {"given", "family"}:
         return MISSING
     return "different" if left[2] and right[2] else "other_initial"

@@ -5,7 +5,6 @@ The rules stand in ``data/name_words.csv``, each with its source.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -35,9 +34,6 @@ _NOTE_PREFIXES = tuple(_WORDS["note_prefix"])
 _VOWELS = frozenset("AEIOUY")
 _SHORTEST_MARKED_NAME = 3
 
-_FAR_SOONER = 20
-_EASTERN_SYLLABLE = re.compile("[B-DF-HJ-NP-TV-XZ]{0,3}[AEIOUY]{1,3}(?:NG|NH|CH|[KMNPT])?")
-"""One syllable as names of China, Korea, Vietnam and the Hmong are made of, family and given names alike."""
 
 MAX_TOKENS = 8
 """Longest name that is read whole; what follows is text, not a name."""
@@ -282,25 +278,6 @@ def _formal_names() -> dict[str, str]:
 
 
 _FORMAL_OF = _formal_names()
-
-
-def is_surname(word: str) -> bool:
-    """Whether a word is a surname far sooner than a given name, or half of one: LI LIN and LI MIN may be sisters."""
-    return word in _SURNAMES
-
-
-def _surnames() -> frozenset[str]:
-    given, family = (census_frequencies()[trait] for trait in ("given", "family"))
-    return frozenset(
-        word
-        for word, share in family.items()
-        if share > _FAR_SOONER * given.get(word, 0.0)
-        and word not in _CLASSES
-        and not _EASTERN_SYLLABLE.fullmatch(word)
-    )
-
-
-_SURNAMES = _surnames()
 
 
 def formal_name(name: str) -> str:

@@ -116,7 +116,8 @@ class VeratoCounterpart:
         found = self._answered(await self._index.find(retired))
         # Without a link it was never told; and what was done before is not done again, whoever lost the answer.
         if found.link_id is not None and self._index.counts(found, retired) is not False:
-            await self._link_of(kept)
+            if kept.mpi_id is not None:  # one that was deleted meanwhile is not told of again
+                await self._link_of(kept)
             self._answered(await self._index.merge(kept.key, retired))
 
     async def changes(self, since: datetime, until: datetime) -> Changes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import replace
 
 from mpi.domain.errand import Errand, ErrandKind, Lane
@@ -47,7 +48,8 @@ class Replacing(Undoing):
         holder = await self._active(gone.mpi_id or "")
         check_version(if_match, holder.version)
         home = kept.mpi_id or ""
-        apart = await self._handed_on(gone.key, kept.key, reason, actor)
+        company = {r.key for r in (await self._active(home)).records}
+        apart = await self._handed_on(gone.key, kept.key, company, reason, actor)
         retired: tuple[str, ...] = ()
         if holder.mpi_id != home:
             merge = await self.merge(
@@ -73,11 +75,12 @@ class Replacing(Undoing):
         return replace(answer, mpi_id=home, retired=retired)
 
     async def _handed_on(
-        self, gone: RecordKey, kept: RecordKey, reason: str, actor: str
+        self, gone: RecordKey, kept: RecordKey, company: Set[RecordKey], reason: str, actor: str
     ) -> tuple[Assertion, ...]:
         """Who is not the one number is not the other: with the first deleted nothing else would keep them apart.
 
-        Beside a merge it is a part of that: it ends with its undoing.
+        Beside a merge it is a part of that: it ends with its undoing. Of those in whose ``company`` the other number is
+        it is not said: a merge against what was stated of them is refused, or overrides it.
         """
         stored = await self._store.assertions([gone, kept])
         said = {pair_of(a): a.kind for a in stored}
@@ -85,7 +88,7 @@ class Replacing(Undoing):
             other
             for pair, kind in said.items()
             if kind is AssertionKind.NOT_SAME and gone in pair
-            for other in pair - {gone, kept}
+            for other in pair - {gone, kept} - company
             if frozenset((kept, other)) not in said
         ]
         now = self._clock()

@@ -108,7 +108,7 @@ MIDDLE = [
     (_name("AMY", "YOUNGJAE"), _name("YOUNG", "JAE"), MISSING),
     (_name("EDUARDO", "RUIZ", "PEREZ"), _name("EDUARDO", "MANUEL", "PEREZ RUIZ"), MISSING),
     (_name("EDUARDO", "RUIZ", "PEREZ"), _name("EDUARDO", "M", "PEREZ RUIZ"), MISSING),
-    (_name("EDUARDO", "RUIZ", "PEREZ"), _name("EDUARDO", "MANUEL", "PEREZ"), MISSING),
+    (_name("EDUARDO", "RUIZ", "PEREZ"), _name("EDUARDO", "MANUEL", "PEREZ"), "different"),
     (_name("TESFAYE", "HAILE", "DESTA"), _name("TESFAYE", "DESTA", "HAILE"), MISSING),
     (_name("EDUARDO", "RUIZ", "PEREZ"), _name("EDUARDO", "LOPEZ", "PEREZ"), "different"),
     (_name("EDUARDO RUIZ", "", "PEREZ"), _name("EDUARDO MANUEL", "", "PEREZ"), "different"),

@@ -9,7 +9,6 @@ from mpi.matching.names import (
     MAX_TOKENS,
     are_nicknames,
     formal_name,
-    is_surname,
     read_family,
     read_given,
     read_middle,
@@ -250,16 +249,6 @@ def test_what_stands_before_a_given_name_is_a_middle_name() -> None:
     read = read_given("Thi Lan A.")
     assert (read.given, read.middle) == (("LAN",), ("THI", "A"))
     assert read_given("Thi").given == ("THI",)
-
-
-@pytest.mark.parametrize("word", ["RUIZ", "GARCIA", "CASTRO", "JOHNSON", "SANCHEZ"])
-def test_a_word_that_hardly_anybody_is_called_by_is_a_surname(word: str) -> None:
-    assert is_surname(word)
-
-
-@pytest.mark.parametrize("word", ["CARLOS", "ALI", "HASSAN", "LIN", "YANG", "VANG", "QQQ", "GRANT"])
-def test_a_word_that_may_be_a_given_name_is_no_surname(word: str) -> None:
-    assert not is_surname(word)
 
 
 def test_spellings_of_a_name_leave_keys_of_stored_records_as_they_are() -> None:
