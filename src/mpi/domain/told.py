@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mpi.domain.identity import KEPT_AS, TOLD, Event, EventKind, StoredRecord, Told, Verdict
-from mpi.domain.record import RecordKey, RecordStatus
-from mpi.domain.versions import since_deletion
+from mpi.domain.record import RecordKey
+from mpi.domain.versions import waiting_versions
 
 _NAMES = ("outcome", "link_id", "score", "tracking_id", "audit_id")
 _VERDICTS = "verdicts"
@@ -82,7 +82,7 @@ def is_disputed(key: RecordKey, versions: Sequence[StoredRecord], events: Sequen
 
     Also if it did not take it, as stewards there may do so at any time.
     """
-    waiting = {v.version for v in since_deletion(versions) if v.status is RecordStatus.PENDING}
+    waiting = {version.version for version in waiting_versions(versions)}
     return bool(waiting) and any(
         told_in(event)
         for event in events

@@ -18,11 +18,10 @@ from mpi.domain.identity import (
     RecordMove,
     StoredRecord,
     TaskKind,
-    TaskStatus,
 )
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail
-from mpi.domain.versions import is_late, repeated, since_deletion, waiting_version
+from mpi.domain.versions import is_late, repeated, since_deletion, waiting_version, waiting_versions
 from mpi.errors import ConcurrentChange, PreconditionFailed
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Outcome
@@ -40,7 +39,7 @@ from mpi.service.consequences import (
     update_tasks,
 )
 from mpi.service.retrying import Retrying
-from mpi.service.settlements import superseded, with_answered
+from mpi.service.settlements import superseded, undecided_about, with_answered
 
 Expected = tuple[tuple[str, int], ...]
 
@@ -184,14 +183,8 @@ class Enrollment:
 
     async def _open_task(self, record: StoredRecord) -> str | None:
         """The latest task about the record that waits for a decision."""
-        found: str | None = None
-        after: str | None = None
-        while page := await self.store.tasks(None, after, mpi_id=record.mpi_id):
-            after = page[-1].task_id
-            for task in page:
-                if task.record == record.key and task.status is not TaskStatus.DECIDED:
-                    found = task.task_id
-        return found
+        found = await undecided_about(self.store, record)
+        return found[-1].task_id if found else None
 
     async def _keep(
         self,
@@ -208,11 +201,11 @@ class Enrollment:
         versions = await self.store.versions(record.key)
         if all(v.version != current.version for v in since_deletion(versions)):
             raise ConcurrentChange("the record was deleted meanwhile")
-        waiting = waiting_version(versions)
-        if waiting is not None and tasks:
-            if waiting.digest == record.digest and await self._open_task(current):
+        waited = waiting_versions(versions) if tasks else []
+        if waited:
+            if waited[-1].digest == record.digest and await self._open_task(current):
                 raise ConcurrentChange("the same content has come meanwhile")
-            if is_late(record, waiting):
+            if is_late(record, waited[-1]):
                 status, tasks = RecordStatus.HISTORY, ()
         change = IdentityChange(
             kind=EventKind.UPDATED,
@@ -226,7 +219,7 @@ class Enrollment:
             errands=corrections(record, status),
         )
         along = await introduced_along(self.store, record, position)
-        ended = await superseded(self.store, current, tasks, actor, record.received_at)
+        ended = await superseded(self.store, current, tasks, actor, record.received_at, waited)
         first, *rest = (*along, *ended, change)
         committed = await self.store.commit(first, *rest)
         task = committed.task_ids[0] if tasks else await self._open_task(current)

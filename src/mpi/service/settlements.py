@@ -22,7 +22,7 @@ from mpi.domain.identity import (
     TaskUpdate,
 )
 from mpi.domain.record import RecordStatus
-from mpi.domain.versions import since_deletion, waiting_version, waiting_versions
+from mpi.domain.versions import since_deletion, waiting_version
 from mpi.errors import Conflict
 from mpi.matching.blocking import stored_keys
 from mpi.ports import IndexStore
@@ -157,12 +157,20 @@ async def _parties(store: IndexStore, task: Task) -> set[str | None]:
 
 async def withdrawn(store: IndexStore, record: StoredRecord) -> tuple[TaskUpdate, ...]:
     """The undecided tasks of a record that is deleted end with it: nobody could decide them any more."""
-    tasks = await store.tasks(None, mpi_id=record.mpi_id, limit=_ALL)
     return tuple(
         TaskUpdate(task.task_id, TaskStatus.DECIDED, outcome=DELETED)
+        for task in await undecided_about(store, record)
+    )
+
+
+async def undecided_about(store: IndexStore, record: StoredRecord) -> list[Task]:
+    """The tasks about a record that wait for a decision, the oldest first."""
+    tasks = await store.tasks(None, mpi_id=record.mpi_id, limit=_ALL)
+    return [
+        task
         for task in tasks
         if task.record == record.key and task.status is not TaskStatus.DECIDED
-    )
+    ]
 
 
 async def superseded(
@@ -171,21 +179,22 @@ async def superseded(
     asked: Sequence[NewTask],
     actor: str,
     now: datetime,
+    waited: Sequence[StoredRecord] = (),
 ) -> tuple[IdentityChange, ...]:
     """The changes that end what was asked about a record, when a version comes about which something else is asked.
 
-    A steward who still looks at the earlier question could answer it about content, or candidates, never seen. A
-    version that waited is history then: the latest is what the source says.
+    A steward who still looks at the earlier question could answer it about content, or candidates, never seen. The
+    versions that ``waited`` are history then, when another comes to wait: the latest is what the source says.
     """
+    if not asked:
+        return ()
     candidates = {task.kind: task.candidates for task in asked}
     overlaid = TaskKind.OVERLAY in candidates
     ended = [
         task
-        for task in await store.tasks(None, mpi_id=current.mpi_id, limit=_ALL)
-        if task.record == current.key and task.status is not TaskStatus.DECIDED
+        for task in await undecided_about(store, current)
         if task.kind in candidates and (overlaid or task.candidates != candidates[task.kind])
     ]
-    waited = waiting_versions(await store.versions(current.key)) if overlaid else []
     return tuple(_ended(task, version, actor, now) for task, version in zip_longest(ended, waited))
 
 
@@ -213,11 +222,9 @@ def _ended(
 async def _asked_again(store: IndexStore, task: Task) -> bool:
     """Whether an undecided task asks the same by now."""
     record = await store.record(task.record)
-    tasks = await store.tasks(None, mpi_id=record.mpi_id if record else "")
-    return any(
-        (t.kind, t.record) == (task.kind, task.record) and t.status is not TaskStatus.DECIDED
-        for t in tasks
-    )
+    if record is None or record.mpi_id is None:
+        return False  # what was asked about it ended with its deletion
+    return any(each.kind is task.kind for each in await undecided_about(store, record))
 
 
 async def _outcome_of(store: IndexStore, event_id: str) -> str | None:
