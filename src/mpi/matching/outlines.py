@@ -1,7 +1,7 @@
 """What values show at a glance, so that most pairs of strangers need no comparator. Pure.
 
 The law of an outline, for any two values of its trait: when they share no mark, the comparator answers what the
-outline's comparator answers to their outlines. Marks may be shared by chance, as they are sets of 64 bits: that costs
+outline's comparator answers to their outlines. Marks may be shared by chance, as they are sets of 128 bits: that costs
 time and nothing else. And to a value that is equal to it, it answers what the outline alone tells.
 """
 
@@ -43,7 +43,8 @@ from mpi.matching.record import StandardAddress
 
 _KnownPlaces = tuple[frozenset[tuple[bool, bool]], str]
 
-_ALL = (1 << 64) - 1
+HALF = (1 << 64) - 1
+"""The bits of the first half of a set of marks. Every word has one bit in either half."""
 WINKLER = 4
 """Characters at the start of two texts that count in Winkler's addition to Jaro's similarity."""
 MOST_TEXTS = 2  # of a value; one with more is compared with every other
@@ -66,7 +67,9 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Two values share a mark when a bit that one has ``offered`` is ``sought`` by the other, or by two near texts."""
+    """Two values share a mark by two near texts, or when in each half a bit that one has ``offered`` is ``sought`` by
+    the other.
+    """
 
     offered: int = 0
     sought: int = 0
@@ -91,13 +94,15 @@ class Outline:
     beneath: Outline | None = None
 
 
+_ALL = HALF << 64 | HALF
 _NOTHING, _ANYTHING = Marks(), Marks(_ALL, _ALL)
 
 
 def _bits(words: Iterable[object]) -> int:
     bits = 0
     for word in words:
-        bits |= 1 << (hash(word) & 63)
+        number = hash(word)
+        bits |= 1 << (number & 63) | 1 << (64 + (number >> 6 & 63))
     return bits
 
 

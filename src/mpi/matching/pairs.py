@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mpi.matching.coding import Coded, Codes
 from mpi.matching.comparison import TRAIT_INDEX, TRAITS, level_numbers
 from mpi.matching.model import Places
-from mpi.matching.outlines import OUTLINES, WINKLER, Marks, Outline, Text
+from mpi.matching.outlines import HALF, OUTLINES, WINKLER, Marks, Outline, Text
 from mpi.matching.record import StandardRecord
 from mpi.matching.shared_names import Names
 
@@ -84,8 +84,8 @@ class _Beneath:
         drawn.spread(coded.codes)
         self.column = _Column(trait, outline.comparator, drawn, outline.beneath)
         marks = [outline.marks(value) for value in coded.values]
-        self._offered = _spread((m.offered for m in marks), coded.codes, np.uint64)
-        self._sought = _spread((m.sought for m in marks), coded.codes, np.uint64)
+        self._offered = _halves([m.offered for m in marks], coded.codes)
+        self._sought = _halves([m.sought for m in marks], coded.codes)
         most = max((len(m.texts) for m in marks), default=0)
         self._texts = [_Texts(marks, place, coded.codes) for place in range(most)]
         self._edits = outline.edits
@@ -93,9 +93,7 @@ class _Beneath:
 
     def near(self, left: Places, right: Places) -> Places:
         """Which of the pairs may have more in common than their outlines tell."""
-        shared = self._offered.take(left) & self._sought.take(right)
-        shared |= self._sought.take(left) & self._offered.take(right)
-        near = shared != 0
+        near = self._share(left, right) | self._share(right, left)
         for one, other in product(self._texts, repeat=2):
             both = np.flatnonzero(one.known.take(left) & other.known.take(right))
             lefts, rights = left.take(both), right.take(both)
@@ -105,6 +103,19 @@ class _Beneath:
             else:
                 near[both] |= alone <= _most_alone(one, lefts, other, rights, self._factors)
         return np.flatnonzero(near)
+
+    def _share(self, offering: Places, seeking: Places) -> NDArray[np.bool_]:
+        """Where a word is offered that is sought: it has a bit in each half.
+
+        By chance many pairs share one in the first alone.
+        """
+        shared: NDArray[np.bool_] = (
+            self._offered[0].take(offering) & self._sought[0].take(seeking)
+        ) != 0
+        some = np.flatnonzero(shared)
+        offered, sought = self._offered[1].take(offering[some]), self._sought[1].take(seeking[some])
+        shared[some] = (offered & sought) != 0
+        return shared
 
 
 class _Texts:
@@ -135,6 +146,12 @@ def _most_alone(
 def _spread(numbers: Iterable[int], codes: Codes, kind: type[Any]) -> NDArray[Any]:
     """From a number for each distinct value to one for every record."""
     return np.fromiter(numbers, dtype=kind)[codes]
+
+
+def _halves(bits: Sequence[int], codes: Codes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Sets of marks, half of their bits each."""
+    first = _spread((number & HALF for number in bits), codes, np.uint64)
+    return first, _spread((number >> HALF.bit_length() for number in bits), codes, np.uint64)
 
 
 def _equal_bytes(different: NDArray[np.uint32]) -> NDArray[np.uint8]:
