@@ -18,7 +18,7 @@ from time import perf_counter
 import numpy as np
 
 from bench.processes import peak_of
-from mpi.evaluation.own import unlabelled
+from mpi.evaluation.training_data import unlabelled
 from mpi.matching.expectation import learn
 from mpi.matching.model import Places, load_anchors
 from mpi.matching.pairing import compare_pairs

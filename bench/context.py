@@ -14,7 +14,7 @@ from bench.datasets import Dataset, by_record, truth_of
 from bench.indexes import Index, crosswalk
 from bench.processes import Server, environment, mpi, mpi_server, serving
 from bench.progress import part
-from mpi.matching.evaluation import Score, score
+from mpi.matching.partition_scores import Score, score
 
 NAMED = {"sqlite": "SQLite", "mongodb": "MongoDB"}
 

@@ -10,7 +10,7 @@ from bench.datasets import Dataset, find, truth_of
 from bench.peer import MISSING, peer
 from bench.results import Figure, Goal, Table
 from bench.statistics import Spread
-from mpi.matching.evaluation import Score, score
+from mpi.matching.partition_scores import Score, score
 
 _SETS = ("febrl1", "febrl2", "febrl3", "splink_fake1000", "pseudopeople_default")
 _PRECISION = 0.999

@@ -12,7 +12,7 @@ from bench.indexes import Index
 from bench.queries import write_queries
 from bench.results import Figure, Table
 from bench.statistics import Spread, percentile
-from mpi.bootstrap import build
+from mpi.bootstrap.container import build
 from mpi.domain.identity import Neighbourhood
 from mpi.domain.registration import read_flat
 from mpi.matching.blocking import blocking_keys

@@ -21,7 +21,7 @@ from bench.daemons import Valkey
 from bench.queries import Patient, traits
 from bench.results import Figure, Goal, Table
 from bench.statistics import Spread
-from mpi.bootstrap import Container, build
+from mpi.bootstrap.container import Container, build
 from mpi.domain.record import Submission
 from mpi.domain.registration import read_flat
 from mpi.errors import MpiError

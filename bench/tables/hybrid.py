@@ -21,7 +21,7 @@ from bench.statistics import Spread, percentile
 from bench.verato import Verato, simulated
 from mpi.demo.facilities import FACILITIES
 from mpi.demo.population import Population
-from mpi.stores.sqlite_backup import key_file
+from mpi.stores.sqlite.backup import key_file
 
 _RATE, _CONNECTIONS = 200, 64
 _TPS, _LATENCY_MS = 10, 400

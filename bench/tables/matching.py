@@ -11,7 +11,7 @@ from bench.datasets import RENAME, find, profile_set
 from bench.results import Figure, Goal, Table
 from bench.statistics import Spread
 from mpi.evaluation.labelled import LabelledFile
-from mpi.evaluation.own import unlabelled
+from mpi.evaluation.training_data import unlabelled
 from mpi.evaluation.trial import JudgedPairs, Trial, judge
 from mpi.matching.expectation import learn
 from mpi.matching.model import load_anchors

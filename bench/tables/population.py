@@ -7,7 +7,7 @@ from bench.context import Run
 from bench.indexes import Index
 from bench.results import Figure, Goal, Table
 from bench.statistics import Spread
-from mpi.matching.evaluation import score, wrong_merges
+from mpi.matching.partition_scores import score, wrong_merges
 
 _SIZES = (10_000, 100_000, 1_000_000)
 _PRECISION = 0.9995

@@ -19,7 +19,7 @@ from bench.results import Figure, Table
 from bench.statistics import Spread
 from mpi.api.rendering import answer
 from mpi.api.submissions import parse_match
-from mpi.bootstrap import Container, build
+from mpi.bootstrap.container import Container, build
 from mpi.matching.blocking import blocking_keys
 from mpi.matching.decision import decide
 from mpi.matching.model import Model, load_default_model

@@ -16,12 +16,12 @@ from bench.datasets import profile_set
 from bench.processes import mpi
 from bench.results import Figure, Goal, Table
 from bench.statistics import Spread
-from mpi.bootstrap import Container, build
+from mpi.bootstrap.container import Container, build
 from mpi.domain.identity import Task
 from mpi.evaluation.boundary import TEACHES, questions
 from mpi.evaluation.labelled import LabelledFile, LabelledSet, record_name
 from mpi.evaluation.learning import pairs_of
-from mpi.evaluation.own import decided, labelled_pairs, records_named
+from mpi.evaluation.training_data import decided, labelled_pairs, records_named
 from mpi.evaluation.trial import Trial, judge
 from mpi.matching.document import document_of
 from mpi.matching.model import Model, load_model

@@ -11,12 +11,12 @@ from bench.context import Run
 from bench.results import Figure, Goal, Table
 from bench.statistics import Spread
 from bench.verato import Verato, simulated
-from mpi.bootstrap import build
+from mpi.bootstrap.container import build
 from mpi.demo.blocks import Registration
 from mpi.demo.facilities import FACILITIES
 from mpi.demo.population import Population
 from mpi.domain.registration import read_flat
-from mpi.matching.evaluation import Score, score
+from mpi.matching.partition_scores import Score, score
 from mpi.settings import read_settings
 
 _SEED = 20

@@ -19,7 +19,7 @@ from mpi.cache.redis import RedisCache, RedisPlace
 from mpi.cache.sealing import Seal
 from mpi.cache.tiered import TieredCache
 from mpi.ports import KeptAnswer, RemoteCache
-from mpi.stores.mongo_opening import Address, client_for
+from mpi.stores.mongodb.opening import Address, client_for
 from mpi.telemetry import Metrics
 
 _RATE = 500.0

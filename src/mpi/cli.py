@@ -36,7 +36,7 @@ COMMANDS = {
     "post": "posting:post",
     "evaluate": "evaluation:evaluate",
     "train": "training:train_model",
-    "model": "trying:app",
+    "model": "model_trials:app",
     "key": "keys:app",
     "demo": "demo:app",
     "verato-simulator": "simulator:verato_simulator",

@@ -22,9 +22,9 @@ from mpi.ports import (
     Outbox,
     TaskQueue,
 )
-from mpi.stores.mongo_opening import Address
-from mpi.stores.mongodb import MongoStore
-from mpi.stores.sqlite import open_store
+from mpi.stores.mongodb.opening import Address
+from mpi.stores.mongodb.store import MongoStore
+from mpi.stores.sqlite.store import open_store
 
 FINGERPRINT = b"fingerprint"
 """Of the HMAC key with which every index is made."""

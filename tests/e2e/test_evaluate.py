@@ -15,7 +15,7 @@ import pytest
 
 from mpi.demo.files import write
 from mpi.demo.population import Population
-from mpi.matching.evaluation import score
+from mpi.matching.partition_scores import score
 from tests.support.service import run_mpi
 
 ROWS = 800

@@ -13,7 +13,7 @@ import pytest
 from typer.main import get_command
 
 from mpi.api.app import create_app
-from mpi.bootstrap import build
+from mpi.bootstrap.container import build
 from mpi.cli import commands
 from mpi.matching.model import default_document
 from mpi.settings import EMBEDDED, Settings, read_settings

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from mpi.stores.sqlite_schema import SCHEMA_VERSION
+from mpi.stores.sqlite.schema import SCHEMA_VERSION
 from tests.support.service import Service, running
 
 PATIENT = {"first_name": "Ada", "last_name": "Byron", "dob": "1915-12-10", "ssn": "424-19-7908"}

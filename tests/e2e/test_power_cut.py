@@ -23,7 +23,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from mpi.stores.sqlite_verify import verify_store
+from mpi.stores.sqlite.verify import verify_store
 from tests.conftest import Effort
 from tests.support.api import Api, serving
 from tests.support.people import made_up

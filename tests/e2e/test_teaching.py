@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mpi.bootstrap import build
+from mpi.bootstrap.container import build
 from mpi.commands.session import run
 from mpi.demo.files import write
 from mpi.demo.population import Population

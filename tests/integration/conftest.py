@@ -11,7 +11,7 @@ import pytest
 from pymongo import MongoClient
 
 from bench.daemons import Mongod
-from mpi.stores.mongo_opening import Address
+from mpi.stores.mongodb.opening import Address
 from tests.support.index import Index, indexing
 
 

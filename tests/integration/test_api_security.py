@@ -13,7 +13,7 @@ from httpx2 import ASGITransport, AsyncClient
 from mpi.api.app import create_app
 from mpi.errors import InvalidInput, NotFound, Unauthorized
 from mpi.service.access import LOCAL, Access
-from mpi.stores.sqlite import open_store
+from mpi.stores.sqlite.store import open_store
 from tests.support.api import Api, serving
 
 PATIENT = {"patient_data": {"first_name": "John", "last_name": "Smith", "dob": "1980-01-01"}}

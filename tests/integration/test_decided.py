@@ -6,7 +6,7 @@ import pytest
 
 from mpi.evaluation import calibration
 from mpi.evaluation.calibration import Calibrators, calibrators
-from mpi.evaluation.own import decided
+from mpi.evaluation.training_data import decided
 from tests.support.index import MARGA, MODEL, Index, key
 from tests.support.stewards import BECAUSE, doubtful, two_persons
 

@@ -24,7 +24,7 @@ from mpi.matching.placeholders import DEFAULT
 from mpi.providers.internal import InternalProvider
 from mpi.service.consequences import guarded
 from mpi.service.preparation import Preparation
-from mpi.stores.sqlite import SqliteStore, open_store
+from mpi.stores.sqlite.store import SqliteStore, open_store
 from tests.support.index import (
     MARGA,
     MARGA_IN_DOUBT,

@@ -14,9 +14,9 @@ from mpi.matching.model import default_document, load_default_model
 from mpi.ports import ModelRole
 from mpi.service.model_follower import ModelFollower
 from mpi.service.models import with_thresholds
-from mpi.stores.mongo_opening import Address
-from mpi.stores.mongodb import MongoStore
-from mpi.stores.sqlite import open_store
+from mpi.stores.mongodb.opening import Address
+from mpi.stores.mongodb.store import MongoStore
+from mpi.stores.sqlite.store import open_store
 
 
 async def test_an_unreadable_model_stops_only_whom_it_decides_for(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from mpi.errors import Conflict, NotFound
 from mpi.matching.model import default_document, load_default_model
 from mpi.ports import ModelRole, ModelStore
 from mpi.service.models import Models, with_thresholds
-from mpi.stores.sqlite import open_store
+from mpi.stores.sqlite.store import open_store
 
 SHIPPED = load_default_model().version
 

@@ -17,9 +17,9 @@ from bench.daemons import Mongod
 from mpi.domain.errand import Errand, ErrandKind
 from mpi.domain.record import RecordKey
 from mpi.errors import StoreUnavailable
-from mpi.stores.mongo_long_read import long_read
-from mpi.stores.mongo_opening import Address, client_for, database_of
-from mpi.stores.mongodb import MongoStore
+from mpi.stores.mongodb.long_read import long_read
+from mpi.stores.mongodb.opening import Address, client_for, database_of
+from mpi.stores.mongodb.store import MongoStore
 from tests.contract.changes import change, create, created, key, not_same
 
 _KEPT = 1
@@ -40,7 +40,7 @@ def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
 @pytest.fixture
 def address(forgetful: Mongod, monkeypatch: pytest.MonkeyPatch) -> Address:
     """A database from which two documents are read at once."""
-    monkeypatch.setattr("mpi.stores.mongo_long_read._ROWS", 2)
+    monkeypatch.setattr("mpi.stores.mongodb.long_read._ROWS", 2)
     return Address(forgetful.uri, f"test-{uuid.uuid4()}")
 
 

@@ -19,9 +19,9 @@ from pymongo import AsyncMongoClient, MongoClient, monitoring
 
 from bench.daemons import Mongod
 from mpi.errors import ConcurrentChange, StoreUnavailable
-from mpi.stores.mongo_opening import Address
-from mpi.stores.mongo_position import GOOD_FOR
-from mpi.stores.mongodb import MongoStore
+from mpi.stores.mongodb.opening import Address
+from mpi.stores.mongodb.position import GOOD_FOR
+from mpi.stores.mongodb.store import MongoStore
 from tests.contract.changes import create, created
 
 Opened = Callable[[Address], Awaitable[MongoStore]]

@@ -12,9 +12,9 @@ from pymongo import AsyncMongoClient, MongoClient
 from mpi.domain.errand import Errand, ErrandKind
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.errors import ConfigurationError, StoreUnavailable
-from mpi.stores.mongo_abandoned import APP_NAME, RESTED
-from mpi.stores.mongo_opening import Address
-from mpi.stores.mongodb import MongoStore
+from mpi.stores.mongodb.abandoned import APP_NAME, RESTED
+from mpi.stores.mongodb.opening import Address
+from mpi.stores.mongodb.store import MongoStore
 from mpi.stores.verification import UNASKED
 from tests.contract.changes import (
     change,

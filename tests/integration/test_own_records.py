@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mpi.evaluation.own import Labels, records_named, records_of
+from mpi.evaluation.training_data import Labels, records_named, records_of
 from tests.support.index import MARGA, OTTO, Index, key
 
 SOURCES = ("alpha", "beta", "gamma", "delta")

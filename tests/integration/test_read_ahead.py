@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
-from mpi.bootstrap import build, preparation
-from mpi.bulk.ahead import ReadAhead, ReadHere, Reading, reader
+from mpi.bootstrap.container import build, preparation
 from mpi.bulk.load import ReadRow, read_rows
+from mpi.bulk.read_ahead import ReadAhead, ReadHere, Reading, reader
 from mpi.bulk.rows import open_rows
 from mpi.demo.population import Population
 from mpi.domain.record import Submission

@@ -15,7 +15,7 @@ from mpi.matching.blocking import BlockingKeys, blocking_keys
 from mpi.matching.standardize import standardize
 from mpi.ports import KeptAnswer, Resolution
 from mpi.service.answers import MatchAnswer
-from mpi.stores.sqlite import SqliteStore
+from mpi.stores.sqlite.store import SqliteStore
 from tests.support.cache import Gate, kept, memory
 from tests.support.index import (
     MARGA,

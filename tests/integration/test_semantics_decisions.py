@@ -10,7 +10,7 @@ import pytest
 from mpi.domain.identity import NEW_PERSON, PersonState
 from mpi.errors import Conflict, Gone, NotFound, PreconditionFailed
 from mpi.service.answers import MatchAnswer
-from mpi.stores.sqlite_verify import verify_store
+from mpi.stores.sqlite.verify import verify_store
 from tests.support.index import (
     MARGA,
     OTTO,

@@ -14,10 +14,10 @@ import pytest
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.errors import ConfigurationError
 from mpi.stores.fingerprint import fingerprint
-from mpi.stores.sqlite import SqliteStore, open_store
-from mpi.stores.sqlite_backup import backup_store, key_file, restore_store
-from mpi.stores.sqlite_schema import SCHEMA_VERSION
-from mpi.stores.sqlite_verify import verify_store
+from mpi.stores.sqlite.backup import backup_store, key_file, restore_store
+from mpi.stores.sqlite.schema import SCHEMA_VERSION
+from mpi.stores.sqlite.store import SqliteStore, open_store
+from mpi.stores.sqlite.verify import verify_store
 from tests.contract.changes import change, created, key, review
 from tests.support.full_disk import files_of_at_most
 

@@ -12,9 +12,9 @@ import pytest
 
 from mpi.domain.identity import EventKind
 from mpi.errors import Conflict
-from mpi.stores import sqlite_blocking
-from mpi.stores.sqlite import SqliteStore, open_store
-from mpi.stores.sqlite_verify import verify_store
+from mpi.stores.sqlite import blocking
+from mpi.stores.sqlite.store import SqliteStore, open_store
+from mpi.stores.sqlite.verify import verify_store
 from tests.contract.changes import change, create, delete, plain, record
 
 FINGERPRINT = b"fingerprint"
@@ -38,8 +38,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteStore]:
-    monkeypatch.setattr(sqlite_blocking, "RECENT_KEYS", 40)
-    monkeypatch.setattr(sqlite_blocking, "_SLICE", 7)
+    monkeypatch.setattr(blocking, "RECENT_KEYS", 40)
+    monkeypatch.setattr(blocking, "_SLICE", 7)
     store = open_store(path, FINGERPRINT)
     yield store
     store.close()

@@ -17,9 +17,9 @@ import pytest
 
 from mpi.domain.identity import EventKind
 from mpi.errors import StoreUnavailable
-from mpi.stores.sqlite import SqliteStore, open_store
-from mpi.stores.sqlite_schema import connect
-from mpi.stores.sqlite_verify import verify_store
+from mpi.stores.sqlite.schema import connect
+from mpi.stores.sqlite.store import SqliteStore, open_store
+from mpi.stores.sqlite.verify import verify_store
 from tests.contract.changes import change, create, created, key, merge, move, plain
 
 FINGERPRINT = b"fingerprint"
@@ -27,7 +27,7 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from mpi.errors import ConcurrentChange
-from mpi.stores.sqlite import open_store
+from mpi.stores.sqlite.store import open_store
 from tests.contract.changes import create, link, plain
 
 async def main(path, name, count, shared):
@@ -128,7 +128,7 @@ async def test_waiting_for_a_lock_leaves_the_loop_free(store: SqliteStore, path:
 async def test_a_lock_held_too_long_makes_the_store_unavailable(
     store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mpi.stores.sqlite_calls.LOCK_DEADLINE", 0.05)
+    monkeypatch.setattr("mpi.stores.sqlite.calls.LOCK_DEADLINE", 0.05)
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable, match="SQLITE_BUSY"):

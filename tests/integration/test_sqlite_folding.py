@@ -13,9 +13,9 @@ from typing import cast
 
 import pytest
 
-from mpi.stores import sqlite_folding
-from mpi.stores.sqlite import open_store
-from mpi.stores.sqlite_schema import connect
+from mpi.stores.sqlite import folding
+from mpi.stores.sqlite.schema import connect
+from mpi.stores.sqlite.store import open_store
 from tests.contract.changes import created
 from tests.support.workers import until
 
@@ -39,7 +39,7 @@ def threads() -> list[threading.Thread]:
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(sqlite_folding, "INTERVAL_S", 0.05)
+    monkeypatch.setattr(folding, "INTERVAL_S", 0.05)
     return tmp_path / "index.sqlite3"
 
 
@@ -86,12 +86,12 @@ def length(reader: sqlite3.Connection) -> int:
 def test_a_long_log_begins_anew_though_there_is_always_a_page_more(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_folding, "LONG", 40)
+    monkeypatch.setattr(folding, "LONG", 40)
     open_store(path, FINGERPRINT).close()
     with closing(connect(path)) as connection, closing(connect(path)) as writer:
         busy, lengths = cast("sqlite3.Connection", Traffic(connection, writer)), []
         for _ in range(200):
-            sqlite_folding._fold(busy)
+            folding._fold(busy)
             lengths.append(length(busy))
         assert 40 <= max(lengths) < 50
         assert lengths[-1] < max(lengths)
@@ -102,7 +102,7 @@ def sides(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[sqlite3.Connection, sqlite3.Connection]]:
     """A reader of the state after the first commit, and a writer; any log is long."""
-    monkeypatch.setattr(sqlite_folding, "LONG", 1)
+    monkeypatch.setattr(folding, "LONG", 1)
     open_store(path, FINGERPRINT).close()
     with closing(connect(path)) as reader, closing(connect(path)) as writer:
         committed(writer)
@@ -137,7 +137,7 @@ def test_a_writer_in_the_way_of_a_long_log_commits(
 
 def folded_once(path: Path) -> None:
     with closing(connect(path)) as connection:
-        sqlite_folding._fold(connection)
+        folding._fold(connection)
 
 
 def minted(connection: sqlite3.Connection) -> int:
@@ -156,7 +156,7 @@ async def test_what_cannot_be_folded_is_tried_again(
             raise sqlite3.OperationalError("database or disk is full")
         return connect(database)
 
-    monkeypatch.setattr(sqlite_folding, "connect", full_at_first)
+    monkeypatch.setattr(folding, "connect", full_at_first)
     store = open_store(path, FINGERPRINT)
     await store.warm_up()
     await created(store, "1")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from mpi.errors import ConfigurationError, StoreUnavailable
-from mpi.stores.sqlite import open_store
-from mpi.stores.sqlite_schema import APPLICATION_ID, SCHEMA_VERSION, connect, unusable
+from mpi.stores.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, connect, unusable
+from mpi.stores.sqlite.store import open_store
 from tests.contract.changes import change, create, created, key, review
 from tests.support.full_disk import files_of_at_most
 
@@ -182,7 +182,7 @@ def test_a_missing_database_is_not_made_when_one_is_expected(path: Path) -> None
 def test_a_database_locked_for_long_stops_the_start(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mpi.stores.sqlite_schema.OPEN_DEADLINE", 0.05)
+    monkeypatch.setattr("mpi.stores.sqlite.schema.OPEN_DEADLINE", 0.05)
     open_store(path, FINGERPRINT).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("BEGIN IMMEDIATE")

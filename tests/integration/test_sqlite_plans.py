@@ -11,8 +11,8 @@ import pytest
 
 from mpi.domain.identity import NEW_PERSON, EventKind, TaskStatus, TaskUpdate
 from mpi.domain.record import RecordStatus
-from mpi.stores import sqlite_blocking
-from mpi.stores.sqlite import open_store
+from mpi.stores.sqlite import blocking
+from mpi.stores.sqlite.store import open_store
 from tests.contract.changes import (
     change,
     create,
@@ -35,7 +35,7 @@ SMALL = re.compile(
 
 
 async def test_every_statement_searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_blocking, "RECENT_KEYS", 0)
+    monkeypatch.setattr(blocking, "RECENT_KEYS", 0)
     path = tmp_path / "index.sqlite3"
     store = open_store(path, b"fingerprint", block_limit=2)
     statements: set[str] = set()

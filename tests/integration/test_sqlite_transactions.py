@@ -13,9 +13,9 @@ import pytest
 
 from mpi.domain.identity import Committed
 from mpi.errors import ConcurrentChange, StoreUnavailable
-from mpi.stores import sqlite_calls
-from mpi.stores.sqlite import SqliteStore, open_store
-from mpi.stores.sqlite_schema import connect
+from mpi.stores.sqlite import calls
+from mpi.stores.sqlite.schema import connect
+from mpi.stores.sqlite.store import SqliteStore, open_store
 from tests.contract.changes import create, created, key, plain
 
 
@@ -217,7 +217,7 @@ async def test_who_waits_is_answered_when_the_store_is_closed(store: SqliteStore
 async def test_everybody_has_as_long_to_wait_for_the_lock(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_calls, "LOCK_DEADLINE", 0.5)
+    monkeypatch.setattr(calls, "LOCK_DEADLINE", 0.5)
     with closing(connect(store._path)) as other:
         other.execute("BEGIN IMMEDIATE")
         first = asyncio.create_task(created(store, "1", 1))

@@ -13,10 +13,10 @@ from mpi.domain.errand import Errand, ErrandKind
 from mpi.domain.identity import NEW_PERSON, EventKind, TaskStatus, TaskUpdate
 from mpi.domain.record import RecordStatus
 from mpi.errors import ConfigurationError, Conflict
-from mpi.stores.sqlite import SqliteStore, open_store
-from mpi.stores.sqlite_migrations import MIGRATIONS
-from mpi.stores.sqlite_schema import APPLICATION_ID
-from mpi.stores.sqlite_verify import CHECKS, verify_store
+from mpi.stores.sqlite.migrations import MIGRATIONS
+from mpi.stores.sqlite.schema import APPLICATION_ID
+from mpi.stores.sqlite.store import SqliteStore, open_store
+from mpi.stores.sqlite.verify import CHECKS, verify_store
 from mpi.stores.verification import UNASKED
 from tests.contract.changes import (
     change,
@@ -184,7 +184,7 @@ def test_a_missing_table_is_found(path: Path) -> None:
 def test_what_another_process_holds_is_not_broken(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mpi.stores.sqlite_schema.OPEN_DEADLINE", 0.05)
+    monkeypatch.setattr("mpi.stores.sqlite.schema.OPEN_DEADLINE", 0.05)
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("PRAGMA locking_mode = EXCLUSIVE")
         holder.execute("BEGIN EXCLUSIVE")

@@ -7,9 +7,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from mpi.stores import sqlite_warming
-from mpi.stores.sqlite import open_store
-from mpi.stores.sqlite_schema import connect
+from mpi.stores.sqlite import warming
+from mpi.stores.sqlite.schema import connect
+from mpi.stores.sqlite.store import open_store
 from tests.contract.changes import created, plain
 
 
@@ -52,7 +52,7 @@ async def test_who_is_interrupted_goes_on_without_the_rest(tmp_path: Path) -> No
             connection.interrupt()
 
         connection.set_trace_callback(interrupted)
-        sqlite_warming.look_through(connection)
+        warming.look_through(connection)
         connection.set_trace_callback(None)
         assert len(begun) == 1
         assert connection.execute("SELECT count(*) FROM record").fetchone() == (1,)

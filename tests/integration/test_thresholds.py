@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mpi.bootstrap import build, preparation
+from mpi.bootstrap.container import build, preparation
 from mpi.bulk.load import Report, load
 from mpi.demo.files import write
 from mpi.demo.population import Population

@@ -26,9 +26,9 @@ from bench.daemons import Mongod
 from mpi.domain.identity import NEW_PERSON, AssertionKind, Event, EventKind
 from mpi.domain.record import Demographics, RecordKey, RecordStatus
 from mpi.errors import ConcurrentChange, Gone, MpiError
-from mpi.stores.mongo_opening import Address
-from mpi.stores.mongodb import MongoStore
-from mpi.stores.sqlite_verify import verify_store
+from mpi.stores.mongodb.opening import Address
+from mpi.stores.mongodb.store import MongoStore
+from mpi.stores.sqlite.verify import verify_store
 from mpi.stores.verification import Violation
 from tests.support.index import (
     FINGERPRINT,

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 
 from mpi.api.app import create_app
-from mpi.bootstrap import Container, build
+from mpi.bootstrap.container import Container, build
 from mpi.settings import EMBEDDED, read_settings
 
 

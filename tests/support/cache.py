@@ -22,7 +22,7 @@ from mpi.matching.decision import Explanation
 from mpi.ports import KeptAnswer, Likely, Provider, RemoteCache, Resolution
 from mpi.resilience import BreakerState
 from mpi.service.answers import MatchAnswer
-from mpi.stores.mongo_opening import Address, client_for
+from mpi.stores.mongodb.opening import Address, client_for
 from tests.support.index import Index
 
 SECRET = b"s" * 32

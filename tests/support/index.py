@@ -21,7 +21,7 @@ from mpi.service.changes import RecentChanges
 from mpi.service.index import MasterPatientIndex
 from mpi.service.recall import Lifetime, Recall
 from mpi.service.stewardship import Stewardship
-from mpi.stores.sqlite import open_store
+from mpi.stores.sqlite.store import open_store
 
 MODEL = load_default_model()
 FINGERPRINT = b"fingerprint"

@@ -12,12 +12,12 @@ from mpi.domain.identity import StoredRecord
 from mpi.domain.record import RecordKey, Submission
 from mpi.domain.registration import read_flat
 from mpi.matching.placeholders import DEFAULT
-from mpi.providers.verato_access import Access, Credentials, open_access
-from mpi.providers.verato_budget import Budget
-from mpi.providers.verato_client import BreakerRule, CallReport, Limits, VeratoClient
-from mpi.providers.verato_operations import VeratoIndex
-from mpi.providers.verato_payload import PayloadForm
-from mpi.providers.verato_transport import Timeouts
+from mpi.providers.verato.access import Access, Credentials, open_access
+from mpi.providers.verato.budget import Budget
+from mpi.providers.verato.client import BreakerRule, CallReport, Limits, VeratoClient
+from mpi.providers.verato.operations import VeratoIndex
+from mpi.providers.verato.payload import PayloadForm
+from mpi.providers.verato.transport import Timeouts
 from mpi.service.preparation import Preparation
 from tests.support.verato import OPTIONS, SOURCE, Verato
 

@@ -8,7 +8,8 @@ from mpi.matching.comparators import MISSING
 from mpi.matching.comparison import TRAITS
 from mpi.matching.decision import NOT_SAME, Grade
 from mpi.matching.vetoes import _CONTRADICTIONS, UNPROVEN
-from mpi.providers import hybrid_verdict, verato
+from mpi.providers.hybrid import verdict
+from mpi.providers.verato import provider as verato
 from mpi.service.alignment import REFUSES
 from mpi.service.rearrangement import JOINED, PARTED
 from mpi.service.refusals import UNTOLD
@@ -93,11 +94,11 @@ def test_the_page_about_explanations_tells_every_code(checkout: Path) -> None:
         PARTED,
         JOINED,
         TEACHES,
-        hybrid_verdict.DISAGREE,
+        verdict.DISAGREE,
     }
     assert reasons.keys() >= {
-        hybrid_verdict.VETOED,
-        hybrid_verdict.ASSERTED,
-        hybrid_verdict.ELSEWHERE,
+        verdict.VETOED,
+        verdict.ASSERTED,
+        verdict.ELSEWHERE,
     }
     assert reasons.keys() >= {verato.ASSERTED, verato.OTHER_LINK, verato.SEVERAL}

@@ -18,7 +18,7 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp
 
 from mpi import __version__
-from mpi.api import events, mpi, operations, persons, problems, records, tasks
+from mpi.api import events, match, operations, persons, problems, records, tasks
 from mpi.api.garbage import collect_between_answers
 from mpi.api.middleware import Bounds, Edge, FastPath
 from mpi.api.requests import BODIES
@@ -26,7 +26,7 @@ from mpi.api.room import Room
 from mpi.api.schemas import Problem
 from mpi.api.security import Guard
 from mpi.api.wire import CONNECTIONS
-from mpi.bootstrap import Container, build
+from mpi.bootstrap.container import Container, build
 from mpi.settings import check_released, read_settings
 from mpi.telemetry import configure_logging
 
@@ -65,7 +65,7 @@ def create_app(
         generate_unique_id_function=_operation_id,
     )
     app.state.container = container
-    for module in (mpi, persons, records, tasks, events):
+    for module in (match, persons, records, tasks, events):
         app.include_router(module.router)
     operations.install(app)
     problems.install(app)
@@ -89,8 +89,8 @@ class _Layered(FastAPI):
 def _layers(app: ASGIApp, container: Container) -> ASGIApp:
     """Put the layers around, the innermost first."""
     settings = container.settings
-    place, kept = ("POST", "/mpi/match"), mpi.kept_match(container)
-    app = FastPath(app, {place: mpi.match}, {} if kept is None else {place: kept})
+    place, kept = ("POST", "/mpi/match"), match.kept_match(container)
+    app = FastPath(app, {place: match.match}, {} if kept is None else {place: kept})
     app = Bounds(
         app,
         body_limit=settings.body_limit,

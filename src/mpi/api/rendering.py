@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mpi.api.middleware import BODY, REQUEST_ID
-from mpi.bootstrap import Container
+from mpi.bootstrap.container import Container
 from mpi.domain.identity import ANY_VERSION
 from mpi.errors import PreconditionFailed
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mpi.bootstrap import Container
+from mpi.bootstrap.container import Container
 from mpi.bulk.files import check_outputs, writing
 from mpi.bulk.load import Report, load, read_rows
 from mpi.bulk.rows import Row

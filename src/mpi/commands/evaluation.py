@@ -12,10 +12,10 @@ from mpi.commands.models import read_document
 from mpi.commands.population import renames_of
 from mpi.commands.session import AsJson, run
 from mpi.commands.terminal import note, show_json, show_pairs, show_table, steps
-from mpi.evaluation.facts import facts_of
 from mpi.evaluation.labelled import ENTITY, LabelledFile
-from mpi.evaluation.page import page_of
+from mpi.evaluation.report import page_of
 from mpi.evaluation.trial import judge
+from mpi.evaluation.trial_document import facts_of
 
 
 def evaluate(

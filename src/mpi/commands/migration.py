@@ -10,16 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
-from mpi.bootstrap import hmac_key
-from mpi.bootstrap_mongodb import mongo_address
+from mpi.bootstrap.container import hmac_key
+from mpi.bootstrap.mongodb import mongo_address
 from mpi.commands.session import AsJson, Demo, overrides, run
 from mpi.commands.terminal import note, progress_bar, show_json, show_pairs
 from mpi.commands.upkeep import violations
 from mpi.errors import ConfigurationError
 from mpi.settings import Settings, read_settings
 from mpi.stores.fingerprint import fingerprint
-from mpi.stores.mongo_transfer import MongoTransfer
-from mpi.stores.sqlite_transfer import SqliteSource, SqliteTarget
+from mpi.stores.mongodb.transfer import MongoTransfer
+from mpi.stores.sqlite.transfer import SqliteSource, SqliteTarget
 from mpi.stores.transfer import Progress, Source, Target, check_equal, copy
 
 

@@ -14,12 +14,12 @@ from typing import Annotated, Any
 
 import typer
 
-from mpi.bootstrap import Container
-from mpi.bulk.ahead import Reading, reader
+from mpi.bootstrap.container import Container
 from mpi.bulk.checkpoint import CheckpointFile, origin_of
 from mpi.bulk.files import check_outputs, private_file, shown
 from mpi.bulk.load import Report, load
 from mpi.bulk.piped import as_file
+from mpi.bulk.read_ahead import Reading, reader
 from mpi.bulk.rejects import draft_of
 from mpi.bulk.resume import ResumableLoad
 from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, settings

@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
-from mpi.bootstrap import Container
-from mpi.bootstrap_verato import USED_OF_LIMIT
+from mpi.bootstrap.container import Container
+from mpi.bootstrap.verato import USED_OF_LIMIT
 from mpi.commands.session import AsJson, Demo, opened, run, settings
 from mpi.commands.terminal import note, progress_bar, show_json, show_pairs
 from mpi.domain.errand import ErrandKind
 from mpi.errors import ConfigurationError
-from mpi.service.rounds import rest
-from mpi.service.telling import Queued, queue_untold
+from mpi.service.cancellation import rest
+from mpi.service.untold import Queued, queue_untold
 from mpi.settings import Settings
 
 _LOOK_EVERY_S = 1.0

@@ -16,7 +16,7 @@ import typer
 
 from mpi import shared_metrics
 from mpi.api.server import Server
-from mpi.bootstrap import Container
+from mpi.bootstrap.container import Container
 from mpi.commands import limits
 from mpi.commands.beside import simulated_verato
 from mpi.commands.demo import fill_demo

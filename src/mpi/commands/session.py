@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from mpi.bootstrap import Container, build
+from mpi.bootstrap.container import Container, build
 from mpi.settings import EMBEDDED, Settings, check_released, read_settings
 
 T = TypeVar("T")

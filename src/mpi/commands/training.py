@@ -15,7 +15,7 @@ from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, set
 from mpi.commands.terminal import note, show_json, show_pairs, steps
 from mpi.errors import ConfigurationError, InvalidInput
 from mpi.evaluation.boundary import TEACHES, questions
-from mpi.evaluation.own import (
+from mpi.evaluation.training_data import (
     Labels,
     Records,
     decided,

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from mpi.bootstrap import hmac_key
+from mpi.bootstrap.container import hmac_key
 from mpi.bulk.files import check_outputs, check_whole
 from mpi.commands.session import AsJson, Demo, Embedded, run, settings
 from mpi.commands.terminal import note, progress_bar, show_json, show_table
 from mpi.errors import ConfigurationError
 from mpi.settings import Settings
 from mpi.stores.fingerprint import fingerprint
-from mpi.stores.sqlite_backup import backup_store, restore_store
-from mpi.stores.sqlite_verify import verify_store
+from mpi.stores.sqlite.backup import backup_store, restore_store
+from mpi.stores.sqlite.verify import verify_store
 from mpi.stores.verification import Progress, Violation
 
 BROKEN = 3
@@ -98,7 +98,7 @@ async def violations(
     if chosen.store == "sqlite":
         return verify_store(chosen.sqlite_path, progress)
     # Only here: a command about a file starts without the driver of a server.
-    from mpi.bootstrap_mongodb import mongo_store
+    from mpi.bootstrap.mongodb import mongo_store
 
     store = mongo_store(chosen)
     try:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi.domain.identity import Neighbour
-from mpi.evaluation.own import Labels
+from mpi.evaluation.training_data import Labels
 from mpi.matching.decision import fits
 from mpi.matching.model import Model
 from mpi.ports import IndexStore

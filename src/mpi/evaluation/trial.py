@@ -11,13 +11,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi.bootstrap import Container, build, preparation
+from mpi.bootstrap.container import Container, build, preparation
 from mpi.bulk.load import Report, load
 from mpi.domain.identity import StoredRecord
 from mpi.errors import InvalidInput
 from mpi.evaluation.labelled import LabelledFile, LabelledSet, record_name
 from mpi.matching.decision import confidence_of
-from mpi.matching.evaluation import (
+from mpi.matching.model import Model
+from mpi.matching.pair_scores import Calibration, PairScores, calibration
+from mpi.matching.pairing import ComparedPairs, compare_all
+from mpi.matching.partition_scores import (
     HardCase,
     RelatedPairs,
     Score,
@@ -27,9 +30,6 @@ from mpi.matching.evaluation import (
     score,
     wrong_merges,
 )
-from mpi.matching.model import Model
-from mpi.matching.pair_scores import Calibration, PairScores, calibration
-from mpi.matching.pairing import ComparedPairs, compare_all
 from mpi.settings import EMBEDDED, Settings, read_settings
 
 _ACTOR = "evaluation"

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mpi.domain.record import RecordKey
 from mpi.domain.told import told_in
-from mpi.evaluation.own import COLUMNS, WHEN
+from mpi.evaluation.training_data import COLUMNS, WHEN
 from mpi.ports import IndexStore
 
 VERDICT_COLUMNS = (*COLUMNS, WHEN)
@@ -32,7 +32,10 @@ class PairVerdict:
 
 
 async def verdicts(store: IndexStore) -> AsyncIterator[PairVerdict]:
-    """Every verdict, the oldest first. Of one pair the last counts: see :func:`mpi.evaluation.own.judged_pairs`."""
+    """Every verdict, the oldest first. Of one pair the last counts.
+
+    See :func:`mpi.evaluation.training_data.judged_pairs`.
+    """
     after = 0
     while events := await store.events(after, _EVENTS):
         for event in events:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mpi.matching.folding import fold, words
-from mpi.matching.remembering import remembered
 from mpi.matching.tables import read_rows, read_words
+from mpi.matching.text_cache import remembered
 
 _WORDS = read_words("address_words")
 _DIRECTIONS = _WORDS["direction"]

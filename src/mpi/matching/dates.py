@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from mpi.matching.folding import fold
-from mpi.matching.remembering import remembered
+from mpi.matching.text_cache import remembered
 
 FIRST_YEAR, LAST_YEAR = 1500, 2100
 """Archives and registers keep people of earlier centuries; the clock is not asked, so the far end is generous."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mpi.matching.folding import words
-from mpi.matching.remembering import remembered
 from mpi.matching.tables import census_frequencies, read_rows, read_words
+from mpi.matching.text_cache import remembered
 
 _WORDS = read_words("name_words")
 _TITLES = frozenset(_WORDS["title"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jellyfish
 
-from mpi.matching.remembering import remembered
+from mpi.matching.text_cache import remembered
 
 # What scanners and hasty eyes read instead of a letter.
 _LOOKALIKES = str.maketrans("0158", "OLSB")

@@ -11,8 +11,8 @@ import re
 from functools import lru_cache
 from itertools import product
 
-from mpi.matching.remembering import remembered
 from mpi.matching.tables import read_rows
+from mpi.matching.text_cache import remembered
 
 Readings = frozenset[str]
 

@@ -50,7 +50,7 @@ from mpi.matching.numbers import (
 )
 from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.matching.record import StandardAddress, StandardRecord
-from mpi.matching.remembering import remembered
+from mpi.matching.text_cache import remembered
 
 MAX_TEXT = 1_000
 """Longer text is no trait of a person; it is kept raw and not read."""

@@ -28,8 +28,8 @@ from mpi.errors import Conflict, Gone
 from mpi.ports import AskedLater, IndexStore, ModelInUse
 from mpi.service.alignment import announced
 from mpi.service.answers import ChangeAnswer
-from mpi.service.present import current_record, surviving_person
-from mpi.service.settlements import with_answered
+from mpi.service.lookup import current_record, surviving_person
+from mpi.service.task_settlement import with_answered
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -39,7 +39,7 @@ from mpi.service.consequences import (
     update_tasks,
 )
 from mpi.service.retrying import Retrying
-from mpi.service.settlements import superseded, undecided_about, with_answered
+from mpi.service.task_settlement import superseded, undecided_about, with_answered
 
 Expected = tuple[tuple[str, int], ...]
 

@@ -17,8 +17,8 @@ from mpi.errors import ConcurrentChange, ProviderRefusal
 from mpi.matching.blocking import keys_beside, stored_keys
 from mpi.ports import IndexStore, Outbox
 from mpi.ports.elsewhere import Counterpart
+from mpi.service.history import disputed
 from mpi.service.outbox import Again
-from mpi.service.past import disputed
 from mpi.service.rearrangement import Rearrangement
 from mpi.service.refusals import UNTOLD, ask_a_steward
 

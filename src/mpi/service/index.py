@@ -38,15 +38,15 @@ from mpi.service.answers import (
     record_view,
 )
 from mpi.service.enrollment import Enrolled, Enrollment
+from mpi.service.history import history_of, person_at
 from mpi.service.introduction import introduced
-from mpi.service.past import history_of, person_at
+from mpi.service.lookup import check_version, current_record, surviving_person
 from mpi.service.preparation import Preparation, Prepared
-from mpi.service.present import check_version, current_record, surviving_person
 from mpi.service.recall import Question, Recall
 from mpi.service.reservation import Reservation
 from mpi.service.retrying import Retrying
 from mpi.service.rows import LONGEST_GROUP_S, BatchRow, RowAnswer, answer_rows
-from mpi.service.settlements import withdrawn
+from mpi.service.task_settlement import withdrawn
 
 INSUFFICIENT = "insufficient_demographics"
 _STATUS = {Outcome.LINK: "matched", Outcome.REVIEW: "review", Outcome.NEW: "no_match"}

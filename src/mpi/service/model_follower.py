@@ -9,8 +9,8 @@ import structlog
 from mpi.errors import InvalidInput, SchemaMismatch, StoreUnavailable
 from mpi.matching.model import Model
 from mpi.ports import ModelRole, ModelStore
+from mpi.service.cancellation import rest
 from mpi.service.models import latest, read_model
-from mpi.service.rounds import rest
 
 PAUSE = 0.5
 """Seconds between looks at the store: a change is everywhere within a second."""

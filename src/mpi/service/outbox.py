@@ -15,7 +15,7 @@ import structlog
 from mpi.domain.errand import ErrandKind, Lane, LeasedErrand, Waiting
 from mpi.errors import MpiError, ProviderLeftAlone, ProviderRefusal
 from mpi.ports import Outbox
-from mpi.service.rounds import end_if_cancelled, rest
+from mpi.service.cancellation import end_if_cancelled, rest
 
 log = structlog.get_logger(__name__)
 

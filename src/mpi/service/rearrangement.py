@@ -24,8 +24,8 @@ from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail
 from mpi.matching.blocking import keys_beside
 from mpi.ports import IndexStore
-from mpi.service.past import disputed, history_of
-from mpi.service.settlements import with_answered
+from mpi.service.history import disputed, history_of
+from mpi.service.task_settlement import with_answered
 
 PARTED, JOINED = "parted_elsewhere", "joined_elsewhere"
 """Why a task asks: there the records are two patients, or one, and here people decided otherwise."""

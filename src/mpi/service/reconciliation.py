@@ -27,9 +27,9 @@ from mpi.matching.blocking import blocking_keys, keys_beside
 from mpi.matching.decision import Outcome
 from mpi.ports import AskedLater, IndexStore, Outbox, Resolution
 from mpi.service.consequences import guarded, introduced_along, joining, tasks_of
-from mpi.service.past import disputed
+from mpi.service.history import disputed
 from mpi.service.retrying import Retrying
-from mpi.service.settlements import with_answered
+from mpi.service.task_settlement import with_answered
 
 # Tried again at once: an errand that fails would cost another call of the provider.
 _LATE = (ConcurrentChange, PreconditionFailed)

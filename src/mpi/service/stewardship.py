@@ -27,8 +27,8 @@ from mpi.matching.blocking import stored_keys
 from mpi.service.alignment import LEFT
 from mpi.service.answers import ChangeAnswer
 from mpi.service.decisions import Retired, Settled, at_once, settled
-from mpi.service.present import check_version, current_record
-from mpi.service.replacing import Replacing
+from mpi.service.lookup import check_version, current_record
+from mpi.service.number_replacement import Replacing
 
 _LONGEST_DEFERRAL = timedelta(days=3650)
 

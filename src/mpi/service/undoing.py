@@ -17,12 +17,12 @@ from mpi.domain.identity import (
 )
 from mpi.domain.record import RecordKey
 from mpi.errors import Conflict, NotFound
-from mpi.service.aftermath import JOINS, Step, kept_apart, questions, step_of
 from mpi.service.answers import ChangeAnswer
 from mpi.service.decisions import APART, HumanDecisions, named, pair_of
-from mpi.service.present import check_version
-from mpi.service.settlements import content_before, tasks_before
-from mpi.service.way_back import WayBack, in_the_way
+from mpi.service.lookup import check_version
+from mpi.service.task_settlement import content_before, tasks_before
+from mpi.service.undo_aftermath import JOINS, Step, kept_apart, questions, step_of
+from mpi.service.undo_plan import WayBack, in_the_way
 
 _REVERSIBLE = JOINS | {
     EventKind.MOVED,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mpi.providers.verato_budget import Budget
-from mpi.stores.sqlite import SqliteStore, open_store
+from mpi.providers.verato.budget import Budget
+from mpi.stores.sqlite.store import SqliteStore, open_store
 from tests.support.api import serving
 from tests.support.hybrid import MADE, hybrid
 from tests.support.verato import SOURCE, Verato

@@ -10,10 +10,9 @@ import pytest
 
 from mpi.domain.errand import Errand, ErrandKind
 from mpi.errors import ProviderUnavailable
-from mpi.providers import verato_counterpart
-from mpi.providers.verato_counterpart import VeratoCounterpart
-from mpi.providers.verato_outcome import CallOutcome, Reason
-from mpi.providers.verato_transport import Timeouts
+from mpi.providers.verato.counterpart import VeratoCounterpart
+from mpi.providers.verato.outcome import CallOutcome, Reason
+from mpi.providers.verato.transport import Timeouts
 from tests.support.api import serving
 from tests.support.verato import Verato, registrations
 from tests.support.verato_client import connected, record
@@ -63,7 +62,7 @@ async def test_pages_have_a_number(verato: Verato, monkeypatch: pytest.MonkeyPat
         for number in range(101):
             await index.post(record(MADE[number][0], str(number)), new=True)
         assert len((await counterpart.changes(now - HOUR, now + HOUR)).moved) == 101
-        monkeypatch.setattr(verato_counterpart, "_MOST_PAGES", 1)
+        monkeypatch.setattr(counterpart, "_MOST_PAGES", 1)
         with pytest.raises(ProviderUnavailable):
             await counterpart.changes(now - HOUR, now + HOUR)
 

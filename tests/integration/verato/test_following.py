@@ -12,7 +12,7 @@ from mpi.domain.errand import Errand, ErrandKind
 from mpi.domain.record import RecordKey
 from mpi.matching.blocking import blocking_keys, stored_keys
 from mpi.matching.record import StandardRecord
-from mpi.providers import verato_links
+from mpi.providers.verato import links
 from mpi.service import preparation
 from tests.support.api import Api, serving
 from tests.support.verato import SOURCE, Verato, registrations
@@ -247,7 +247,7 @@ async def test_a_reserved_id_follows_its_link_with_our_own_matching_too(
         await poll(api)
         record = await api.parts.store.record(RecordKey("verato", link))
         assert record is not None
-        assert verato_links.link_key(fresh) in record.blocking_keys
+        assert links.link_key(fresh) in record.blocking_keys
         assert (await match(api, ROWS[1], "9", source="CLINIC"))["mpi_id"] == mpi_id
 
 
@@ -264,7 +264,7 @@ async def test_records_stored_under_earlier_keys_have_not_moved(
 ) -> None:
     """They lie under other numbers than today's code would give them, and under the same link."""
     with monkeypatch.context() as earlier:
-        for module in (preparation, verato_links):
+        for module in (preparation, links):
             earlier.setattr(module, "stored_keys", stored_before_there_were_rich_ones)
         await registered(api, *PAIR)
     await poll(api)

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import pytest
 
 from bench.daemons import free_port
-from mpi.providers.verato_access import open_access
-from mpi.providers.verato_budget import Budget
-from mpi.providers.verato_client import BreakerRule, CallReport
-from mpi.providers.verato_outcome import CONSEQUENCES, CallOutcome, Keep, Reason
-from mpi.providers.verato_payload import PayloadForm
+from mpi.providers.verato.access import open_access
+from mpi.providers.verato.budget import Budget
+from mpi.providers.verato.client import BreakerRule, CallReport
+from mpi.providers.verato.outcome import CONSEQUENCES, CallOutcome, Keep, Reason
+from mpi.providers.verato.payload import PayloadForm
 from mpi.resilience import BreakerState
-from mpi.stores.sqlite import open_store
+from mpi.stores.sqlite.store import open_store
 from tests.support.verato import Verato, registrations
 from tests.support.verato_client import UNLIMITED, connected, credentials, record
 

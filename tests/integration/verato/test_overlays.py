@@ -11,7 +11,7 @@ import pytest
 from mpi.domain.errand import Errand, ErrandKind
 from mpi.domain.identity import AUTOMATIC
 from mpi.domain.record import RecordKey
-from mpi.providers.verato_links import link_key
+from mpi.providers.verato.links import link_key
 from tests.support.api import Api, serving
 from tests.support.verato import SOURCE, Verato, registrations
 from tests.support.verato_service import match, on_mongodb, settings

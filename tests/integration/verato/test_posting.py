@@ -12,8 +12,8 @@ import pytest
 
 from mpi.domain.errand import ErrandKind
 from mpi.domain.record import RecordKey
-from mpi.providers.verato_links import link_key
-from mpi.service.telling import Queued, queue_untold
+from mpi.providers.verato.links import link_key
+from mpi.service.untold import Queued, queue_untold
 from mpi.settings import EMBEDDED
 from tests.support.api import Api, serving
 from tests.support.service import run_mpi

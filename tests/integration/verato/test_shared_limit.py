@@ -15,7 +15,7 @@ from bench.daemons import Valkey
 from mpi.cache.redis import RedisPlace
 from mpi.cache.redis_pace import RedisPace
 from mpi.domain.errand import Lane
-from mpi.providers.verato_pacing import OwnShare, Pacer, SharedLimit
+from mpi.providers.verato.pacing import OwnShare, Pacer, SharedLimit
 from mpi.resilience import TokenBucket
 
 TPS = 50.0

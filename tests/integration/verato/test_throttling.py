@@ -11,9 +11,9 @@ import pytest
 from bench.daemons import Valkey
 from mpi.cache.redis import RedisPlace
 from mpi.cache.redis_pace import RedisPace
-from mpi.providers.verato_client import Limits
-from mpi.providers.verato_outcome import CallOutcome, Reason
-from mpi.providers.verato_transport import Timeouts
+from mpi.providers.verato.client import Limits
+from mpi.providers.verato.outcome import CallOutcome, Reason
+from mpi.providers.verato.transport import Timeouts
 from tests.support.api import serving
 from tests.support.verato import Verato, registrations
 from tests.support.verato_client import connected, record

@@ -17,12 +17,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bench.daemons import free_port
 from mpi.demo.verato.certificates import Authority
-from mpi.providers.verato_access import open_access
-from mpi.providers.verato_client import BreakerRule, CallReport, Limits
-from mpi.providers.verato_health import problem
-from mpi.providers.verato_outcome import CallOutcome, Reason
-from mpi.providers.verato_payload import PayloadForm
-from mpi.providers.verato_transport import Timeouts
+from mpi.providers.verato.access import open_access
+from mpi.providers.verato.client import BreakerRule, CallReport, Limits
+from mpi.providers.verato.health import problem
+from mpi.providers.verato.outcome import CallOutcome, Reason
+from mpi.providers.verato.payload import PayloadForm
+from mpi.providers.verato.transport import Timeouts
 from mpi.resilience import BreakerState
 from tests.support.sentinels import DOB, MARK, PHONE, SSN, ZIP, assert_clean
 from tests.support.verato import OPTIONS, SOURCE, Verato

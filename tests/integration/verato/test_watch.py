@@ -11,11 +11,11 @@ from time import monotonic
 import pytest
 
 from mpi.errors import ProviderUnavailable
-from mpi.providers.verato_budget import Budget
-from mpi.providers.verato_operations import VeratoIndex
-from mpi.providers.verato_payload import PayloadForm
-from mpi.providers.verato_watch import Watch
-from mpi.stores.sqlite import open_store
+from mpi.providers.verato.budget import Budget
+from mpi.providers.verato.operations import VeratoIndex
+from mpi.providers.verato.payload import PayloadForm
+from mpi.providers.verato.watch import Watch
+from mpi.stores.sqlite.store import open_store
 from tests.support.verato import SOURCE, Verato, registrations
 from tests.support.verato_client import connected, record
 

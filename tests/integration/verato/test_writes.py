@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from mpi.domain.record import RecordKey
-from mpi.providers.verato_operations import VeratoIndex
-from mpi.providers.verato_outcome import CallOutcome
-from mpi.providers.verato_payload import PayloadForm
+from mpi.providers.verato.operations import VeratoIndex
+from mpi.providers.verato.outcome import CallOutcome
+from mpi.providers.verato.payload import PayloadForm
 from tests.support.verato import SOURCE, Verato, registrations
 from tests.support.verato_client import connected, record
 

@@ -8,7 +8,7 @@ import pytest
 
 from mpi.domain.record import RecordKey
 from mpi.errors import InvalidInput
-from mpi.evaluation.own import Labels, judged_pairs
+from mpi.evaluation.training_data import Labels, judged_pairs
 
 PAIR = (RecordKey("A", "1"), RecordKey("B", "2"))
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from mpi.demo.verato.certificates import Authority, Certificates, as_pfx, certificates
 from mpi.errors import ConfigurationError
-from mpi.providers.verato_access import Credentials, check_sources, open_access
+from mpi.providers.verato.access import Credentials, check_sources, open_access
 
 HOST = "https://cust1234-dev.example"
 PREFIX = "/link-ws/svc"

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from mpi.domain.errand import Lane
-from mpi.providers.verato_pacing import NoTurn, OwnShare, Pacer
+from mpi.providers.verato.pacing import NoTurn, OwnShare, Pacer
 from mpi.resilience import TokenBucket
 
 PATIENCE = 30.0

@@ -1,0 +1,1 @@
+"""Our own matching and Verato together, by strategy."""

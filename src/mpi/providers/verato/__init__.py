@@ -1,0 +1,1 @@
+"""Verato: its HTTPS client, the provider that asks it, and what keeps our index and theirs in step."""
