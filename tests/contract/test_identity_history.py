@@ -261,11 +261,11 @@ class TestTasks:
         later = TaskUpdate(task_id, TaskStatus.OPEN, deferred_until=until)
         await store.commit(change(EventKind.TASK_DEFERRED, task_updates=(later,)))
         for status in (None, TaskStatus.OPEN):
-            for mpi_id in (None, first):
-                assert await store.tasks(status, mpi_id=mpi_id, due=NOON) == ()
-                (due,) = await store.tasks(status, mpi_id=mpi_id, due=until)
-                assert (due.task_id, due.deferred_until) == (task_id, until)
-                assert await store.tasks(status, mpi_id=mpi_id) == (due,)
+            assert await store.tasks(status, due=NOON) == ()
+            (due,) = await store.tasks(status, due=until)
+            assert (due.task_id, due.deferred_until) == (task_id, until)
+            assert await store.tasks(status) == (due,)
+            assert await store.undecided(first) == (due,)
         claim = TaskUpdate(task_id, TaskStatus.CLAIMED, "ann")
         await store.commit(change(EventKind.TASK_CLAIMED, task_updates=(claim,)))
         (claimed,) = await store.tasks(TaskStatus.CLAIMED, due=NOON)
@@ -309,10 +309,22 @@ class TestTasks:
         first, second, third = [await created(store, i) for i in "123"]
         ids = (await store.commit(change(tasks=(review("1", second),)))).task_ids
         for mpi_id in (first, second):
-            found = await store.tasks(TaskStatus.OPEN, mpi_id=mpi_id)
-            assert tuple(t.task_id for t in found) == ids
-        assert await store.tasks(None, mpi_id=third) == ()
-        assert await store.tasks(TaskStatus.DECIDED, mpi_id=first) == ()
+            assert tuple(t.task_id for t in await store.undecided(mpi_id)) == ids
+        assert await store.undecided(third) == ()
+        assert await store.undecided("nonsense") == ()
+
+    async def test_are_all_found_however_many_were_decided_before(self, store: Store) -> None:
+        first, second = [await created(store, i) for i in "12"]
+        for _ in range(101):
+            (settled,) = (await store.commit(change(tasks=(review("1", second),)))).task_ids
+            decided = TaskUpdate(settled, TaskStatus.DECIDED)
+            await store.commit(change(task_updates=(decided,)))
+        asked = (review("1", second), review("2", first, kind=TaskKind.OVERLAY))
+        claimed, left = (await store.commit(change(tasks=asked))).task_ids
+        taken = TaskUpdate(claimed, TaskStatus.CLAIMED, "ann")
+        await store.commit(change(task_updates=(taken,)))
+        found = await store.undecided(first)
+        assert [t.task_id for t in found] == [claimed, left]
 
 
 class TestCounting:

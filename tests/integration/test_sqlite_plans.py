@@ -64,9 +64,9 @@ async def test_every_statement_searches(tmp_path: Path, monkeypatch: pytest.Monk
     await store.assertions([key("2")])
     await store.later_events((await store.events())[0])
     await store.events(mpi_id=first)
-    for mpi_id in (None, first):
-        await store.tasks(TaskStatus.OPEN, mpi_id=mpi_id)
+    await store.tasks(TaskStatus.OPEN)
     await store.tasks(None)
+    await store.undecided(first)
     await store.task(task)
     await store.find_key(b"digest")
     await store.position()

@@ -64,16 +64,16 @@ def origin_of(
 
 
 class CheckpointFile:
-    """The checkpoint of loads of ``loaded`` into ``database``."""
+    """The checkpoint of loads of ``loaded`` into the index whose files are named after ``index``."""
 
-    def __init__(self, database: Path, loaded: Path) -> None:
+    def __init__(self, index: Path, loaded: Path) -> None:
         name = hashlib.sha256(os.fsencode(loaded.resolve())).hexdigest()[:16]
-        self._path = database.with_name(f"{database.name}.load-{name}.json")
-        self._lock = database.with_name(f".{database.name}.loading-{name}")
+        self._path = index.with_name(f"{index.name}.load-{name}.json")
+        self._lock = index.with_name(f".{index.name}.loading-{name}")
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep every other process from loading the same file into the same database.
+        """Keep every other process from loading the same file into the same index.
 
         Raises ``ConfigurationError`` when one does already: both would write this checkpoint.
         """
@@ -82,8 +82,8 @@ class CheckpointFile:
             lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ConfigurationError(
-                f"{self._lock.parent} cannot be written ({error.strerror}); name a file in a "
-                "writable folder in MPI_SQLITE_PATH"
+                f"{self._lock.parent} cannot be written ({error.strerror}), where a load notes how far it came; "
+                "make it writable, or choose another folder in MPI_SQLITE_PATH or, with MongoDB, XDG_DATA_HOME"
             ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

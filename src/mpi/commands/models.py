@@ -21,6 +21,9 @@ app = typer.Typer(
     help="Keep, compare, try, activate and take back matching models.", no_args_is_help=True
 )
 
+_MOST_NAMES = 20
+"""Whose frequencies differ most: thousands of them may."""
+
 Version = Annotated[str, typer.Argument(help="A version, as `mpi model list` shows it.")]
 Model = Annotated[
     str, typer.Argument(metavar="VERSION|FILE", help="A version, or the path of a document.")
@@ -121,7 +124,7 @@ def diff(
     demo: Demo = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show where two models differ: thresholds, priors, the weights of levels."""
+    """Show where two models differ: thresholds, priors, weights and chances of levels, frequencies of names."""
     chosen = settings(embedded=embedded, demo=demo)
     one, other = (read_model(each) for each in run(_documents(chosen, before, after)))
     found = differences(one, other, least)
@@ -131,10 +134,14 @@ def diff(
     if not found:
         note(f"Nothing differs by {least:g} or more.")
         return
+    names = [each for each in found if each.kind == "frequency"]
+    left_out = set(sorted(names, key=lambda each: -abs(each.after - each.before))[_MOST_NAMES:])
     show_table(
         ("of", "what", "level", "class", one.version, other.version, "by"),
-        [_line(each) for each in found],
+        [_line(each) for each in found if each not in left_out],
     )
+    if left_out:
+        note(f"{len(left_out):,} more frequencies of names differ, by less; --json shows all.")
     note("Vetoes are rules of the service, the same for every model.")
 
 

@@ -75,7 +75,7 @@ def load_file(
         name = file if path.is_file() else Path("/", origin.digest)
 
         async def work() -> ResumableLoad:
-            checkpoints = CheckpointFile(chosen.sqlite_path, name)
+            checkpoints = CheckpointFile(chosen.beside_index, name)
             with checkpoints.held():
                 async with opened(chosen, create=True) as index:
                     state = await ResumableLoad.begin(

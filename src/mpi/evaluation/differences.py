@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from math import log2
 
 from mpi.matching.comparison import TRAITS
-from mpi.matching.model import RIVALS, Model
+from mpi.matching.model import FREQUENCY_TRAITS, RIVALS, Model
 
 CLASSES = ("match", *RIVALS)
 """Whose weights a level has."""
@@ -25,9 +25,13 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One number that two models have, and not the same. ``of`` is the class of a weight."""
+    """One number that two models have, and not the same.
 
-    kind: str  # threshold, prior, weight, chance
+    ``kind`` is threshold, prior, weight (bits), chance (of strangers, log2) or frequency (of a name, log2). ``of`` is
+    the class of a weight. ``level`` is the name that a frequency is of.
+    """
+
+    kind: str
     name: str
     level: str
     of: str
@@ -53,17 +57,17 @@ def levels_of(model: Model) -> list[Level]:
 
 
 def differences(before: Model, after: Model, least: float = 0.0) -> list[Difference]:
-    """What differs: thresholds and priors at all, weights by ``least`` bits, chances by as many bits of theirs."""
-    found = [*_limits(before, after), *_priors(before, after)]
-    changed = [each for each in found if each.before != each.after]
-    weights = [each for each in _weights(before, after) if abs(each.after - each.before) >= least]
-    return [*changed, *(each for each in weights if each.before != each.after)]
+    """What differs: thresholds and priors at all, all else by ``least`` bits."""
+    whole = (*_limits(before, after), *_priors(before, after))
+    bits = (*_weights(before, after), *_chances(before, after), *_frequencies(before, after))
+    found = (*whole, *(each for each in bits if abs(each.after - each.before) >= least))
+    return [each for each in found if each.before != each.after]
 
 
 def _limits(before: Model, after: Model) -> Iterator[Difference]:
-    for name in ("link", "review", "possible", "margin", "impossible"):
-        values = (float(getattr(model.thresholds, name)) for model in (before, after))
-        yield Difference("threshold", name, "", "", *values)
+    limits = asdict(after.thresholds)
+    for name, value in asdict(before.thresholds).items():
+        yield Difference("threshold", name, "", "", value, limits[name])
 
 
 def _priors(before: Model, after: Model) -> Iterator[Difference]:
@@ -76,7 +80,25 @@ def _priors(before: Model, after: Model) -> Iterator[Difference]:
 
 
 def _weights(before: Model, after: Model) -> Iterator[Difference]:
-    pairs: Any = zip(levels_of(before), levels_of(after), strict=True)
-    for one, other in pairs:
+    for one, other in zip(levels_of(before), levels_of(after), strict=True):
         for of, left, right in zip(CLASSES, one.weights, other.weights, strict=True):
             yield Difference("weight", one.trait, one.level, of, left, right)
+    for row, trait in enumerate(TRAITS):
+        for column, level in enumerate(trait.levels[1:], start=1):
+            values = (float(model.community[row, column]) for model in (before, after))
+            yield Difference("weight", trait.name, level, "community", *values)
+
+
+def _chances(before: Model, after: Model) -> Iterator[Difference]:
+    for one, other in zip(levels_of(before), levels_of(after), strict=True):
+        yield Difference("chance", one.trait, one.level, "", log2(one.chance), log2(other.chance))
+
+
+def _frequencies(before: Model, after: Model) -> Iterator[Difference]:
+    """Of every name that one of them knows. One that it does not know is as rare as the rarest."""
+    for trait in FREQUENCY_TRAITS:
+        one, other = before.frequencies.get(trait, {}), after.frequencies.get(trait, {})
+        for name in sorted(one.keys() | other.keys()):
+            left = log2(max(one.get(name, 0.0), before.rarest))
+            right = log2(max(other.get(name, 0.0), after.rarest))
+            yield Difference("frequency", trait, name, "", left, right)

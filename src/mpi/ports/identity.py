@@ -135,14 +135,16 @@ class TaskQueue(Protocol):
         status: TaskStatus | None,
         after: str | None = None,
         limit: int = 100,
-        mpi_id: str | None = None,
         due: datetime | None = None,
     ) -> tuple[Task, ...]:
         """Tasks in the order they were opened, after task ``after``; ``status`` None = all.
 
-        With ``mpi_id`` only those about one of its records, or that name it as a candidate; with ``due``
-        none that is deferred beyond that time.
+        With ``due`` none that is deferred beyond that time.
         """
+        ...
+
+    async def undecided(self, mpi_id: str) -> tuple[Task, ...]:
+        """All tasks without a decision about a record of the person, or that name it as a candidate; oldest first."""
         ...
 
     async def task(self, task_id: str) -> Task | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from mpi.domain.identity import PersonState, StoredRecord, Task, TaskKind, TaskStatus
+from mpi.domain.identity import PersonState, StoredRecord, Task, TaskKind
 from mpi.domain.record import Demographics, Guarded, TraitWarning
 from mpi.domain.survivorship import golden_record
 from mpi.matching.decision import Explanation, Grade, Outcome, ScoredPerson
@@ -188,10 +188,9 @@ def record_view(
     )
 
 
-def person_view(state: PersonState, asked: str, tasks: Iterable[Task]) -> PersonView:
-    """A person as clients see it who asked for one of its ids, with the tasks about it."""
-    waiting = [task for task in tasks if task.status is not TaskStatus.DECIDED]
-    in_question = {task.record for task in waiting if task.kind is TaskKind.OVERLAY}
+def person_view(state: PersonState, asked: str, tasks: Sequence[Task]) -> PersonView:
+    """A person as clients see it who asked for one of its ids, with the undecided tasks about it."""
+    in_question = {task.record for task in tasks if task.kind is TaskKind.OVERLAY}
     return PersonView(
         mpi_id=state.mpi_id,
         requested_mpi_id=asked,
@@ -203,7 +202,7 @@ def person_view(state: PersonState, asked: str, tasks: Iterable[Task]) -> Person
             for r in state.records
         ),
         crosswalk=tuple((r.key.source, r.key.source_id) for r in state.records),
-        tasks=tuple(task.task_id for task in waiting),
+        tasks=tuple(task.task_id for task in tasks),
     )
 
 

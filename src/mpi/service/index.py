@@ -343,7 +343,7 @@ class MasterPatientIndex:
         )
         if not state.records:
             raise Gone("the person is retired; its history remains")
-        tasks = await self._store.tasks(None, mpi_id=state.mpi_id) if as_of is None else ()
+        tasks = await self._store.undecided(state.mpi_id) if as_of is None else ()
         return person_view(state, asked, tasks)
 
     async def person_version(self, mpi_id: str) -> int:

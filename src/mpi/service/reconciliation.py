@@ -29,11 +29,10 @@ from mpi.ports import AskedLater, IndexStore, Outbox, Resolution
 from mpi.service.consequences import guarded, introduced_along, joining, tasks_of
 from mpi.service.history import disputed
 from mpi.service.retrying import Retrying
-from mpi.service.task_settlement import with_answered
+from mpi.service.task_settlement import undecided_about, with_answered
 
 # Tried again at once: an errand that fails would cost another call of the provider.
 _LATE = (ConcurrentChange, PreconditionFailed)
-_ALL = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +150,10 @@ class Reconciliation:
     ) -> tuple[TaskUpdate, ...]:
         """The open tasks that asked what the provider has answered. One that a steward works on stays."""
         outcome = "same" if merges else "not-same"
-        waiting = await self.store.tasks(TaskStatus.OPEN, mpi_id=record.mpi_id, limit=_ALL)
         return tuple(
             TaskUpdate(task.task_id, TaskStatus.DECIDED, actor, outcome)
-            for task in waiting
-            if task.record == record.key and task.kind is TaskKind.REVIEW
+            for task in await undecided_about(self.store, record)
+            if task.status is TaskStatus.OPEN and task.kind is TaskKind.REVIEW
         )
 
 

@@ -37,8 +37,6 @@ ALSO_SETTLED = "also_settled"
 SUPERSEDED = "superseded"
 """The outcome of a task whose question a later version of the record made another one."""
 
-_ALL = 1_000_000
-_UNDECIDED = {TaskStatus.OPEN, TaskStatus.CLAIMED}
 
 _UNSETTLED = {
     RecordStatus.HISTORY: RecordStatus.PENDING,
@@ -124,12 +122,12 @@ async def with_answered(
     whose a version is that waits remains to be told. What nobody decided settles no task that somebody works on.
     """
     settled = {update.task_id for update in (*change.task_updates, *known)}
-    undecided = {TaskStatus.OPEN} if AUTOMATIC in change.detail else _UNDECIDED
+    is_automatic = AUTOMATIC in change.detail
     also = [
         task.task_id
         for gone, kept in change.retire
-        for task in (await store.tasks(None, mpi_id=gone, limit=_ALL) if kept else ())
-        if task.status in undecided and task.task_id not in settled
+        for task in (await store.undecided(gone) if kept else ())
+        if (task.status is TaskStatus.OPEN or not is_automatic) and task.task_id not in settled
         if task.kind is not TaskKind.OVERLAY
         if await _parties(store, task) == {gone, kept}
     ]
@@ -165,12 +163,9 @@ async def withdrawn(store: IndexStore, record: StoredRecord) -> tuple[TaskUpdate
 
 async def undecided_about(store: IndexStore, record: StoredRecord) -> list[Task]:
     """The tasks about a record that wait for a decision, the oldest first."""
-    tasks = await store.tasks(None, mpi_id=record.mpi_id, limit=_ALL)
-    return [
-        task
-        for task in tasks
-        if task.record == record.key and task.status is not TaskStatus.DECIDED
-    ]
+    if record.mpi_id is None:
+        return []
+    return [task for task in await store.undecided(record.mpi_id) if task.record == record.key]
 
 
 async def superseded(

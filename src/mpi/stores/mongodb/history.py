@@ -95,7 +95,6 @@ async def tasks(
     status: TaskStatus | None,
     after: str | None,
     limit: int,
-    mpi_id: str | None,
     due: datetime | None,
 ) -> tuple[Task, ...]:
     """See :meth:`mpi.ports.TaskQueue.tasks`."""
@@ -108,20 +107,24 @@ async def tasks(
     if due is not None:
         now = encode_time(due)
         conditions.append({"$or": [{"deferred_until": None}, {"deferred_until": {"$lte": now}}]})
-    if mpi_id is not None:
-        conditions.append(await _about(view, person_number(mpi_id)))
     cursor = view.database[TASK].find({"$and": conditions}, session=view.session)
     documents = await cursor.sort("_id", 1).limit(limit).to_list() if limit else []
     return tuple(map(task_from, documents))
 
 
-async def _about(view: View, person: int | None) -> Document:
-    """Tasks about a record of the person, or that name it as a candidate."""
+async def undecided(view: View, mpi_id: str) -> tuple[Task, ...]:
+    """See :meth:`mpi.ports.TaskQueue.undecided`."""
+    person = person_number(mpi_id)
     if person is None:
-        return {"_id": None}
+        return ()
     owned = view.database[RECORD].find({"person": person}, {"_id": 1}, session=view.session)
     records = [document["_id"] for document in await owned.to_list()]
-    return {"$or": [{"record": {"$in": records}}, {"persons": person}]}
+    wanted = {
+        "$or": [{"record": {"$in": records}}, {"persons": person}],
+        "status": {"$ne": TaskStatus.DECIDED.value},
+    }
+    found = view.database[TASK].find(wanted, session=view.session).sort("_id", 1)
+    return tuple(map(task_from, await found.to_list()))
 
 
 async def task(view: View, identifier: str) -> Task | None:

@@ -157,13 +157,16 @@ class MongoStore:
         status: TaskStatus | None,
         after: str | None = None,
         limit: int = 100,
-        mpi_id: str | None = None,
         due: datetime | None = None,
     ) -> tuple[Task, ...]:
         """See :class:`mpi.ports.TaskQueue`."""
         return await self._transactions.read(
-            lambda view: history.tasks(view, status, after, limit, mpi_id, due)
+            lambda view: history.tasks(view, status, after, limit, due)
         )
+
+    async def undecided(self, mpi_id: str) -> tuple[Task, ...]:
+        """See :class:`mpi.ports.TaskQueue`."""
+        return await self._transactions.read(lambda view: history.undecided(view, mpi_id))
 
     async def task(self, task_id: str) -> Task | None:
         """See :class:`mpi.ports.TaskQueue`."""

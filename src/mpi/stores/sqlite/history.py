@@ -42,13 +42,12 @@ _TASKS = """SELECT * FROM task_row WHERE id > :start
     AND (deferred_until IS NULL OR deferred_until <= :due) ORDER BY id LIMIT :limit"""
 _TASKS_OF_STATUS = """SELECT * FROM task_row WHERE status = :status AND id > :start
     AND (deferred_until IS NULL OR deferred_until <= :due) ORDER BY id LIMIT :limit"""
-_TASKS_OF_PERSON = """SELECT * FROM task_row WHERE id IN (
+_UNDECIDED = """SELECT * FROM task_row WHERE id IN (
         SELECT mine.id FROM person p CROSS JOIN record owned ON owned.person = p.id
             CROSS JOIN task mine ON mine.record = owned.id WHERE p.mpi_id = :mpi_id
         UNION SELECT x.task FROM person p CROSS JOIN task_person x ON x.person = p.id
             WHERE p.mpi_id = :mpi_id)
-    AND (:status IS NULL OR status = :status) AND id > :start
-    AND (deferred_until IS NULL OR deferred_until <= :due) ORDER BY id LIMIT :limit"""
+    AND status <> :decided ORDER BY id"""
 _NEVER = 2**63 - 1
 
 
@@ -134,7 +133,6 @@ def tasks(
     status: TaskStatus | None,
     after: str | None,
     limit: int,
-    mpi_id: str | None,
     due: datetime | None,
 ) -> tuple[Task, ...]:
     """See :meth:`mpi.ports.TaskQueue.tasks`."""
@@ -142,16 +140,19 @@ def tasks(
     if start is None:
         raise InvalidInput("after: not the id of a task")
     wanted = {
-        "mpi_id": mpi_id,
         "status": None if status is None else status.value,
         "start": start,
         "limit": limit,
         "due": _NEVER if due is None else encode_time(due),
     }
     statement = _TASKS if status is None else _TASKS_OF_STATUS
-    if mpi_id is not None:
-        statement = _TASKS_OF_PERSON
     return tuple(map(_task, connection.execute(statement, wanted)))
+
+
+def undecided(connection: sqlite3.Connection, mpi_id: str) -> tuple[Task, ...]:
+    """See :meth:`mpi.ports.TaskQueue.undecided`."""
+    wanted = {"mpi_id": mpi_id, "decided": TaskStatus.DECIDED.value}
+    return tuple(map(_task, connection.execute(_UNDECIDED, wanted)))
 
 
 def task(connection: sqlite3.Connection, identifier: str) -> Task | None:

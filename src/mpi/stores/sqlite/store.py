@@ -148,13 +148,14 @@ class SqliteStore:
         status: TaskStatus | None,
         after: str | None = None,
         limit: int = 100,
-        mpi_id: str | None = None,
         due: datetime | None = None,
     ) -> tuple[Task, ...]:
         """See :class:`mpi.ports.TaskQueue`."""
-        return await self._transactions.read(
-            lambda c: history.tasks(c, status, after, limit, mpi_id, due)
-        )
+        return await self._transactions.read(lambda c: history.tasks(c, status, after, limit, due))
+
+    async def undecided(self, mpi_id: str) -> tuple[Task, ...]:
+        """See :class:`mpi.ports.TaskQueue`."""
+        return await self._transactions.read(lambda c: history.undecided(c, mpi_id))
 
     async def task(self, task_id: str) -> Task | None:
         """See :class:`mpi.ports.TaskQueue`."""
