@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
+from mpi.bulk.checkpoint import CheckpointFile
 from mpi.demo.population import Population
-from tests.support.service import command, environment, run_mpi
+from tests.support.service import Profile, command, environment, run_mpi
 from tests.support.workers import until
 
 ROWS = 900
@@ -243,3 +244,16 @@ def test_a_file_is_loaded_by_one_process_at_a_time(tmp_path: Path, path: Path) -
     report, _ = load(tmp_path, path)
     assert report["unchanged"] == ROWS - len(BROKEN)
     assert not list((tmp_path / "data" / "mpi").glob(".*loading*"))
+
+
+def test_a_file_is_loaded_into_several_databases_at_a_time(
+    tmp_path: Path, path: Path, on_server: Profile, database: str
+) -> None:
+    data = tmp_path / "data" / "mpi"
+    with CheckpointFile(data / "mongodb.another", path).held():
+        done = on_server.run(tmp_path, "load", str(path))
+        assert done.returncode == 0, done.stderr
+    with CheckpointFile(data / f"mongodb.{database}", path).held():
+        done = on_server.run(tmp_path, "load", str(path))
+        assert done.returncode == 2
+        assert "is being loaded by another" in done.stderr
