@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import pytest
 
 from mpi.errors import ProviderUnavailable
 from mpi.providers.verato.budget import Budget
+from mpi.providers.verato.client import BreakerRule, Limits
 from mpi.providers.verato.operations import VeratoIndex
 from mpi.providers.verato.payload import PayloadForm
 from mpi.providers.verato.watch import Watch
@@ -111,6 +113,63 @@ async def test_probes_use_up_little_of_a_budget(verato: Verato, budget: Budget) 
             await watch.check()
             clock.ahead += 60 * MINUTE
     assert 1 < probes(verato) <= 5_000 / 100 + 1
+
+
+async def test_trouble_that_is_over_is_seen_after_as_long_as_it_lasted(
+    verato: Verato, tmp_path: Path
+) -> None:
+    clock = Clock()
+    with closing(open_store(tmp_path / "index.sqlite3", b"fingerprint")) as store:
+        budget = Budget(store, 1_000, lambda: datetime.now(UTC))  # a probe every third day
+        async with connected(verato, budget=budget, breaker=BreakerRule(pause=0)) as index:
+            watch = Watch(index, SOURCE, clock)
+            await watch.check()
+            verato.plan("503", times=None)
+            await index.query(ADA)
+            before = probes(verato)
+            for _ in range(12 * 24):  # looked at every fifth minute of a day
+                await wrong(watch)
+                clock.ahead += 5 * MINUTE
+            assert before < probes(verato) < before + 30
+            verato.clear()
+            for _ in range(12 * 24):
+                clock.ahead += 5 * MINUTE
+                try:
+                    await watch.check()
+                except ProviderUnavailable:
+                    continue
+                break
+            else:
+                pytest.fail("a day later it is not seen yet")
+
+
+async def test_a_count_that_cannot_be_kept_is_no_trouble_of_veratos(
+    verato: Verato, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store(tmp_path / "index.sqlite3", b"fingerprint")
+    budget = Budget(store, 1_000, lambda: datetime.now(UTC))
+    async with connected(verato, budget=budget) as index:
+        watch = Watch(index, SOURCE, Clock())
+        store.close()
+        await watch.check()
+    assert not caplog.records
+
+
+async def test_a_call_that_ends_before_its_turn_costs_nothing(
+    verato: Verato, tmp_path: Path
+) -> None:
+    with closing(open_store(tmp_path / "index.sqlite3", b"fingerprint")) as store:
+        budget = Budget(store, 2, lambda: datetime.now(UTC))
+        slow = Limits(tps=0.1, start=1, concurrency=1)
+        async with connected(verato, budget=budget, limits=slow) as index:
+            await index.query(ADA)
+            waiting = asyncio.create_task(index.query(ADA))
+            await asyncio.sleep(0.2)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert await budget.take()
+            assert not await budget.take()
 
 
 async def test_a_budget_that_is_spent_is_told_without_a_probe(

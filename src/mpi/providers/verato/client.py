@@ -89,7 +89,8 @@ class VeratoClient:
     """One pool of connections to one customer's Verato. Belongs to one event loop; :meth:`close` it there.
 
     ``pace`` is what all processes together may call, if they can tell each other; ``report`` is told of every call.
-    No method raises for what Verato does or fails to do: the outcome says it.
+    No method raises for what Verato does or fails to do: the outcome says it. ``StoreUnavailable`` says that calls
+    could not be counted.
     """
 
     def __init__(
@@ -239,14 +240,17 @@ class VeratoClient:
         permit = self._breaker.admit(monotonic())
         if permit is None:
             return _unsent(CallOutcome.UNAVAILABLE, Reason.BREAKER_OPEN)
-        asked_at = monotonic()
+        asked_at, is_sent = monotonic(), False
         try:
             async with self.pacer.turn(lane, deadline - monotonic()):
+                is_sent = True
                 reply = await self._transport.send(
                     operation, content, self._timeouts[lane], deadline - monotonic()
                 )
         except asyncio.CancelledError:
             self._breaker.withdrawn(permit)
+            if self._budget is not None and not is_sent:
+                self._budget.give_back()
             raise
         except NoTurn:
             self._breaker.withdrawn(permit)

@@ -33,6 +33,7 @@ class Watch:
         self._every = _spacing(index.client.monthly)
         self._probe: asyncio.Future[Reply] | None = None
         self._probed_at = 0.0
+        self._well_at = clock()
         self._refusal: str | None = None
 
     async def check(self) -> None:
@@ -50,6 +51,7 @@ class Watch:
         wrong = self._refusal or self._trouble()
         if wrong is not None:
             raise ProviderUnavailable(wrong)
+        self._well_at = self._clock()
 
     def _is_due(self) -> bool:
         if self._probe is None:  # nothing else tells whether this user may name the source
@@ -60,7 +62,13 @@ class Watch:
         latest = self._index.client.latest
         if latest is not None and _is_well(latest.outcome) and self._refusal is None:
             known_since = max(known_since, latest.at)
-        return self._clock() - known_since >= self._every
+        return self._clock() - known_since >= self._pause()
+
+    def _pause(self) -> float:
+        """Seconds between probes. Trouble is looked at again after as long as it has lasted, dear as calls may be."""
+        if self._refusal is None and self._trouble() is None:
+            return self._every
+        return min(self._every, max(_SELDOM_S, self._probed_at - self._well_at))
 
     def _trouble(self) -> str | None:
         """What is wrong after the last call. A refusal is one patient's, unless a probe met with it."""
@@ -70,8 +78,12 @@ class Watch:
         return trouble(self._index.client, latest.reason)
 
     def _learn(self, probe: asyncio.Future[Reply]) -> None:
-        if not probe.cancelled() and CONSEQUENCES[probe.result().outcome].is_answer:
-            reply = probe.result()
+        if (
+            probe.cancelled() or probe.exception() is not None
+        ):  # the store's, which is looked after by itself
+            return
+        reply = probe.result()
+        if CONSEQUENCES[reply.outcome].is_answer:
             is_refused = reply.outcome is CallOutcome.REJECTED
             self._refusal = problem(reply.reason) if is_refused else None
 
