@@ -25,6 +25,7 @@ from mpi.service.refusals import UNTOLD, ask_a_steward
 _TRIES = 5
 _SPAN = timedelta(hours=6)
 """How much of what was missed is read at a time: what was read stays so when the next part fails."""
+_SHORTEST_SPAN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Following:
         """Queue a look at every person of whom something was told that is not known here."""
         now = self.clock()
         since = datetime.fromisoformat(leased.errand.mark or now.isoformat())
-        until = min(now, since + _SPAN)
+        # Where much has changed at once, half as much is read after each failure: it may have been too much.
+        until = min(now, since + max(_SPAN / 2**leased.attempts, _SHORTEST_SPAN))
         told = await self.counterpart.changes(since - self.overlap, until + self.overlap)
         persons: dict[str, list[RecordKey]] = defaultdict(list)
         for key, link in told.moved.items():
