@@ -43,8 +43,8 @@ from mpi.matching.record import StandardAddress
 
 _KnownPlaces = tuple[frozenset[tuple[bool, bool]], str]
 
-HALF = (1 << 64) - 1
-"""The bits of the first half of a set of marks. Every word has one bit in either half."""
+HALF = 64
+"""Bits in each half of a set of marks. Every word has one in either half."""
 WINKLER = 4
 """Characters at the start of two texts that count in Winkler's addition to Jaro's similarity."""
 MOST_TEXTS = 2  # of a value; one with more is compared with every other
@@ -94,7 +94,8 @@ class Outline:
     beneath: Outline | None = None
 
 
-_ALL = HALF << 64 | HALF
+_ALL = (1 << 2 * HALF) - 1
+_FIRST, _SECOND = [1 << bit for bit in range(HALF)], [1 << bit for bit in range(HALF, 2 * HALF)]
 _NOTHING, _ANYTHING = Marks(), Marks(_ALL, _ALL)
 
 
@@ -102,7 +103,7 @@ def _bits(words: Iterable[object]) -> int:
     bits = 0
     for word in words:
         number = hash(word)
-        bits |= 1 << (number & 63) | 1 << (64 + (number >> 6 & 63))
+        bits |= _FIRST[number % HALF] | _SECOND[number // HALF % HALF]
     return bits
 
 

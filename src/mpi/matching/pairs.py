@@ -84,8 +84,8 @@ class _Beneath:
         drawn.spread(coded.codes)
         self.column = _Column(trait, outline.comparator, drawn, outline.beneath)
         marks = [outline.marks(value) for value in coded.values]
-        self._offered = _halves([m.offered for m in marks], coded.codes)
-        self._sought = _halves([m.sought for m in marks], coded.codes)
+        self._offered = _halves((m.offered for m in marks), coded.codes)
+        self._sought = _halves((m.sought for m in marks), coded.codes)
         most = max((len(m.texts) for m in marks), default=0)
         self._texts = [_Texts(marks, place, coded.codes) for place in range(most)]
         self._edits = outline.edits
@@ -148,10 +148,11 @@ def _spread(numbers: Iterable[int], codes: Codes, kind: type[Any]) -> NDArray[An
     return np.fromiter(numbers, dtype=kind)[codes]
 
 
-def _halves(bits: Sequence[int], codes: Codes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Sets of marks, half of their bits each."""
-    first = _spread((number & HALF for number in bits), codes, np.uint64)
-    return first, _spread((number >> HALF.bit_length() for number in bits), codes, np.uint64)
+def _halves(sets: Iterable[int], codes: Codes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """From a set of marks for each distinct value to its first half for every record, and its second."""
+    whole = b"".join([bits.to_bytes(HALF // 4, "little") for bits in sets])
+    halves = np.frombuffer(whole, np.dtype("<u8")).reshape(-1, 2)
+    return halves[codes, 0], halves[codes, 1]
 
 
 def _equal_bytes(different: NDArray[np.uint32]) -> NDArray[np.uint8]:
