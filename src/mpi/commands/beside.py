@@ -10,8 +10,7 @@ from contextlib import contextmanager
 
 from mpi.errors import ConfigurationError
 
-_SETTINGS = 7
-_LINE = re.compile(r"export (\w+)=(.+)\n")
+_LINE = re.compile(r"^export (\w+)=(.+)$", re.MULTILINE)
 _GRACE_S = 10
 _LIMIT = "100"
 _LATENCY_MS = "20"
@@ -52,11 +51,8 @@ def simulated_verato(*, wanted: bool) -> Iterator[dict[str, str]]:
 
 
 def _told(process: subprocess.Popen[str]) -> dict[str, str]:
-    """What it prints once it is ready."""
-    found: dict[str, str] = {}
-    for line in process.stdout or ():
-        if told := _LINE.fullmatch(line):
-            found[told[1]] = told[2]
-        if len(found) == _SETTINGS:
-            return found
-    raise ConfigurationError("the simulated Verato does not start; see what it says above")
+    """What it prints once it is ready. It lets go of the pipe then."""
+    found = dict(_LINE.findall("".join(process.stdout or ())))
+    if not found:
+        raise ConfigurationError("the simulated Verato does not start; see what it says above")
+    return found

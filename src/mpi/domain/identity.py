@@ -269,7 +269,7 @@ class IdentityChange:
     ``moves`` say which record goes where; ``NEW_PERSON`` as a target mints one person. ``retire`` maps a person
     to the one that survives it (alias), or to None (last record gone). ``revive`` makes retired persons active again
     (undo, re-registration). ``expected_versions`` maps mpi_id or task_id to the version the decision was based on.
-    ``position`` + ``blocking_keys`` guard the neighbourhood (see :class:`Neighbourhood`); None = no guard.
+    ``position`` + ``guard_keys`` guard the neighbourhood (see :class:`Neighbourhood`); None = no guard.
     ``errands`` are what has to be said elsewhere because of it: queued if the change is applied, and only then.
     """
 

@@ -1,6 +1,6 @@
 """The index in one SQLite file: needs no server, safe with several processes.
 
-Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`, :class:`~mpi.ports.Outbox`,
+Implements :class:`mpi.ports.IndexStore`, :class:`~mpi.ports.Outbox`,
 :class:`~mpi.ports.CallLedger`, :class:`~mpi.ports.KeyStore`, :class:`~mpi.ports.ModelStore` and
 :class:`~mpi.ports.Monitored`. One instance belongs to one event loop.
 """
