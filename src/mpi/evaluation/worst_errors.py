@@ -13,7 +13,7 @@ from mpi.matching.decision import explain_person
 from mpi.matching.record import StandardAddress, StandardRecord
 from mpi.matching.weighing import ExplanationRow
 
-SHOWN = 8
+_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -26,7 +26,7 @@ class ShownError(Guarded):
     values: tuple[tuple[str, str, str], ...]
 
 
-def worst_errors(trial: Trial, count: int = SHOWN) -> tuple[list[ShownError], list[ShownError]]:
+def worst_errors(trial: Trial) -> tuple[list[ShownError], list[ShownError]]:
     """The heaviest pairs of different people, and the lightest of one person; every pair of levels once."""
     pairs = trial.pairs
     heaviest = np.flatnonzero(~pairs.same)[np.argsort(-pairs.ranked[~pairs.same], kind="stable")]
@@ -34,15 +34,15 @@ def worst_errors(trial: Trial, count: int = SHOWN) -> tuple[list[ShownError], li
     limits = trial.model.thresholds
     false = [place for place in heaviest[:1_000].tolist() if pairs.ranked[place] > limits.possible]
     missed = [place for place in lightest[:1_000].tolist() if pairs.ranked[place] < limits.link]
-    return _unlike(trial, false, count), _unlike(trial, missed, count)
+    return _unlike(trial, false), _unlike(trial, missed)
 
 
-def _unlike(trial: Trial, places: list[int], count: int) -> list[ShownError]:
+def _unlike(trial: Trial, places: list[int]) -> list[ShownError]:
     seen: set[bytes] = set()
     found: list[ShownError] = []
     for place in places:
         kind = trial.pairs.compared.levels[place].tobytes()
-        if kind not in seen and len(found) < count:
+        if kind not in seen and len(found) < _SHOWN:
             seen.add(kind)
             found.append(_shown(trial, place))
     return found

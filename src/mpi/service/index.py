@@ -306,7 +306,7 @@ class MasterPatientIndex:
         )
 
     async def delete_record(
-        self, key: RecordKey, *, actor: str, reason: str | None = None, if_match: int | None = None
+        self, key: RecordKey, *, actor: str, if_match: int | None = None
     ) -> ChangeAnswer:
         """Retire a registration and what was asked about it; with its last record the person retires, without alias."""
         async with self._enrolling, self._store.group():
@@ -319,7 +319,6 @@ class MasterPatientIndex:
                 kind=EventKind.DELETED,
                 at=self._clock(),
                 actor=actor,
-                reason=reason,
                 record=replace(record, status=RecordStatus.DELETED, received_at=self._clock()),
                 moves=(RecordMove(key, record.mpi_id, None),),
                 retire=gone,

@@ -23,6 +23,9 @@ UNASKED_TEXT = (
     "register that content again"
 )
 
+MOST_FINDINGS = 100
+"""Of one check. More of one kind tell nobody anything new."""
+
 Progress = Callable[[str, int, int], None]
 """Told the check that begins, its number and how many there are."""
 

@@ -65,13 +65,11 @@ class KnownPosition:
         tail: Tail,
         *,
         timeout: float,
-        now: Callable[[], float] = monotonic,
     ) -> None:
         self._database = database
         self._ask = ask
         self._tail = tail
         self._silence = min(_SILENCE, timeout / 2)
-        self._now = now
         self._position = 0
         self._good_until = self._sure_at = -math.inf
         self._following: asyncio.Task[None] | None = None
@@ -87,7 +85,7 @@ class KnownPosition:
     @property
     def is_told(self) -> bool:
         """Whether what is known is good without a question."""
-        return self._now() < self._good_until
+        return monotonic() < self._good_until
 
     def reached(self, position: int) -> None:
         """An event of that number is durable. What this process has made so is known at once."""
@@ -126,9 +124,9 @@ class KnownPosition:
         async with changes:
             self._position = 0
             while not self._is_closed:
-                if self._now() > self._sure_at + _LOOK and not await self._is_going_on():
+                if monotonic() > self._sure_at + _LOOK and not await self._is_going_on():
                     return
-                asked = self._now()
+                asked = monotonic()
                 told = await changes.try_next()
                 is_over = not changes.alive  # from then on it answers without asking
                 if is_over or (told is not None and told["kind"] not in _CHANGES):
@@ -141,12 +139,12 @@ class KnownPosition:
                     self.reached(told["position"])
                     self._told.set()
                     self._told.clear()
-                if self._now() > self._good_until - GOOD_FOR / 2 and not await self._is_going_on():
+                if monotonic() > self._good_until - GOOD_FOR / 2 and not await self._is_going_on():
                     return
 
     async def _is_going_on(self) -> bool:
         """Ask where the index stands. It has never gone back, unless another one was put in its place."""
-        known, self._sure_at = self._position, self._now()
+        known, self._sure_at = self._position, monotonic()
         position = await self._ask()
         if position < known:
             return False

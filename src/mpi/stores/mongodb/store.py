@@ -7,7 +7,7 @@ Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
@@ -53,13 +53,11 @@ class MongoStore:
         address: Address,
         *,
         block_limit: int = BLOCK_LIMIT,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._address = address
         self._client = client_for(address)
         self._database = database_of(self._client, address.database)
         self._block_limit = block_limit
-        self._clock = clock
         self._tail = Tail()
         self._position = KnownPosition(
             self._database, self._ask_position, self._tail, timeout=address.timeout
@@ -199,7 +197,7 @@ class MongoStore:
     async def queue(self, errands: Sequence[Errand]) -> int:
         """See :class:`mpi.ports.Outbox`."""
         return await self._transactions.outside_history(
-            lambda database, session: outbox.queue(database, session, errands, self._clock())
+            lambda database, session: outbox.queue(database, session, errands, datetime.now(UTC))
         )
 
     async def due(
@@ -208,14 +206,16 @@ class MongoStore:
         """See :class:`mpi.ports.Outbox`."""
         return await self._transactions.outside_history(
             lambda database, session: outbox.lease(
-                database, session, lane, self._clock(), lease, limit
+                database, session, lane, datetime.now(UTC), lease, limit
             )
         )
 
     async def renew(self, leased: LeasedErrand, lease: timedelta) -> bool:
         """See :class:`mpi.ports.Outbox`."""
         return await self._transactions.outside_history(
-            lambda database, session: outbox.renew(database, session, leased, self._clock(), lease)
+            lambda database, session: outbox.renew(
+                database, session, leased, datetime.now(UTC), lease
+            )
         )
 
     async def done(self, leased: LeasedErrand) -> bool:
@@ -260,7 +260,7 @@ class MongoStore:
 
     async def add_key(self, key_id: str, name: str, digest: bytes, scopes: frozenset[str]) -> None:
         """See :class:`mpi.ports.KeyStore`."""
-        await keys.add(self._database, key_id, name, digest, scopes, self._clock())
+        await keys.add(self._database, key_id, name, digest, scopes, datetime.now(UTC))
 
     async def find_key(self, digest: bytes) -> ApiKey | None:
         """See :class:`mpi.ports.KeyStore`."""
@@ -272,11 +272,11 @@ class MongoStore:
 
     async def revoke_key(self, key_id: str) -> bool:
         """See :class:`mpi.ports.KeyStore`."""
-        return await keys.revoke(self._database, key_id, self._clock())
+        return await keys.revoke(self._database, key_id, datetime.now(UTC))
 
     async def add_model(self, version: str, document: bytes, actor: str) -> None:
         """See :class:`mpi.ports.ModelStore`."""
-        await models.add(self._database, version, document, self._clock(), actor)
+        await models.add(self._database, version, document, datetime.now(UTC), actor)
 
     async def models(self) -> tuple[KeptModel, ...]:
         """See :class:`mpi.ports.ModelStore`."""
@@ -290,7 +290,7 @@ class MongoStore:
         self, role: ModelRole, version: str | None, *, actor: str, reason: str, after: int
     ) -> Activation:
         """See :class:`mpi.ports.ModelStore`."""
-        wanted = Activation(after + 1, role, version, self._clock(), actor, reason)
+        wanted = Activation(after + 1, role, version, datetime.now(UTC), actor, reason)
         await models.activate(self._database, wanted)
         return wanted
 
@@ -302,12 +302,10 @@ class MongoStore:
         """See :class:`mpi.ports.ModelStore`."""
         return await models.last(self._database)
 
-    async def verify(
-        self, progress: Progress = lambda _name, _done, _all: None, *, most: int = 100
-    ) -> list[Violation]:
-        """Check every invariant of the index; at most ``most`` findings of each collection."""
+    async def verify(self, progress: Progress = lambda _name, _done, _all: None) -> list[Violation]:
+        """Check every invariant of the index; see :mod:`mpi.stores.verification`."""
         async with long_read(self._client, self._database) as read:
-            return await verify(read, progress, most)
+            return await verify(read, progress)
 
     async def check_reachable(self) -> None:
         """See :class:`mpi.ports.Monitored`."""

@@ -33,6 +33,7 @@ from mpi.stores.mongodb.schema import (
 from mpi.stores.numbering import event_id, person_number
 from mpi.stores.rows import VERSION_BITS
 from mpi.stores.verification import (
+    MOST_FINDINGS,
     UNASKED,
     UNASKED_TEXT,
     Past,
@@ -275,8 +276,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 )
 
 
-async def verify(read: LongRead, progress: Progress, most: int) -> list[Violation]:
-    """Check every invariant; at most ``most`` findings of each collection."""
+async def verify(read: LongRead, progress: Progress) -> list[Violation]:
+    """Check every invariant; at most ``MOST_FINDINGS`` of each check."""
     [head] = [found async for found in read.documents(META, {"_id": HEAD})]
     present = _Present(head)
     found: list[Violation] = []
@@ -284,6 +285,6 @@ async def verify(read: LongRead, progress: Progress, most: int) -> list[Violatio
         progress(name, number, len(CHECKS))
         before = len(found)
         async for code, detail in check(read, present):
-            if len(found) - before < most:
+            if len(found) - before < MOST_FINDINGS:
                 found.append(Violation(code, detail))
     return found

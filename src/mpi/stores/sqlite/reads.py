@@ -64,8 +64,7 @@ class EvidenceCache:
     is then rolled back could be read back under the number of another: a rollback clears the cache.
     """
 
-    def __init__(self, entries: int = _CACHE_ENTRIES) -> None:
-        self._entries = entries
+    def __init__(self) -> None:
         self._members: OrderedDict[int, Member] = OrderedDict()
 
     def get(self, version_id: int) -> Member | None:
@@ -79,7 +78,7 @@ class EvidenceCache:
         """Keep a version, dropping the one used longest ago when full."""
         self._members[version_id] = evidence
         self._members.move_to_end(version_id)
-        if len(self._members) > self._entries:
+        if len(self._members) > _CACHE_ENTRIES:
             self._members.popitem(last=False)
 
     def clear(self) -> None:

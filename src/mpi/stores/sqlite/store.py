@@ -7,7 +7,7 @@ Implements :class:`mpi.ports.IndexStore`, :class:`~mpi.ports.Outbox`,
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -62,11 +62,9 @@ class SqliteStore:
         path: Path,
         *,
         block_limit: int = BLOCK_LIMIT,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._path = path
         self._block_limit = block_limit
-        self._clock = clock
         self._cache = reads.EvidenceCache()
         self._folding = Folding(path)
         self._transactions = Transactions(
@@ -178,13 +176,13 @@ class SqliteStore:
 
     async def queue(self, errands: Sequence[Errand]) -> int:
         """See :class:`mpi.ports.Outbox`."""
-        return await self._transactions.write(lambda c: outbox.queue(c, errands, self._clock()))
+        return await self._transactions.write(lambda c: outbox.queue(c, errands, datetime.now(UTC)))
 
     async def due(
         self, lease: timedelta, limit: int = 1, lane: Lane = Lane.BATCH
     ) -> tuple[LeasedErrand, ...]:
         """See :class:`mpi.ports.Outbox`."""
-        now = self._clock()
+        now = datetime.now(UTC)
         if await self._transactions.look(outbox.ANY_DUE, outbox.lookup(lane, now)):
             return await self._transactions.write(
                 lambda c: outbox.lease(c, lane, now, lease, limit)
@@ -194,7 +192,7 @@ class SqliteStore:
     async def renew(self, leased: LeasedErrand, lease: timedelta) -> bool:
         """See :class:`mpi.ports.Outbox`."""
         return await self._transactions.write(
-            lambda c: outbox.renew(c, leased, self._clock(), lease)
+            lambda c: outbox.renew(c, leased, datetime.now(UTC), lease)
         )
 
     async def done(self, leased: LeasedErrand) -> bool:
@@ -233,7 +231,7 @@ class SqliteStore:
     async def add_key(self, key_id: str, name: str, digest: bytes, scopes: frozenset[str]) -> None:
         """See :class:`mpi.ports.KeyStore`."""
         await self._transactions.write(
-            lambda c: keys.add(c, key_id, name, digest, scopes, self._clock())
+            lambda c: keys.add(c, key_id, name, digest, scopes, datetime.now(UTC))
         )
 
     async def find_key(self, digest: bytes) -> ApiKey | None:
@@ -247,12 +245,12 @@ class SqliteStore:
 
     async def revoke_key(self, key_id: str) -> bool:
         """See :class:`mpi.ports.KeyStore`."""
-        return await self._transactions.write(lambda c: keys.revoke(c, key_id, self._clock()))
+        return await self._transactions.write(lambda c: keys.revoke(c, key_id, datetime.now(UTC)))
 
     async def add_model(self, version: str, document: bytes, actor: str) -> None:
         """See :class:`mpi.ports.ModelStore`."""
         await self._transactions.write(
-            lambda c: models.add(c, version, document, self._clock(), actor)
+            lambda c: models.add(c, version, document, datetime.now(UTC), actor)
         )
 
     async def models(self) -> tuple[KeptModel, ...]:
@@ -267,7 +265,7 @@ class SqliteStore:
         self, role: ModelRole, version: str | None, *, actor: str, reason: str, after: int
     ) -> Activation:
         """See :class:`mpi.ports.ModelStore`."""
-        wanted = Activation(after + 1, role, version, self._clock(), actor, reason)
+        wanted = Activation(after + 1, role, version, datetime.now(UTC), actor, reason)
         await self._transactions.write(lambda c: models.activate(c, wanted))
         return wanted
 

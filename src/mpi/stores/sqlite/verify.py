@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 from mpi.domain.mpi_id import format_mpi_id
@@ -21,7 +22,7 @@ from mpi.stores.sqlite.schema import (
     get_meta,
     unusable,
 )
-from mpi.stores.verification import UNASKED, UNASKED_TEXT, Progress, Violation
+from mpi.stores.verification import MOST_FINDINGS, UNASKED, UNASKED_TEXT, Progress, Violation
 
 Check = Callable[[sqlite3.Connection], Iterator[str]]
 
@@ -222,9 +223,12 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 
 
 def verify_store(
-    path: Path, progress: Progress = lambda _name, _done, _all: None, *, most: int = 100
+    path: Path,
+    progress: Progress = lambda _name, _done, _all: None,
+    *,
+    most: int = MOST_FINDINGS,
 ) -> list[Violation]:
-    """Check every invariant of the index at ``path``; at most ``most`` findings for each.
+    """Check every invariant of the index at ``path``; at most ``most`` findings of each check.
 
     Raises:
         ConfigurationError: it is no index of ours, or one that an older version has left; or it cannot be read now,
@@ -270,9 +274,4 @@ def _check_taken_over(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _run(code: str, check: Check, connection: sqlite3.Connection, most: int) -> list[Violation]:
-    found: list[Violation] = []
-    for detail in check(connection):
-        found.append(Violation(code, detail))
-        if len(found) >= most:
-            break
-    return found
+    return [Violation(code, detail) for detail in islice(check(connection), most)]
