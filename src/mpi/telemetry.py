@@ -24,32 +24,14 @@ from mpi.resilience import BreakerState
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 ALLOWED = frozenset(
-    {"event", "level", "timestamp", "logger"}
-    | {"request_id", "method", "route", "status", "duration_ms", "bytes", "code", "scope", "key_id"}
-    | {
-        "error",
-        "where",
-        "problem",
-        "setting",
-        "version",
-        "model_version",
-        "provider",
-        "store",
-        "cache",
+    {
+        "event", "level", "timestamp", "logger",
+        "request_id", "method", "route", "status", "duration_ms", "code",
+        "error", "where", "problem",
+        "version", "model_version",
+        "workers", "pid", "attempts", "seconds",
     }
-    | {
-        "host",
-        "port",
-        "workers",
-        "pid",
-        "rows",
-        "rate",
-        "records",
-        "persons",
-        "attempts",
-        "seconds",
-    }
-)
+)  # fmt: skip
 """Keys a log line may have. None of them is ever given a submitted value."""
 
 
