@@ -20,7 +20,8 @@ def told_detail(told: Told | None) -> dict[str, Any]:
         return {}
     detail: dict[str, Any] = {"provider": told.provider}
     detail |= {name: said for name in _NAMES if (said := getattr(told, name)) is not None}
-    detail |= {name: True for name in ("overlaid",) if getattr(told, name)}
+    if told.overlaid:
+        detail["overlaid"] = True
     if not told.answered:
         detail["answered"] = False
     if told.verdicts:
