@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
-from datetime import date
 
 from mpi.matching.folding import fold
 from mpi.matching.text_cache import remembered
@@ -22,7 +22,6 @@ the same tomorrow, and the comparator takes dates a hundred years apart for one.
 _NOT_KNOWN = frozenset(("0", "00", "99", "XX"))
 """Day or month of a date of which only the rest is known."""
 
-_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _MONTHS = {
     name: number
     for number, name in enumerate(
@@ -137,7 +136,7 @@ def _from_parts(year: str, month: str | None, day: str | None) -> ReadDate:
 
 def _from_year_last(first: str, second: str, year: str) -> ReadDate:
     month_first = _from_parts(year, first, second)
-    if month_first.iso or not first.isdigit() or int(first) <= len(_DAYS):
+    if month_first.iso or not first.isdigit() or int(first) <= len(_MONTHS):
         return month_first
     day_first = _from_parts(year, second, first)
     return day_first if day_first.iso else month_first
@@ -158,10 +157,6 @@ def _from_named_month(match: re.Match[str]) -> ReadDate | None:
 
 
 def _exists(year: int, month: int, day: int) -> bool:
-    if not (FIRST_YEAR <= year <= LAST_YEAR and 1 <= month <= len(_DAYS)):
+    if not (FIRST_YEAR <= year <= LAST_YEAR and 1 <= month <= len(_MONTHS)):
         return False
-    if not 1 <= day <= _DAYS[month - 1]:
-        return False
-    return (month, day) != (2, 29) or date(year, 3, 1).toordinal() - date(
-        year, 2, 28
-    ).toordinal() == 2
+    return 1 <= day <= monthrange(year, month)[1]
