@@ -271,7 +271,7 @@ class MasterPatientIndex:
         self, submission: Submission, limit: int = 10
     ) -> tuple[tuple[LikelyView, ...], Warnings]:
         """Ranked candidates, and what of the submission could not be used; never enrolls."""
-        record, keys = self._prepare.record(submission)
+        record, keys = self._prepare.record(submission, stored=False)
         found = await self._provider.search(record, keys, limit)
         return tuple(map(likely_view, found)), _warnings_of(record)
 
@@ -292,7 +292,7 @@ class MasterPatientIndex:
     async def _side(self, side: Submission | RecordKey, name: str) -> tuple[StoredRecord, Warnings]:
         if not isinstance(side, Submission):  # whoever stored it was told then
             return await current_record(self._store, side), ()
-        record, _ = self._prepare.record(side)
+        record, _ = self._prepare.record(side, stored=False)
         return record, _warnings_of(record, f"{name}.")
 
     async def get_record(self, key: RecordKey) -> RecordView:
