@@ -50,25 +50,16 @@ _OTHER_INITIAL = _either(_OTHER_MIDDLE, _levels("middle", "other_initial"))
 _SAME_MIDDLE = _levels("middle", "exact", "initial", "similar")
 _EQUAL_GIVEN = _levels("given", "exact")
 _SAME_GIVEN = _levels("given", "exact", "nickname")
+# From sure to unsure: JOHN beside MARY is another given name, as is XQZW, which nobody knows; MARIA beside MARIO is two
+# names that are alike. J is half of a name, and so may be KXY beside KAY; STEFEN is just not quite STEPHEN.
 _OTHER_GIVEN = _levels("given", "different", "loose", "unfamiliar")
 _ONE_NAME_ALONE = _either(_OTHER_GIVEN, _levels("given", "swapped"))
 _ALIKE = _levels("given", "alike")
 _TWO_NAMES = _levels("given", "different", "loose", "alike")
-_GIVEN_APART = _levels("given", "different", "loose", "alike", "unfamiliar")
-_NOT_QUITE = _levels(
-    "given",
-    "different",
-    "loose",
-    "alike",
-    "unfamiliar",
-    "misspelt",
-    "close",
-    "similar",
-    "prefix",
-    "initial",
-)
+_GIVEN_APART = _either(_OTHER_GIVEN, _ALIKE)
 _HALF_TOLD = _levels("given", "initial", "misspelt")
 _NOT_ONE_NAME = _either(_GIVEN_APART, _HALF_TOLD)
+_NOT_QUITE = _either(_NOT_ONE_NAME, _levels("given", "close", "similar", "prefix"))
 _OTHER_FAMILY = _levels("family", "different", "loose")
 _EXCHANGED = _levels("family", "swapped")
 _BORN_TOGETHER = _levels("dob", "exact", "january_first")
