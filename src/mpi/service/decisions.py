@@ -124,15 +124,18 @@ class HumanDecisions:
             raise Conflict("a person cannot be merged with itself")
         lifted = await self._between(_keys(kept), _keys(gone), override=override)
         return await self._commit(
-            EventKind.MERGED,
-            actor,
-            reason,
+            IdentityChange(
+                EventKind.MERGED,
+                self._clock(),
+                actor,
+                reason,
+                moves=tuple(RecordMove(r.key, gone.mpi_id, kept.mpi_id) for r in gone.records),
+                retire=((gone.mpi_id, kept.mpi_id),),
+                assertions=beside,
+                lift=lifted,
+                expected_versions=_expected(kept, if_match),
+            ),
             task,
-            moves=tuple(RecordMove(r.key, gone.mpi_id, kept.mpi_id) for r in gone.records),
-            retire=((gone.mpi_id, kept.mpi_id),),
-            assertions=beside,
-            lift=lifted,
-            expected_versions=_expected(kept, if_match),
         )
 
     @at_once
@@ -161,14 +164,17 @@ class HumanDecisions:
         elif len(origin.records) == 1:
             raise Conflict("the record is alone in its person already")
         return await self._commit(
-            EventKind.MOVED,
-            actor,
-            reason,
+            IdentityChange(
+                EventKind.MOVED,
+                self._clock(),
+                actor,
+                reason,
+                moves=(RecordMove(key, origin.mpi_id, target),),
+                retire=() if len(origin.records) > 1 else ((origin.mpi_id, target),),
+                lift=lifted,
+                expected_versions=_expected(origin, if_match),
+            ),
             task,
-            moves=(RecordMove(key, origin.mpi_id, target),),
-            retire=() if len(origin.records) > 1 else ((origin.mpi_id, target),),
-            lift=lifted,
-            expected_versions=_expected(origin, if_match),
         )
 
     @at_once
@@ -189,17 +195,15 @@ class HumanDecisions:
         """
         if left == right:
             raise Conflict("an assertion needs two different records")
-        one, other = await current_record(self._store, left), await current_record(
-            self._store, right
-        )
+        one = await current_record(self._store, left)
+        other = await current_record(self._store, right)
         assertion = Assertion(AssertionKind(kind), left, right, actor, reason, self._clock())
         lifted = await self._opposed((assertion,), override=override)
         moves: tuple[RecordMove, ...] = ()
         retire: Retired = ()
         if assertion.kind is AssertionKind.SAME and one.mpi_id != other.mpi_id:
-            ours, theirs = await self._active(one.mpi_id or ""), await self._active(
-                other.mpi_id or ""
-            )
+            ours = await self._active(one.mpi_id or "")
+            theirs = await self._active(other.mpi_id or "")
             kept, gone = sorted((ours, theirs), key=lambda p: p.mpi_id)
             forbidden = await self._between(_keys(kept), _keys(gone), override=override)
             lifted = tuple({*lifted, *forbidden})
@@ -208,14 +212,16 @@ class HumanDecisions:
         elif assertion.kind is AssertionKind.NOT_SAME and one.mpi_id == other.mpi_id:
             moves = (RecordMove(right, other.mpi_id, NEW_PERSON),)
         return await self._commit(
-            EventKind.ASSERTED,
-            actor,
-            reason,
-            None,
-            moves=moves,
-            retire=retire,
-            assertions=(assertion,),
-            lift=lifted,
+            IdentityChange(
+                EventKind.ASSERTED,
+                self._clock(),
+                actor,
+                reason,
+                moves=moves,
+                retire=retire,
+                assertions=(assertion,),
+                lift=lifted,
+            )
         )
 
     async def _keep_apart(
@@ -234,12 +240,15 @@ class HumanDecisions:
         await self._opposed(assertions, override=False)
         leaving = any(p.mpi_id == record.mpi_id and len(p.records) > 1 for p in persons)
         return await self._commit(
-            EventKind.ASSERTED if assertions else EventKind.TASK_DECIDED,
-            actor,
-            reason,
+            IdentityChange(
+                EventKind.ASSERTED if assertions else EventKind.TASK_DECIDED,
+                self._clock(),
+                actor,
+                reason,
+                moves=(RecordMove(record.key, record.mpi_id, NEW_PERSON),) if leaving else (),
+                assertions=tuple(assertions),
+            ),
             task,
-            moves=(RecordMove(record.key, record.mpi_id, NEW_PERSON),) if leaving else (),
-            assertions=tuple(assertions),
         )
 
     async def _active(self, mpi_id: str) -> PersonState:
@@ -278,20 +287,16 @@ class HumanDecisions:
             raise Conflict("the opposite is asserted of these two records", assertions=named(found))
         return found
 
-    async def _commit(
-        self,
-        kind: EventKind,
-        actor: str,
-        reason: str | None,
-        task: Settled | None,
-        **parts: Any,
-    ) -> ChangeAnswer:
+    async def _commit(self, change: IdentityChange, task: Settled | None = None) -> ChangeAnswer:
         """One change, with the task that it settles and those that are settled with it."""
-        change = IdentityChange(kind=kind, at=self._clock(), actor=actor, reason=reason)
         if task is not None:
-            parts["expected_versions"] = (*parts.get("expected_versions", ()), *task.expected)
-            parts = {"task_updates": (task.update,), "detail": task.detail} | parts
-        return await self._apply(await with_answered(self._store, replace(change, **parts)))
+            change = replace(
+                change,
+                task_updates=(task.update,),
+                detail=task.detail | change.detail,
+                expected_versions=(*change.expected_versions, *task.expected),
+            )
+        return await self._apply(await with_answered(self._store, change))
 
     async def _apply(self, change: IdentityChange, *more: IdentityChange) -> ChangeAnswer:
         changes = (change, *more)

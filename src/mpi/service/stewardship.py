@@ -167,7 +167,9 @@ class Stewardship(Replacing):
         check_version(if_match, task.version, "task")
         done = settled(task_id, actor, outcome, if_match or None)
         if task.kind is TaskKind.PROVIDER and outcome == LEFT:
-            return await self._commit(EventKind.TASK_DECIDED, actor, reason, done)
+            return await self._commit(
+                IdentityChange(EventKind.TASK_DECIDED, self._clock(), actor, reason), done
+            )
         if task.kind is TaskKind.OVERLAY:
             return await self._decide_overlay(task, outcome, actor, reason, done)
         record = await current_record(self._store, task.record)
@@ -210,7 +212,9 @@ class Stewardship(Replacing):
         """The record is the candidate: it stays there or goes there; of two whole persons in doubt, both are one."""
         others = [c for c in candidates if c.mpi_id != record.mpi_id]
         if candidates and not others:
-            return await self._commit(EventKind.TASK_DECIDED, actor, reason, done)
+            return await self._commit(
+                IdentityChange(EventKind.TASK_DECIDED, self._clock(), actor, reason), done
+            )
         if len(others) != 1 or (task.kind is TaskKind.UNDO and len(candidates) > 1):
             raise InvalidInput("name one of the task's candidates in mpi_id")
         other = others[0].mpi_id
@@ -225,7 +229,9 @@ class Stewardship(Replacing):
         """The record is a person of its own; nothing is said of others."""
         person = await self._active(record.mpi_id or "")
         if len(person.records) == 1:
-            return await self._commit(EventKind.TASK_DECIDED, actor, reason, done)
+            return await self._commit(
+                IdentityChange(EventKind.TASK_DECIDED, self._clock(), actor, reason), done
+            )
         return await self.move(record.key, NEW_PERSON, reason=reason, actor=actor, task=done)
 
     async def _decide_overlay(
@@ -263,15 +269,19 @@ class Stewardship(Replacing):
         retire: Retired = (),
     ) -> ChangeAnswer:
         kept = {KEPT_AS: status.value} if status is RecordStatus.HISTORY else {}
+        now = self._clock()
         return await self._commit(
-            EventKind.TASK_DECIDED,
-            actor,
-            reason,
+            IdentityChange(
+                EventKind.TASK_DECIDED,
+                now,
+                actor,
+                reason,
+                record=replace(version, status=status, received_at=now),
+                moves=moves,
+                retire=retire,
+                detail=kept,
+            ),
             done,
-            record=replace(version, status=status, received_at=self._clock()),
-            moves=moves,
-            retire=retire,
-            detail=done.detail | kept,
         )
 
     async def _change(
@@ -289,13 +299,15 @@ class Stewardship(Replacing):
             detail["until"] = update.deferred_until.isoformat()
         version = if_match or task.version
         await self._commit(
-            kind,
-            actor,
-            reason,
-            None,
-            task_updates=(update,),
-            expected_versions=((task.task_id, version),),
-            detail=detail,
+            IdentityChange(
+                kind,
+                self._clock(),
+                actor,
+                reason,
+                task_updates=(update,),
+                expected_versions=((task.task_id, version),),
+                detail=detail,
+            )
         )
         return await self.task(task.task_id)
 
