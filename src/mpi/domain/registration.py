@@ -86,5 +86,5 @@ def _moment(text: object) -> tuple[datetime | None, Warnings]:
         raise InvalidInput("recorded_at must be text")
     try:
         return parse_recorded_at(text), ()
-    except InvalidInput:
+    except (ValueError, OverflowError):
         return None, (TraitWarning("recorded_at", UNREADABLE),)

@@ -107,6 +107,7 @@ def _read_table() -> Placeholders:
     # A clerk's note with no name beside it tells none.
     values["name"] |= read_words("name_words")["note"].keys()
     frozen = {trait: frozenset(listed) for trait, listed in values.items()}
+    # What stands for a family name alone is in no table, but it is asked for, and may be added.
     frozen.setdefault("family", frozenset())
     return Placeholders(MappingProxyType(frozen))
 

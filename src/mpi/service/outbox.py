@@ -52,9 +52,7 @@ class Courier:
     """Runs errands by the handlers of their kinds, ``at_once`` of each lane.
 
     ``lease`` is how long what a dead process had in hand waits for another; whoever lives renews it. ``begin`` queues
-    what always goes on.
-    ``ran`` is told of every errand's kind and
-    how it ended, ``counted`` of what waits.
+    what always goes on. ``ran`` is told of every errand's kind and how it ended, ``counted`` of what waits.
     """
 
     outbox: Outbox
