@@ -8,10 +8,11 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mpi.api.command_bodies import UndoRequest
 from mpi.api.problems import responses
 from mpi.api.rendering import IF_MATCH, answer, container, if_match
 from mpi.api.requests import shown
-from mpi.api.schemas import ChangeAnswer, EventList, UndoRequest
+from mpi.api.schemas import ChangeAnswer, EventList
 from mpi.api.security import Needs
 from mpi.service.access import Principal
 

@@ -25,14 +25,8 @@ from mpi.api.rendering import (
     fields_of,
     request_id,
 )
-from mpi.api.requests import BatchRequest, ExplainRequest, MatchRequest, SearchRequest
-from mpi.api.schemas import (
-    JOHN_SMITH,
-    BatchAnswer,
-    ExplanationView,
-    MatchAnswer,
-    SearchAnswer,
-)
+from mpi.api.requests import JOHN_SMITH, BatchRequest, ExplainRequest, MatchRequest, SearchRequest
+from mpi.api.schemas import BatchAnswer, ExplanationView, MatchAnswer, SearchAnswer
 from mpi.api.security import PRINCIPAL, principal
 from mpi.api.submissions import Batch, Row, parse_batch, parse_match, parse_pair, parse_search
 from mpi.bootstrap.container import Container

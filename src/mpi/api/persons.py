@@ -9,10 +9,11 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mpi.api.command_bodies import MergeRequest
 from mpi.api.problems import TAGGED, responses
 from mpi.api.rendering import IF_MATCH, answer, container, if_match
 from mpi.api.requests import shown
-from mpi.api.schemas import ChangeAnswer, EventList, MergeRequest, PersonView
+from mpi.api.schemas import ChangeAnswer, EventList, PersonView
 from mpi.api.security import Needs
 from mpi.service.access import Principal
 

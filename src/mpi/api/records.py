@@ -11,6 +11,7 @@ from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mpi.api.command_bodies import AssertionRequest, LookupRequest, MoveRequest, ReplaceRequest
 from mpi.api.problems import TAGGED, responses
 from mpi.api.rendering import (
     IF_MATCH,
@@ -23,17 +24,8 @@ from mpi.api.rendering import (
     if_match,
     request_id,
 )
-from mpi.api.requests import RegisterRequest, shown
-from mpi.api.schemas import (
-    JOHN_SMITH,
-    AssertionRequest,
-    ChangeAnswer,
-    LookupRequest,
-    MatchAnswer,
-    MoveRequest,
-    RecordView,
-    ReplaceRequest,
-)
+from mpi.api.requests import JOHN_SMITH, RegisterRequest, shown
+from mpi.api.schemas import ChangeAnswer, MatchAnswer, RecordView
 from mpi.api.security import Needs, principal
 from mpi.api.submissions import parse_registration
 from mpi.domain.intake import parse_key

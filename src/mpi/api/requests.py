@@ -18,6 +18,13 @@ from mpi.errors import InvalidInput
 MAX_SEARCH = 100
 MAX_CORRELATION_ID = 128
 
+JOHN_SMITH: dict[str, Any] = {
+    "ssn": "123-45-6789",
+    "first_name": "John",
+    "last_name": "Smith",
+    "dob": "1980-01-01",
+}
+
 Text = Annotated[
     str | int | float | None, Field(description="Text; a number counts as its digits.")
 ]

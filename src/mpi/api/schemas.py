@@ -1,93 +1,17 @@
-"""The published form of requests and answers: what OpenAPI shows and what clients generate from.
-
-Routes that read patient data parse it by hand for speed (:mod:`mpi.api.submissions`); these models
-and that parser accept and reject the same bodies, which a property test proves.
-"""
+"""The published form of answers: what OpenAPI shows and what clients generate from."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
-
-from mpi.domain.intake import MAX_SOURCE, MAX_SOURCE_ID
-
-JOHN_SMITH: dict[str, Any] = {
-    "ssn": "123-45-6789",
-    "first_name": "John",
-    "last_name": "Smith",
-    "dob": "1980-01-01",
-}
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Published(BaseModel):
     """Answers: read by clients, never parsed by us."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class Command(BaseModel):
-    """Bodies that carry a decision: an unknown field may be a misspelt one, so it is refused."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-SourceName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SOURCE)]
-SourceId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SOURCE_ID)]
-MpiId = Annotated[str, StringConstraints(min_length=1, max_length=32)]
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=500)]
-KeyPair = Annotated[list[str], Field(min_length=2, max_length=2, examples=[["HOSP-A", "0042"]])]
-
-
-class MergeRequest(Command):
-    """Merge the person ``retire`` into the one of the path; its id stays an alias for ever."""
-
-    retire: MpiId
-    reason: Reason
-    override: bool = Field(default=False, description="Merge although an assertion says not-same.")
-
-
-class MoveRequest(Command):
-    """Take one record out of its person."""
-
-    to: MpiId = Field(description='The person to move it to, or "new".')
-    reason: Reason
-    override: bool = False
-
-
-class ReplaceRequest(Command):
-    """Replace one number of a patient by another."""
-
-    by: SourceId = Field(description="The number that is left, of the same source.")
-    reason: Reason
-    override: bool = False
-
-
-class AssertionRequest(Command):
-    """A human decision about two records that outranks the model."""
-
-    kind: Literal["same", "not-same"]
-    records: Annotated[list[KeyPair], Field(min_length=2, max_length=2)]
-    reason: Reason
-    override: bool = False
-
-
-class UndoRequest(Command):
-    """Reverse one event exactly."""
-
-    reason: Reason
-    cascade: bool = Field(
-        default=False, description="Also undo the later decisions that build on it."
-    )
-    preview: bool = Field(default=False, description="Say what would happen, and change nothing.")
-
-
-class LookupRequest(Command):
-    """Names a record in the body, so that its number appears in no address."""
-
-    source: SourceName
-    source_id: SourceId
 
 
 class Problem(_Published):

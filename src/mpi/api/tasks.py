@@ -9,12 +9,12 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mpi.api.command_bodies import DecideManyRequest, DecideRequest, DeferRequest, ReassignRequest
 from mpi.api.problems import TAGGED, problem, responses
 from mpi.api.rendering import IF_MATCH, answer, container, fields_of, if_match, request_id
 from mpi.api.requests import shown
 from mpi.api.schemas import ChangeAnswer, DecideManyAnswer, TaskList, TaskView
 from mpi.api.security import Needs
-from mpi.api.task_schemas import DecideManyRequest, DecideRequest, DeferRequest, ReassignRequest
 from mpi.domain.identity import TaskStatus
 from mpi.errors import MpiError
 from mpi.service.access import Principal
