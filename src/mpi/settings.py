@@ -17,7 +17,8 @@ from pydantic import Field, FilePath, SecretStr, ValidationError, field_validato
 from pydantic_settings import NoDecode
 
 from mpi.errors import ConfigurationError
-from mpi.settings_verato import NOT_UTF8, WITHIN_A_DAY, HybridSettings, named
+from mpi.settings_base import NOT_UTF8, WITHIN_A_DAY, named
+from mpi.settings_verato import HybridSettings
 
 EMBEDDED: Mapping[str, str] = {
     "MPI_PROVIDER": "internal",

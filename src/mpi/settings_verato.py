@@ -1,44 +1,20 @@
-"""The settings of Verato and of working with it, and how a setting is declared and checked."""
+"""The settings of Verato and of working with it."""
 
 from __future__ import annotations
 
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
-NOT_UTF8 = "not_utf8"
-WITHIN_AN_HOUR = "a number of seconds, more than 0 and at most 3600"
-WITHIN_A_DAY = "a number of seconds, more than 0 and at most 86400"
+from mpi.settings_base import WITHIN_A_DAY, WITHIN_AN_HOUR, DeclaredSettings, named
 
 
-def named(env: str, default: Any, allowed: str, **limits: Any) -> Any:
-    """A field read from variable ``env``; ``allowed`` completes the sentence "ENV must be …"."""
-    return Field(default, validation_alias=env, description=allowed, **limits)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-class VeratoSettings(BaseSettings):
+class VeratoSettings(DeclaredSettings):
     """How to get in at Verato, and how much to ask of it. Secrets come from files, or as ``VERATO_API_KEY``."""
-
-    model_config = SettingsConfigDict(
-        frozen=True,
-        env_ignore_empty=True,
-        extra="ignore",
-        hide_input_in_errors=True,
-        allow_inf_nan=False,
-    )
 
     verato_endpoint: str | None = named("VERATO_ENDPOINT", None, "an https:// address")
     verato_path_prefix: str = named(
@@ -107,15 +83,6 @@ class VeratoSettings(BaseSettings):
     verato_notify_overlap: float = named(
         "VERATO_NOTIFY_OVERLAP", 900, "a number of seconds from 0 to 86400", ge=0, le=86_400
     )
-
-    @field_validator("*", mode="after")
-    @classmethod
-    def _of_letters(cls, value: object) -> object:
-        # Variables may hold any bytes, and so may paths; of the rest none can be sent or computed with.
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        if isinstance(text, str) and not _is_utf8(text):
-            raise PydanticCustomError(NOT_UTF8, "not UTF-8")
-        return value
 
     @field_validator("verato_sources", mode="before")
     @classmethod
