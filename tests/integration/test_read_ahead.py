@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 import pytest
 
-from mpi.bootstrap.container import build, preparation
+from mpi.bootstrap.container import build
+from mpi.bootstrap.preparation import preparation
 from mpi.bulk.load import ReadRow, read_rows
 from mpi.bulk.read_ahead import ReadAhead, ReadHere, Reading, reader
 from mpi.bulk.rows import open_rows

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mpi.bootstrap.container import build, preparation
+from mpi.bootstrap.container import build
+from mpi.bootstrap.preparation import preparation
 from mpi.bulk.load import Report, load
 from mpi.demo.files import write
 from mpi.demo.population import Population

@@ -6,24 +6,20 @@ Drivers of what the settings do not name are not imported: they are half of the 
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from mpi.bootstrap.cache import recall_of
+from mpi.bootstrap.key import hmac_key
+from mpi.bootstrap.preparation import placeholders_of
 from mpi.cache.tiered import TieredCache
 from mpi.errors import ConfigurationError, InvalidInput
 from mpi.matching.model import default_document, load_default_model
-from mpi.matching.placeholders import DEFAULT, Placeholders
 from mpi.ports import Monitored, Provider, Store
 from mpi.providers.internal import InternalProvider
 from mpi.service.access import Access
@@ -31,13 +27,11 @@ from mpi.service.health import Check
 from mpi.service.index import MasterPatientIndex
 from mpi.service.model_follower import ModelFollower
 from mpi.service.models import Models
-from mpi.service.preparation import Preparation
 from mpi.service.recall import Recall
 from mpi.service.shadow import Shadow
 from mpi.service.stewardship import Stewardship
-from mpi.settings import RUN_EMBEDDED, Settings
+from mpi.settings import Settings
 from mpi.stores.fingerprint import fingerprint
-from mpi.stores.sqlite.backup import key_file
 from mpi.stores.sqlite.store import open_store
 from mpi.telemetry import Metrics
 
@@ -48,7 +42,6 @@ if TYPE_CHECKING:
 
 Step = Callable[[], Awaitable[None]]
 
-_KEY_BYTES = 32
 _SIDE_BY_SIDE = {"sqlite": 16, "mongodb": 32}
 """Enrollments under way at a time: what is committed together costs little more than one of them."""
 
@@ -135,7 +128,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     Raises:
         ConfigurationError: one sentence about what is wrong and how to mend it.
     """
-    placeholders = _placeholders(settings)
+    placeholders = placeholders_of(settings)
     key = hmac_key(settings, create=create)
     store, opening, warming, closing = _store(settings, fingerprint(key), create=create)
     metrics = Metrics()
@@ -257,90 +250,6 @@ def _store(
         local.close()
 
     return local, nothing, local.warm_up, closing
-
-
-def preparation(settings: Settings) -> Preparation:
-    """How the index that the settings name reads submissions, for a process that helps it. It has to exist.
-
-    Raises:
-        ConfigurationError: as :func:`build` does.
-    """
-    return Preparation(hmac_key(settings, create=False), _placeholders(settings), _now)
-
-
-def hmac_key(settings: Settings, *, create: bool) -> bytes:
-    """``MPI_HMAC_KEY``, or the generated key beside the database.
-
-    Raises:
-        ConfigurationError: the key file is missing beside an existing database, or unreadable.
-    """
-    if settings.hmac_key is not None:
-        return settings.hmac_key.get_secret_value().encode()
-    if settings.store == "mongodb":
-        raise ConfigurationError(
-            "MPI_HMAC_KEY is needed with MPI_STORE=mongodb, the same in every process that shares the "
-            f"index; make one with `openssl rand -hex 32` and keep it safe; {RUN_EMBEDDED}"
-        )
-    path = key_file(settings.sqlite_path)
-    try:
-        if create and not settings.sqlite_path.exists():
-            _generate_key(path)
-        key = path.read_bytes()
-    except FileNotFoundError:
-        raise ConfigurationError(_missing_key(settings.sqlite_path)) from None
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be used ({error.strerror}); name a database in a writable folder in "
-            "MPI_SQLITE_PATH"
-        ) from None
-    if len(key) < _KEY_BYTES:
-        raise ConfigurationError(f"{path} is damaged; put the key file of a backup in its place")
-    return key
-
-
-def _missing_key(database: Path) -> str:
-    if not database.exists():
-        return (
-            f"there is no index at {database} yet; make one with `mpi load FILE` or `mpi serve`, "
-            "or name another in MPI_SQLITE_PATH"
-        )
-    return f"the key file of {database} is missing; put it back beside it, or set MPI_HMAC_KEY"
-
-
-def _generate_key(path: Path) -> None:
-    """Another process may do the same at this moment; the first one's key counts."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_hex(_KEY_BYTES).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        draft.unlink()
-
-
-def _placeholders(settings: Settings) -> Placeholders:
-    """The shipped table and what ``MPI_PLACEHOLDERS`` adds: ``{"ssn": ["…"], "full_name": ["…"]}``."""
-    given = settings.placeholders
-    if given is None:
-        return DEFAULT
-    try:
-        text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
-        more = orjson.loads(text)
-        if not all(isinstance(values, list) for values in more.values()):
-            raise TypeError  # a text is letters to go through: each would become a placeholder
-        return DEFAULT.extended(more)
-    except (OSError, ValueError, TypeError, AttributeError):
-        traits = ", ".join(sorted(DEFAULT.values))
-        raise ConfigurationError(
-            "MPI_PLACEHOLDERS must be a JSON object of lists, or the path of a file that holds one; "
-            f"its names are {traits}; no value may be empty, and one of phone or phone_line is a number "
-            "without an extension (phone_line: seven digits)"
-        ) from None
 
 
 def _now() -> datetime:

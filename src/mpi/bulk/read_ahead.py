@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
 
-from mpi.bootstrap.container import preparation
+from mpi.bootstrap.preparation import preparation
 from mpi.bulk.load import ReadRow, read_rows
 from mpi.bulk.rows import open_rows
 from mpi.domain.record import RecordStatus, Submission

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mpi.bootstrap.container import hmac_key
+from mpi.bootstrap.key import hmac_key
 from mpi.bootstrap.mongodb import mongo_address
 from mpi.commands.session import AsJson, Demo, overrides, run
 from mpi.commands.terminal import note, progress_bar, show_json, show_pairs

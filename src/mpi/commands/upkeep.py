@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mpi.bootstrap.container import hmac_key
+from mpi.bootstrap.key import hmac_key
 from mpi.bulk.files import check_outputs, check_whole
 from mpi.commands.session import AsJson, Demo, Embedded, run, settings
 from mpi.commands.terminal import note, progress_bar, show_json, show_table

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi.bootstrap.container import Container, build, preparation
+from mpi.bootstrap.container import Container, build
+from mpi.bootstrap.preparation import preparation
 from mpi.bulk.load import Report, load
 from mpi.domain.identity import StoredRecord
 from mpi.errors import InvalidInput
