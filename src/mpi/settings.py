@@ -274,7 +274,7 @@ def _sentence(name: str) -> str:
     return f"{name} must be {allowed}; correct it, or unset it to use the default"
 
 
-def check_released(settings: Settings) -> None:
+def check_verato_address(settings: Settings) -> None:
     """Refuse Verato without an address; names the way to run without."""
     if settings.provider != "internal" and settings.verato_endpoint is None:
         raise ConfigurationError(

@@ -8,7 +8,7 @@ from mpi.errors import ConfigurationError
 from mpi.settings import (
     EMBEDDED,
     Settings,
-    check_released,
+    check_verato_address,
     cores,
     data_directory,
     is_loopback,
@@ -155,9 +155,9 @@ def test_verato_needs_an_address(provider: str) -> None:
     with pytest.raises(
         ConfigurationError, match=f"MPI_PROVIDER={provider} needs VERATO_ENDPOINT"
     ) as caught:
-        check_released(read_settings(chosen))
+        check_verato_address(read_settings(chosen))
     assert "mpi serve --embedded" in caught.value.detail
-    check_released(read_settings(chosen | {"VERATO_ENDPOINT": "https://cust1.example"}))
+    check_verato_address(read_settings(chosen | {"VERATO_ENDPOINT": "https://cust1.example"}))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_the_map_of_sources_is_a_json_object(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_embedded_is_released() -> None:
-    check_released(read_settings(EMBEDDED))
+    check_verato_address(read_settings(EMBEDDED))
 
 
 @pytest.mark.parametrize(

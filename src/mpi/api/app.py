@@ -27,7 +27,7 @@ from mpi.api.schemas import Problem
 from mpi.api.security import Guard
 from mpi.api.wire import CONNECTIONS
 from mpi.bootstrap.container import Container, build
-from mpi.settings import check_released, read_settings
+from mpi.settings import check_verato_address, read_settings
 from mpi.telemetry import configure_logging
 
 log = structlog.get_logger(__name__)
@@ -104,7 +104,7 @@ def _layers(app: ASGIApp, container: Container) -> ASGIApp:
 def from_environment() -> FastAPI:
     """One worker's application: what the server calls in each of its processes."""
     settings = read_settings()
-    check_released(settings)
+    check_verato_address(settings)
     configure_logging(settings.log_level)
     container = build(settings, create=False)
 

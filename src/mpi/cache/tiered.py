@@ -17,7 +17,7 @@ from mpi.resilience import BreakerState, CircuitBreaker
 T = TypeVar("T")
 
 
-class Told(Protocol):
+class TierObserver(Protocol):
     """Who counts what the tiers do; each is told the tier."""
 
     def cache_hit(self, tier: str) -> None: ...
@@ -33,7 +33,7 @@ class _Guarded:
     cache: RemoteCache
     deadline: float
     ticks: Callable[[], float]
-    told: Told
+    told: TierObserver
     breaker: CircuitBreaker = field(
         default_factory=lambda: CircuitBreaker(
             share=1, calls=3, latest=3, window=math.inf, pause=1, patience=1
@@ -103,7 +103,7 @@ class TieredCache:
         *,
         deadline: float,
         ticks: Callable[[], float],
-        told: Told,
+        told: TierObserver,
     ) -> None:
         self._tiers = tuple(_Guarded(cache, deadline, ticks, told) for cache in caches)
         self._turns = turns

@@ -24,7 +24,7 @@ from mpi.commands.session import AsJson, Demo, Embedded, opened, overrides, run
 from mpi.commands.terminal import note, show_json
 from mpi.commands.workers import Workers
 from mpi.errors import ConfigurationError
-from mpi.settings import Settings, check_released, read_settings
+from mpi.settings import Settings, check_verato_address, read_settings
 from mpi.telemetry import configure_logging
 
 _SIMULATOR = (
@@ -69,7 +69,7 @@ def _serve(
     chosen |= verato
     chosen |= {name: str(value) for name, value in given.items() if value is not None}
     settings = read_settings(chosen)
-    check_released(settings)
+    check_verato_address(settings)
     # Workers read the same environment, so they come to the same settings.
     os.environ.update(chosen)
     for sentence in limits.raised():

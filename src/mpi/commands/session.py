@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from mpi.bootstrap.container import Container, build
-from mpi.settings import EMBEDDED, Settings, check_released, read_settings
+from mpi.settings import EMBEDDED, Settings, check_verato_address, read_settings
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def overrides(*, embedded: bool, demo: bool) -> dict[str, str]:
 def settings(*, embedded: bool, demo: bool) -> Settings:
     """The settings of a command that works on the index itself."""
     found = read_settings(overrides(embedded=embedded, demo=demo))
-    check_released(found)
+    check_verato_address(found)
     return found
 
 

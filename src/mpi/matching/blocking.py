@@ -50,7 +50,7 @@ from mpi.matching.record import StandardAddress, StandardRecord
 
 BlockingKeys = tuple[tuple[int, tuple[int, ...]], ...]
 
-MAX_TOKENS = 3
+MAX_BLOCKING_TOKENS = 3
 """Words of a given or family name that make keys; more would add keys and find nobody more."""
 
 MAX_PAIRS = 3
@@ -145,8 +145,8 @@ class _Traits:
 
 
 def _traits(record: StandardRecord) -> _Traits:
-    given = (record.given or record.middle)[:MAX_TOKENS]
-    family = record.family[:MAX_TOKENS]
+    given = (record.given or record.middle)[:MAX_BLOCKING_TOKENS]
+    family = record.family[:MAX_BLOCKING_TOKENS]
     # A middle name may be the one in use, and a mother's surname that of her newborn.
     others = (*record.middle[:1], *record.mothers_maiden.split(" ")[:1])
     sounds = _distinct(

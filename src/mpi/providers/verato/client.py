@@ -15,7 +15,13 @@ from mpi.errors import CacheUnavailable, StoreUnavailable
 from mpi.ports.elsewhere import SharedPace
 from mpi.providers.verato.access import Access
 from mpi.providers.verato.budget import Budget
-from mpi.providers.verato.outcome import CONSEQUENCES, CallOutcome, Consequence, Reason, Verdict
+from mpi.providers.verato.outcome import (
+    CONSEQUENCES,
+    BreakerSignal,
+    CallOutcome,
+    Consequence,
+    Reason,
+)
 from mpi.providers.verato.pacing import NoTurn, OwnShare, Pacer, SharedLimit
 from mpi.providers.verato.payload import Content, Reply
 from mpi.providers.verato.transport import Operation, Timeouts, Transport
@@ -264,14 +270,14 @@ class VeratoClient:
 
     def _learn(self, permit: Permit, reply: Reply) -> None:
         now = monotonic()
-        verdict = CONSEQUENCES[reply.outcome].breaker
-        if verdict is Verdict.WELL:
+        signal = CONSEQUENCES[reply.outcome].breaker
+        if signal is BreakerSignal.WELL:
             self._breaker.succeeded(permit, now)
-        elif verdict is Verdict.FAILED:
+        elif signal is BreakerSignal.FAILED:
             self._breaker.failed(permit, now)
             if not self._breaker.is_tripped:  # else it would hide what has to be mended
                 self.trouble = reply.reason
-        elif verdict is Verdict.TRIP:
+        elif signal is BreakerSignal.TRIP:
             self._breaker.trip(permit, now)
             self.trouble = reply.reason
         else:
@@ -364,7 +370,10 @@ Check = Callable[[Ask], Awaitable[Reply | None]]
 def _may_have_taken_effect(reply: Reply, consequence: Consequence) -> bool:
     """Whether a write without an answer may have been carried out. Excess requests are not processed, nor
     those of strangers or to nowhere."""
-    return consequence.breaker is Verdict.FAILED and reply.outcome is not CallOutcome.CONFIG_ERROR
+    return (
+        consequence.breaker is BreakerSignal.FAILED
+        and reply.outcome is not CallOutcome.CONFIG_ERROR
+    )
 
 
 def _nobody_was_asked(reply: Reply) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from mpi.domain.identity import StoredRecord, Told
 from mpi.matching.blocking import key_of, stored_keys
 from mpi.matching.decision import Grade
-from mpi.providers.verato.operations import Candidate
+from mpi.providers.verato.operations import SearchResult
 from mpi.providers.verato.outcome import CONSEQUENCES, CallOutcome, Reason
 from mpi.providers.verato.payload import Reply
 
@@ -45,7 +45,7 @@ def known_as(record: StoredRecord, told: Told) -> StoredRecord:
     return replace(record, told=told, blocking_keys=keys)
 
 
-def grade_of(found: Candidate) -> Grade:
+def grade_of(found: SearchResult) -> Grade:
     """The grade of a person of a search."""
     if found.same == "Y":
         return Grade.CERTAIN

@@ -35,7 +35,7 @@ _NOBODY = "mpi-service-probe"
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class SearchResult:
     """A person of a search: Verato's score from 0 to 1, and whether it takes them for the same (Y, U, N)."""
 
     link_id: str
@@ -93,7 +93,7 @@ class VeratoIndex:
 
     async def search(
         self, record: StoredRecord, limit: int, threshold: float = 0.0
-    ) -> tuple[Reply, tuple[Candidate, ...]]:
+    ) -> tuple[Reply, tuple[SearchResult, ...]]:
         """Candidates, best first; none when there is no answer either."""
         content = {
             "identity": self._form.identity(record, posted=False),
@@ -209,10 +209,10 @@ def _undecided(*replies: Reply) -> Reply:
     return replace(worst, outcome=CallOutcome.UNKNOWN, content={})
 
 
-def _candidates(results: Any) -> Iterator[Candidate]:
+def _candidates(results: Any) -> Iterator[SearchResult]:
     for result in results if isinstance(results, list) else ():
         if not isinstance(result, dict):
             continue
         link_id, score = result.get("linkId"), result.get("matchScore")
         if isinstance(link_id, str) and link_id and isinstance(score, int | float):
-            yield Candidate(link_id, float(score), str(result.get("sameIdentity") or ""))
+            yield SearchResult(link_id, float(score), str(result.get("sameIdentity") or ""))

@@ -22,7 +22,7 @@ class CallOutcome(StrEnum):
     UNKNOWN = "unknown"  # a write that may have taken effect
 
 
-class Verdict(StrEnum):
+class BreakerSignal(StrEnum):
     """What the circuit breaker learns from a call."""
 
     WELL = "well"
@@ -44,24 +44,24 @@ class Consequence:
     """``retries`` is how often a call with this outcome is repeated at most."""
 
     retries: int
-    breaker: Verdict
+    breaker: BreakerSignal
     keep: Keep
     is_answer: bool
 
 
 CONSEQUENCES: Mapping[CallOutcome, Consequence] = {
-    CallOutcome.LINKED: Consequence(0, Verdict.WELL, Keep.POSITIVE, is_answer=True),
-    CallOutcome.NO_MATCH: Consequence(0, Verdict.WELL, Keep.NEGATIVE, is_answer=True),
-    CallOutcome.OVERLAY_REJECTED: Consequence(0, Verdict.WELL, Keep.NO, is_answer=True),
+    CallOutcome.LINKED: Consequence(0, BreakerSignal.WELL, Keep.POSITIVE, is_answer=True),
+    CallOutcome.NO_MATCH: Consequence(0, BreakerSignal.WELL, Keep.NEGATIVE, is_answer=True),
+    CallOutcome.OVERLAY_REJECTED: Consequence(0, BreakerSignal.WELL, Keep.NO, is_answer=True),
     # Not even a success: one poisoned patient neither opens the breaker nor keeps it closed.
-    CallOutcome.REJECTED: Consequence(0, Verdict.NOTHING, Keep.NO, is_answer=True),
-    CallOutcome.PROTOCOL_ERROR: Consequence(1, Verdict.FAILED, Keep.NO, is_answer=False),
-    CallOutcome.CONFIG_ERROR: Consequence(0, Verdict.FAILED, Keep.NO, is_answer=False),
+    CallOutcome.REJECTED: Consequence(0, BreakerSignal.NOTHING, Keep.NO, is_answer=True),
+    CallOutcome.PROTOCOL_ERROR: Consequence(1, BreakerSignal.FAILED, Keep.NO, is_answer=False),
+    CallOutcome.CONFIG_ERROR: Consequence(0, BreakerSignal.FAILED, Keep.NO, is_answer=False),
     # Repeating a wrong password locks the account: it is tried again once in a long while.
-    CallOutcome.AUTH_ERROR: Consequence(0, Verdict.TRIP, Keep.NO, is_answer=False),
-    CallOutcome.THROTTLED: Consequence(2, Verdict.NOTHING, Keep.NO, is_answer=False),
-    CallOutcome.UNAVAILABLE: Consequence(2, Verdict.FAILED, Keep.NO, is_answer=False),
-    CallOutcome.UNKNOWN: Consequence(1, Verdict.FAILED, Keep.NO, is_answer=False),
+    CallOutcome.AUTH_ERROR: Consequence(0, BreakerSignal.TRIP, Keep.NO, is_answer=False),
+    CallOutcome.THROTTLED: Consequence(2, BreakerSignal.NOTHING, Keep.NO, is_answer=False),
+    CallOutcome.UNAVAILABLE: Consequence(2, BreakerSignal.FAILED, Keep.NO, is_answer=False),
+    CallOutcome.UNKNOWN: Consequence(1, BreakerSignal.FAILED, Keep.NO, is_answer=False),
 }
 """What is no answer falls back to our own matching where a strategy has one."""
 
