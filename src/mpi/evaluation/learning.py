@@ -17,7 +17,7 @@ def pairs_of(found: LabelledSet, model: Model, step: Step) -> LabelledPairs:
     """Every pair of records that share a blocking key, with what is known of them.
 
     Strangers are those whose people are not told to be related; where no relations are told, those that share nothing
-    a household would.
+    a household would. For training the shipped model and for benches: `mpi train` learns from an index.
     """
     records, told = found.judged()
     people, number_of = np.unique(told, return_inverse=True)
