@@ -23,6 +23,9 @@ from mpi.resilience import BreakerState
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
+_AcrossProcesses = Literal["livemax", "livesum", "livemin", "livemostrecent"]
+"""How the gauges of several workers become one."""
+
 ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "logger",
@@ -43,112 +46,115 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "mpi_requests_total",
-            "Requests answered.",
-            ("method", "status"),
-            registry=self.registry,
+        self._requests = self._counter(
+            "mpi_requests_total", "Requests answered.", "method", "status"
         )
-        self._duration = Histogram(
+        self._duration = self._timer(
             "mpi_request_duration_seconds",
             "Time from the first byte of a request to the last of its answer.",
-            ("method", "route"),
-            buckets=_BUCKETS,
-            registry=self.registry,
+            "method",
+            "route",
         )
-        self._counters = {
-            name: Counter(name, text, registry=self.registry) for name, text in _COUNTERS.items()
-        }
-        self._hits, self._misses, self._skipped = (
-            Counter(name, text, ("tier",), registry=self.registry)
-            for name, text in (
-                ("mpi_cache_hits_total", "Queries answered from a tier of the cache."),
-                ("mpi_cache_misses_total", "Queries that a tier of the cache could not answer."),
-                ("mpi_cache_skipped_total", "Calls that a tier did not answer, or not in time."),
-            )
+        self._counters = {name: self._counter(name, text) for name, text in _COUNTERS.items()}
+        self._hits = self._counter(
+            "mpi_cache_hits_total", "Queries answered from a tier of the cache.", "tier"
         )
-        self._open = Gauge(
+        self._misses = self._counter(
+            "mpi_cache_misses_total", "Queries that a tier of the cache could not answer.", "tier"
+        )
+        self._skipped = self._counter(
+            "mpi_cache_skipped_total", "Calls that a tier did not answer, or not in time.", "tier"
+        )
+        self._open = self._gauge(
             "mpi_cache_tier_open",
             "Whether a tier is left out: 0 no, 0.5 it is being tried again, 1 yes.",
-            ("tier",),
-            registry=self.registry,
-            multiprocess_mode="livemax",
+            "tier",
+            mode="livemax",
         )
-        self._decisions = Counter(
-            "mpi_decisions_total", "Answers to submissions.", ("status",), registry=self.registry
-        )
-        self._shadowed = Counter(
+        self._decisions = self._counter("mpi_decisions_total", "Answers to submissions.", "status")
+        self._shadowed = self._counter(
             "mpi_shadow_decisions_total",
             "Decisions that the shadow model repeated, by both outcomes.",
-            ("deciding", "shadow"),
-            registry=self.registry,
+            "deciding",
+            "shadow",
         )
-        self.connections, self.in_progress = (
-            Gauge(name, text, registry=self.registry, multiprocess_mode="livesum")
-            for name, text in (
-                ("mpi_active_connections", "Connections that clients hold open."),
-                ("mpi_requests_in_progress", "Requests being answered."),
-            )
+        self.connections = self._gauge(
+            "mpi_active_connections", "Connections that clients hold open.", mode="livesum"
         )
-        self._calls = Counter(
+        self.in_progress = self._gauge(
+            "mpi_requests_in_progress", "Requests being answered.", mode="livesum"
+        )
+        self._calls = self._counter(
             "mpi_provider_calls_total",
             "Calls to an outside provider, by how they ended.",
-            ("operation", "outcome"),
-            registry=self.registry,
+            "operation",
+            "outcome",
         )
-        self._attempts = Counter(
+        self._attempts = self._counter(
             "mpi_provider_attempts_total",
             "Requests that were sent for those calls, repetitions and look-ups included.",
-            ("operation",),
-            registry=self.registry,
+            "operation",
         )
-        self._call_duration = Histogram(
+        self._call_duration = self._timer(
             "mpi_provider_call_duration_seconds",
             "Time of a call to an outside provider, waiting for its turn included.",
-            ("operation",),
-            buckets=_BUCKETS,
-            registry=self.registry,
+            "operation",
         )
-        self._left_alone, self._waiting, self._certificate = (
-            Gauge(name, text, registry=self.registry, multiprocess_mode=mode)
-            for name, text, mode in _PROVIDER_GAUGES
+        self._left_alone = self._gauge(
+            "mpi_provider_open",
+            "Whether an outside provider is left alone: 0 no, 0.5 it is being tried again, 1 yes.",
+            mode="livemax",
         )
-        self._cases = Counter(
+        self._waiting = self._gauge(
+            "mpi_provider_calls_waiting", "Calls that wait for their turn.", mode="livesum"
+        )
+        self._certificate = self._gauge(
+            "mpi_provider_certificate_ends_seconds",
+            "When the client certificate expires, in seconds since 1970; 0 without one.",
+            mode="livemin",
+        )
+        self._cases = self._counter(
             "mpi_hybrid_cases_total",
             "Cases that hybrid answered, by whom: internal (Verato was not needed), verato, or fallback.",
-            ("by",),
-            registry=self.registry,
+            "by",
         )
-        self._opinions = Counter(
+        self._opinions = self._counter(
             "mpi_hybrid_opinions_total",
             "Persons about whom both our own matching and Verato have said whether they are the patient.",
-            ("internal", "verato"),
-            registry=self.registry,
+            "internal",
+            "verato",
         )
-        self._calls_left = Gauge(
+        self._calls_left = self._gauge(
             "mpi_provider_calls_left",
             "Calls that this month still has in MPI_HYBRID_MONTHLY_CALLS; 0 without such a limit.",
-            registry=self.registry,
-            multiprocess_mode="livemostrecent",
+            mode="livemostrecent",
         )
-        self._outbox_waiting, self._outbox_oldest = (
-            Gauge(name, text, ("kind",), registry=self.registry, multiprocess_mode="livemax")
-            for name, text in (
-                ("mpi_outbox_waiting", "Errands that wait to be run elsewhere."),
-                (
-                    "mpi_outbox_oldest_seconds",
-                    "Since when the oldest of them waits, or how far listening is behind; 0 without one.",
-                ),
-            )
+        self._outbox_waiting = self._gauge(
+            "mpi_outbox_waiting", "Errands that wait to be run elsewhere.", "kind", mode="livemax"
         )
-        self._outbox_ran = Counter(
+        self._outbox_oldest = self._gauge(
+            "mpi_outbox_oldest_seconds",
+            "Since when the oldest of them waits, or how far listening is behind; 0 without one.",
+            "kind",
+            mode="livemax",
+        )
+        self._outbox_ran = self._counter(
             "mpi_outbox_errands_total",
             "Errands that were run, by how that ended: done, overtaken, or why they wait on.",
-            ("kind", "outcome"),
-            registry=self.registry,
+            "kind",
+            "outcome",
         )
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._labels: dict[tuple[Counter, str], Counter] = {}
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _timer(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(name, text, labels, buckets=_BUCKETS, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str, mode: _AcrossProcesses) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry, multiprocess_mode=mode)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answer. ``route`` is a template such as ``/mpi/persons/{mpi_id}``."""
@@ -241,19 +247,6 @@ class Metrics:
 
 
 _OPENNESS = {BreakerState.CLOSED: 0.0, BreakerState.HALF_OPEN: 0.5, BreakerState.OPEN: 1.0}
-_PROVIDER_GAUGES: tuple[tuple[str, str, Literal["livemax", "livesum", "livemin"]], ...] = (
-    (
-        "mpi_provider_open",
-        "Whether an outside provider is left alone: 0 no, 0.5 it is being tried again, 1 yes.",
-        "livemax",
-    ),
-    ("mpi_provider_calls_waiting", "Calls that wait for their turn.", "livesum"),
-    (
-        "mpi_provider_certificate_ends_seconds",
-        "When the client certificate expires, in seconds since 1970; 0 without one.",
-        "livemin",
-    ),
-)
 _COUNTERS = {
     "mpi_blocks_narrowed_total": "Blocks too large to read whole, narrowed by a further trait.",
     "mpi_conflicts_total": "Commits repeated because the neighbourhood changed meanwhile.",
