@@ -79,14 +79,7 @@ def verato_simulator(
         threading.Thread(target=_end_with_input, daemon=True).start()
     if port == control_port != 0:
         raise ConfigurationError("--port and --control-port are one port; choose another for one")
-    place = folder or data_directory() / "verato-simulator"
-    try:
-        files = certificates(place)
-        password = _password(place / _PASSWORD)
-    except OSError as error:
-        raise ConfigurationError(
-            f"the folder cannot be written ({error.strerror}); name another with --folder"
-        ) from None
+    files, password = _papers(folder or data_directory() / "verato-simulator")
     options = Options(
         password=password,
         sources=tuple(facility.name for facility in FACILITIES.items),
@@ -96,14 +89,7 @@ def verato_simulator(
     )
     people = People(seed=seed, sensitivity=sensitivity, ppv=ppv)
     _learn(people, Population(rows, seed))
-    try:
-        server = SimulatorServer(
-            Simulated(options, people), files, port=port, control_port=control_port
-        )
-    except OSError as error:
-        raise ConfigurationError(
-            f"the ports cannot be opened ({error.strerror}); choose others with --port and --control-port"
-        ) from None
+    server = _listening(Simulated(options, people), files, port, control_port)
     _introduce(server, files, options)
     if beside:
         _say_no_more()
@@ -135,13 +121,33 @@ def _learn(people: People, population: Population) -> None:
                 bar.update(task, completed=number, rows=number)
 
 
+def _papers(folder: Path) -> tuple[Certificates, str]:
+    """The certificates and the password of the folder, made the first time."""
+    try:
+        return certificates(folder), _password(folder / _PASSWORD)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the folder cannot be written ({error.strerror}); name another with --folder"
+        ) from None
+
+
 def _password(path: Path) -> str:
-    """The password of the folder, made up the first time."""
     if not path.exists():
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(Options().password)
     return path.read_text(encoding="utf-8").strip()
+
+
+def _listening(
+    simulated: Simulated, files: Certificates, port: int, control_port: int
+) -> SimulatorServer:
+    try:
+        return SimulatorServer(simulated, files, port=port, control_port=control_port)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the ports cannot be opened ({error.strerror}); choose others with --port and --control-port"
+        ) from None
 
 
 def _introduce(server: SimulatorServer, files: Certificates, options: Options) -> None:
