@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from mpi.bootstrap.container import Container
-from mpi.bulk.checkpoint import CheckpointFile, origin_of
+from mpi.bulk.checkpoint import CheckpointFile, Origin, origin_of
 from mpi.bulk.files import check_outputs, private_file, shown
 from mpi.bulk.load import Report, load
 from mpi.bulk.piped import as_file
@@ -26,7 +26,7 @@ from mpi.commands.session import ACTOR, AsJson, Demo, Embedded, opened, run, set
 from mpi.commands.terminal import note, progress_bar, show_json, show_pairs
 from mpi.errors import InvalidInput
 from mpi.evaluation.verdicts import VERDICT_COLUMNS, verdicts
-from mpi.settings import data_directory
+from mpi.settings import Settings, data_directory
 
 _COLLECT_AFTER = 100_000
 _LONGEST_NAME = 150
@@ -69,27 +69,18 @@ def load_file(
         check_outputs(rejects, draft_of(rejects), inputs=[path], index=chosen.sqlite_path)
     renames = renames_of(rename)
     started = perf_counter()
-    with as_file(path, data_directory()) as file:
+    with as_file(path, data_directory()) as file, _rare_collections():
         origin = origin_of(file, source, renames, rejects)
         # What comes through a pipe is known again by what it is, in whatever folder the command is given.
         name = file if path.is_file() else Path("/", origin.digest)
-
-        async def work() -> ResumableLoad:
-            checkpoints = CheckpointFile(chosen.beside_index, name)
-            with checkpoints.held():
-                async with opened(chosen, create=True) as index:
-                    state = await ResumableLoad.begin(
-                        index.store, checkpoints, origin, rejects or _default_rejects(path), note
-                    )
-                    await _load(index, file, state)
-                    return state
-
-        with _rare_collections():
-            try:
-                state = run(work())
-            except KeyboardInterrupt:
-                note("Interrupted: what is loaded stays, and the same command goes on from there.")
-                raise
+        checkpoints = CheckpointFile(chosen.beside_index, name)
+        try:
+            state = run(
+                _resume(chosen, file, origin, checkpoints, rejects or _default_rejects(path))
+            )
+        except KeyboardInterrupt:
+            note("Interrupted: what is loaded stays, and the same command goes on from there.")
+            raise
     _show(state, perf_counter() - started, as_json=as_json)
     if state.report.rows == state.report.rejected > 0:
         raise InvalidInput(
@@ -106,6 +97,17 @@ def _rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*usual)
+
+
+async def _resume(
+    chosen: Settings, file: Path, origin: Origin, checkpoints: CheckpointFile, rejects: Path
+) -> ResumableLoad:
+    """Load what no load before has loaded; nobody else may load the same meanwhile."""
+    with checkpoints.held():
+        async with opened(chosen, create=True) as index:
+            state = await ResumableLoad.begin(index.store, checkpoints, origin, rejects, note)
+            await _load(index, file, state)
+            return state
 
 
 async def _load(index: Container, path: Path, state: ResumableLoad) -> None:

@@ -98,24 +98,14 @@ def train_model(
     chosen = settings(embedded=embedded, demo=demo)
     check_outputs(out, inputs=[pairs], index=chosen.sqlite_path)
     labels = judged_pairs(pairs) if pairs is not None else {}
-
-    by_labels = pairs is not None or decisions
-
-    async def read(step: Step) -> Material:
-        async with opened(chosen) as index:
-            store, in_use = index.store, index.follower.deciding()
-            said = (await decided(store) if decisions else {}) | labels
-            if by_labels:
-                found = await records_named(store, said, step)
-            else:
-                found = await records_of(store, records, seed, step)
-            return Material(found, said, in_use, (await store.statistics())["records"])
-
     with steps("Training:") as step:
-        material = run(read(step))
-        found = material.records
-        learned = _from_labels(material, step) if by_labels else _from_records(found, seed, step)
-    model, about, facts = learned
+        if pairs is not None or decisions:
+            material = run(_judged(chosen, labels, step, decisions=decisions))
+            found = material.records
+            model, about, facts = _from_labels(material, step)
+        else:
+            found = run(_drawn(chosen, records, seed, step))
+            model, about, facts = _from_records(found, seed, step)
     _check_free(path, chosen_by_us=out is None)
     with private_file(path) as file:
         file.write(document_of(replace(model, version=version), about).decode())
@@ -160,6 +150,20 @@ def _ask(count: int, records: int, seed: int, chosen: Settings, *, as_json: bool
         note(
             f"{len(opened_tasks):,} tasks are open; once they are decided, `mpi train --decisions` learns from them."
         )
+
+
+async def _judged(chosen: Settings, labels: Labels, step: Step, *, decisions: bool) -> Material:
+    """The records that the labels name, and with ``decisions`` those that stewards decided about."""
+    async with opened(chosen) as index:
+        store, in_use = index.store, index.follower.deciding()
+        said = (await decided(store) if decisions else {}) | labels
+        found = await records_named(store, said, step)
+        return Material(found, said, in_use, (await store.statistics())["records"])
+
+
+async def _drawn(chosen: Settings, records: int, seed: int, step: Step) -> Records:
+    async with opened(chosen) as index:
+        return await records_of(index.store, records, seed, step)
 
 
 def _from_labels(material: Material, step: Step) -> Result:
