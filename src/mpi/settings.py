@@ -175,6 +175,13 @@ class Settings(HybridSettings):
         return value.upper() if isinstance(value, str) else value
 
     @property
+    def beside_index(self) -> Path:
+        """What files that belong to the index are named after: beside its file, else in the data directory."""
+        if self.store == "mongodb":
+            return data_directory() / f"mongodb.{self.database}"
+        return self.sqlite_path
+
+    @property
     def worker_count(self) -> int:
         """How many processes serve: one per core unless ``MPI_WORKERS`` says otherwise, one on a SQLite file.
 
