@@ -5,6 +5,7 @@ Everything that alters who is who is an :class:`IdentityChange`; a store applies
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -197,6 +198,23 @@ class Assertion:
     reason: str = field(repr=False)  # free text, which may name a patient
     at: datetime
     event_id: str | None = field(default=None, compare=False)  # what made it; the store tells
+
+    @property
+    def pair(self) -> frozenset[RecordKey]:
+        """The two records, in no order."""
+        return frozenset((self.left, self.right))
+
+    def other(self, key: RecordKey) -> RecordKey | None:
+        """Of whom it says something beside this record; None where it says nothing of it."""
+        if self.left == key:
+            return self.right
+        return self.left if self.right == key else None
+
+    def joins(self, ours: Set[RecordKey], theirs: Set[RecordKey]) -> bool:
+        """Whether it is about a record of either side."""
+        return (self.left in ours and self.right in theirs) or (
+            self.left in theirs and self.right in ours
+        )
 
 
 @dataclass(frozen=True, slots=True)

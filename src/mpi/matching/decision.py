@@ -131,7 +131,7 @@ def _asserted(
     key: RecordKey | None, assertions: Sequence[Assertion]
 ) -> dict[RecordKey, AssertionKind]:
     """What people said of a record and others. No pair is both the same and not the same."""
-    sides = ((a.kind, _other_side(a, key)) for a in assertions) if key else ()
+    sides = ((a.kind, a.other(key)) for a in assertions) if key else ()
     return {other: kind for kind, other in sides if other is not None}
 
 
@@ -151,12 +151,6 @@ def _scored(
     same = AssertionKind.SAME in said
     question = weight - float(weighing.unplaced[number])
     return ScoredPerson(person.mpi_id, weight, question, confidence, grade, vetoes, same)
-
-
-def _other_side(assertion: Assertion, key: RecordKey) -> RecordKey | None:
-    if assertion.left == key:
-        return assertion.right
-    return assertion.left if assertion.right == key else None
 
 
 def self_weight(record: StandardRecord, model: Model, index_size: int) -> float:
@@ -315,10 +309,8 @@ def _could_be_one(
     none where that record has the number or the name of the other. But KEVIN does not make KEVIN S. and KEVIN J. one.
     """
     ours, theirs = {r.key for r in left.records}, {r.key for r in right.records}
-    for a in assertions:
-        apart = (a.left in ours and a.right in theirs) or (a.left in theirs and a.right in ours)
-        if a.kind is AssertionKind.NOT_SAME and apart:
-            return False
+    if any(a.kind is AssertionKind.NOT_SAME and a.joins(ours, theirs) for a in assertions):
+        return False
     seen = weigh(arriving, [right], model, index_size).compared.vectors
     for member in _different(left):
         weighing = weigh(member, [right], model, index_size)

@@ -266,8 +266,7 @@ class HumanDecisions:
         found = tuple(
             a
             for a in await self._store.assertions(sorted(ours))
-            if a.kind is AssertionKind.NOT_SAME
-            and ((a.left in ours and a.right in theirs) or (a.left in theirs and a.right in ours))
+            if a.kind is AssertionKind.NOT_SAME and a.joins(ours, theirs)
         )
         if found and not override:
             raise Conflict(APART, assertions=named(found))
@@ -277,11 +276,11 @@ class HumanDecisions:
         self, wanted: Sequence[Assertion], *, override: bool
     ) -> tuple[Assertion, ...]:
         """What says the opposite of a pair: lifted when overridden, else a ``Conflict`` that names it."""
-        pairs = {pair_of(a): a.kind for a in wanted}
+        pairs = {a.pair: a.kind for a in wanted}
         found = tuple(
             a
             for a in await self._store.assertions(sorted({a.left for a in wanted}))
-            if pairs.get(pair_of(a), a.kind) is not a.kind
+            if pairs.get(a.pair, a.kind) is not a.kind
         )
         if found and not override:
             raise Conflict("the opposite is asserted of these two records", assertions=named(found))
@@ -317,11 +316,6 @@ class HumanDecisions:
 
 def _keys(person: PersonState) -> list[RecordKey]:
     return [record.key for record in person.records]
-
-
-def pair_of(assertion: Assertion) -> frozenset[RecordKey]:
-    """The two records, in no order."""
-    return frozenset((assertion.left, assertion.right))
 
 
 def not_same(

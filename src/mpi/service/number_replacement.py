@@ -16,7 +16,7 @@ from mpi.domain.identity import (
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.errors import Conflict
 from mpi.service.answers import ChangeAnswer
-from mpi.service.decisions import at_once, pair_of
+from mpi.service.decisions import at_once
 from mpi.service.lookup import check_version, current_record
 from mpi.service.task_settlement import withdrawn
 from mpi.service.undoing import Undoing
@@ -83,13 +83,12 @@ class Replacing(Undoing):
         it is not said: a merge against what was stated of them is refused, or overrides it.
         """
         stored = await self._store.assertions([gone, kept])
-        said = {pair_of(a): a.kind for a in stored}
+        said = {a.other(kept) for a in stored}
         others = [
             other
-            for pair, kind in said.items()
-            if kind is AssertionKind.NOT_SAME and gone in pair
-            for other in pair - {gone, kept} - company
-            if frozenset((kept, other)) not in said
+            for a in stored
+            if a.kind is AssertionKind.NOT_SAME and (other := a.other(gone)) is not None
+            if other not in company and other not in said
         ]
         now = self._clock()
         return tuple(

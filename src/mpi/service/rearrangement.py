@@ -139,18 +139,15 @@ class Rearrangement:
         """Whether a record is asserted not to be the same as one of the other person's."""
         theirs = {record.key for record in other.records}
         return any(
-            a.kind is AssertionKind.NOT_SAME
-            and {a.left, a.right} & keys
-            and {a.left, a.right} & theirs
+            a.kind is AssertionKind.NOT_SAME and a.joins(keys, theirs)
             for a in await self.store.assertions(sorted(keys))
         )
 
     async def _joined_by_people(self, leaving: set[RecordKey], staying: set[RecordKey]) -> bool:
         """Whether people have put some that leave together with some that stay."""
-        for assertion in await self.store.assertions(sorted(leaving)):
-            pair = {assertion.left, assertion.right}
-            if assertion.kind is AssertionKind.SAME and pair & leaving and pair & staying:
-                return True
+        said = await self.store.assertions(sorted(leaving))
+        if any(a.kind is AssertionKind.SAME and a.joins(leaving, staying) for a in said):
+            return True
         for event in await self._decisions(self.person.mpi_id):
             came = {move.key for move in event.moves if move.target == self.person.mpi_id}
             if (leaving & came and staying - came) or (leaving - came and staying & came):

@@ -21,7 +21,7 @@ from mpi.domain.record import RecordKey
 from mpi.matching.decision import fits
 from mpi.matching.model import Model
 from mpi.ports import IndexStore
-from mpi.service.decisions import not_same, pair_of
+from mpi.service.decisions import not_same
 from mpi.service.undo_plan import WayBack, arrivals
 
 JOINS = frozenset({EventKind.LINKED, EventKind.REVIVED, EventKind.MERGED})
@@ -85,12 +85,12 @@ async def kept_apart(
     late: list[Assertion] = []
     for step in earlier:
         late += _parted(step, {*step.joined} - in_doubt, actor, reason, at)
-    keys = {key for a in late for key in (a.left, a.right)}
+    keys = {key for a in late for key in a.pair}
     places = await _places(store, keys, last.back)
     made += [a for a in late if places[a.left] != places[a.right]]
     stored = await store.assertions(sorted({a.left for a in made}))
-    same = {pair_of(a) for a in stored if a.kind is AssertionKind.SAME}
-    return tuple(a for a in made if pair_of(a) not in same)
+    same = {a.pair for a in stored if a.kind is AssertionKind.SAME}
+    return tuple(a for a in made if a.pair not in same)
 
 
 def _left_by(step: Step) -> Set[RecordKey]:

@@ -14,7 +14,7 @@ from mpi.domain.identity import (
     StoredRecord,
 )
 from mpi.domain.record import RecordKey
-from mpi.service.decisions import Retired, pair_of
+from mpi.service.decisions import Retired
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,12 @@ def in_the_way(event: Event, later: Sequence[Event]) -> list[str]:
 def _touches(event: Event, later: Event) -> bool:
     """Whether a later decision moved the same records, said *same* of one, or is about the same pair or version."""
     moved = {move.key for move in event.moves}
-    pairs = {pair_of(a) for a in (*event.asserted, *event.lifted)}
+    pairs = {a.pair for a in (*event.asserted, *event.lifted)}
     content = event.record if event.kind in (EventKind.TASK_DECIDED, EventKind.UNDONE) else None
     return (
         bool(moved & {move.key for move in later.moves})
-        or any(a.kind is AssertionKind.SAME and moved & pair_of(a) for a in later.asserted)
-        or bool(pairs & {pair_of(a) for a in (*later.asserted, *later.lifted)})
+        or any(a.kind is AssertionKind.SAME and moved & a.pair for a in later.asserted)
+        or bool(pairs & {a.pair for a in (*later.asserted, *later.lifted)})
         or (content is not None and content == later.record)
     )
 

@@ -18,7 +18,7 @@ from mpi.domain.identity import (
 from mpi.domain.record import RecordKey
 from mpi.errors import Conflict, NotFound
 from mpi.service.answers import ChangeAnswer
-from mpi.service.decisions import APART, HumanDecisions, named, pair_of
+from mpi.service.decisions import APART, HumanDecisions, named
 from mpi.service.lookup import check_version
 from mpi.service.task_settlement import content_before, tasks_before
 from mpi.service.undo_aftermath import JOINS, Step, kept_apart, questions, step_of
@@ -252,8 +252,8 @@ class Undoing(HumanDecisions):
 
     async def _in_force(self, assertions: Sequence[Assertion]) -> tuple[Assertion, ...]:
         stored = await self._store.assertions(sorted({a.left for a in assertions}))
-        known = {(a.kind, pair_of(a)) for a in stored}
-        return tuple(a for a in assertions if (a.kind, pair_of(a)) in known)
+        known = {(a.kind, a.pair) for a in stored}
+        return tuple(a for a in assertions if (a.kind, a.pair) in known)
 
     async def _forbidding(
         self, back: WayBack, lifted: Sequence[Assertion], own: Set[str] = frozenset()
@@ -263,13 +263,13 @@ class Undoing(HumanDecisions):
         All but what is ``lifted`` and what the events ``own`` said.
         """
         found: list[Assertion] = []
-        gone = {pair_of(a) for a in lifted}
+        gone = {a.pair for a in lifted}
         for home in {m.target for m in back.moves if m.target not in (None, NEW_PERSON)}:
             person = await self._store.person(home or "")
             returning = [m.key for m in back.moves if m.target == home]
             residents = [r.key for r in person.records] if person else []
             found += await self._between(returning, residents, override=True)
-        return tuple(a for a in found if pair_of(a) not in gone and a.event_id not in own)
+        return tuple(a for a in found if a.pair not in gone and a.event_id not in own)
 
     async def _as_preview(self, answer: ChangeAnswer) -> ChangeAnswer:
         """What a tried change did, without the names of what does not exist."""
@@ -299,5 +299,5 @@ def _each_once(assertions: Iterable[Assertion]) -> tuple[Assertion, ...]:
     """The first assertion of each pair: an undo restores what was lifted before it states the same anew."""
     found: dict[frozenset[RecordKey], Assertion] = {}
     for assertion in assertions:
-        found.setdefault(pair_of(assertion), assertion)
+        found.setdefault(assertion.pair, assertion)
     return tuple(found.values())

@@ -13,7 +13,6 @@ from time import monotonic
 
 from mpi.domain.errand import Lane
 from mpi.domain.identity import (
-    AssertionKind,
     Candidate,
     PersonState,
     StoredRecord,
@@ -31,7 +30,7 @@ from mpi.providers.internal import InternalProvider
 from mpi.providers.verato.links import NAME, known_as, link_key, told_by
 from mpi.providers.verato.operations import VeratoIndex
 from mpi.providers.verato.outcome import CONSEQUENCES, CallOutcome, Keep
-from mpi.providers.verato.standing import disputed, standing
+from mpi.providers.verato.standing import disputed, parted, standing
 
 INTERNAL, VERATO, FALLBACK = "internal", "verato", "fallback"
 """By whom a case was answered, as metrics name it."""
@@ -234,7 +233,7 @@ class HybridProvider:
             )
         else:
             # What Verato has as a version that waits is no evidence, as if people had said so.
-            apart = await self._apart(record.key) | await disputed(self._store, linked)
+            apart = await parted(self._store, record.key) | await disputed(self._store, linked)
             decision = placed(found.decision, told, linked, apart, found.persons, self._strategy)
         self._report(found, told)
         decided = self._strategy.waits and decision is not found.decision
@@ -247,14 +246,6 @@ class HybridProvider:
             valid_until=found.valid_until if keep is Keep.POSITIVE else position - 1,
             told=told if decided else None,
         )
-
-    async def _apart(self, key: RecordKey) -> set[RecordKey]:
-        """The records of which people say that they are somebody else's."""
-        return {
-            said.right if said.left == key else said.left
-            for said in await self._store.assertions([key])
-            if said.kind is AssertionKind.NOT_SAME
-        }
 
     def _report(self, found: Resolution, told: Told) -> None:
         """Tell how our own opinion stands to Verato's, of every person that it has one about."""

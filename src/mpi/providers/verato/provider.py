@@ -11,7 +11,7 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from mpi.domain.errand import Lane
-from mpi.domain.identity import Assertion, AssertionKind, Candidate, PersonState, StoredRecord, Told
+from mpi.domain.identity import Candidate, PersonState, StoredRecord, Told
 from mpi.domain.record import RecordKey
 from mpi.errors import MpiError, ProviderUnavailable
 from mpi.matching.blocking import BlockingKeys
@@ -21,7 +21,7 @@ from mpi.providers.verato.health import answered
 from mpi.providers.verato.links import NAME, grade_of, known_as, link_key, told_by
 from mpi.providers.verato.operations import VeratoIndex
 from mpi.providers.verato.outcome import CONSEQUENCES, CallOutcome, Keep
-from mpi.providers.verato.standing import disputed, standing
+from mpi.providers.verato.standing import disputed, parted, standing
 from mpi.providers.verato.watch import Watch
 
 ASSERTED = "asserted_not_same"
@@ -96,14 +96,13 @@ class VeratoProvider:
         told = record.told or told_by(answered(self._index.client, await self._index.query(record)))
         link_keys = () if told.link_id is None else (link_key(told.link_id),)
         around = await self._store.candidates([(key, ()) for key in link_keys])
-        assertions = await self._store.assertions([record.key])
         others = tuple(p for p in around.persons if home is None or p.mpi_id != home.mpi_id)
         company = () if home is None else tuple(r for r in home.records if r.key != record.key)
         if home is not None and company:
             decision = _staying(home, others, told)
         else:
-            doubtful = await disputed(self._store, others)
-            decision = _placing(record.key, others, assertions, doubtful)
+            barred = await parted(self._store, record.key)
+            decision = _placing(others, barred, await disputed(self._store, others))
         keep = CONSEQUENCES[CallOutcome(told.outcome)].keep
         return Resolution(
             decision=decision,
@@ -158,19 +157,11 @@ def _staying(home: PersonState, others: Sequence[Candidate], told: Told) -> Deci
 
 
 def _placing(
-    key: RecordKey,
-    persons: Sequence[Candidate],
-    assertions: Sequence[Assertion],
-    doubtful: Set[RecordKey],
+    persons: Sequence[Candidate], barred: Set[RecordKey], doubtful: Set[RecordKey]
 ) -> Decision:
     """A record without company goes to the link's person, unless people have said otherwise or have yet to say."""
     if not persons:
         return Decision(Outcome.NEW, None, None, ())
-    barred = {
-        (a.right if a.left == key else a.left)
-        for a in assertions
-        if a.kind is AssertionKind.NOT_SAME
-    }
     free = [
         p.mpi_id
         for p in persons

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mpi.domain.identity import Candidate, StoredRecord
+from mpi.domain.identity import AssertionKind, Candidate, StoredRecord
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import is_disputed
 from mpi.domain.versions import is_superseded
@@ -34,6 +34,13 @@ async def standing(store: IndexStore, record: StoredRecord) -> Standing:
     untold = is_superseded(record, current, await store.versions(record.key))
     tellable = not untold and not overlays(current.standard, record.standard)
     return Standing(current, current.version, tellable=tellable)
+
+
+async def parted(store: IndexStore, key: RecordKey) -> set[RecordKey]:
+    """The records of which people say that they are another patient's than this one."""
+    said = await store.assertions([key])
+    others = (a.other(key) for a in said if a.kind is AssertionKind.NOT_SAME)
+    return {other for other in others if other is not None}
 
 
 async def disputed(store: IndexStore, persons: Iterable[Candidate]) -> set[RecordKey]:
