@@ -18,11 +18,17 @@ async def current_record(store: IdentityStore, key: RecordKey) -> StoredRecord:
     return record
 
 
-async def surviving_person(store: IdentityStore, mpi_id: str) -> PersonState:
-    """The person at the end of a chain of aliases, retired or not. Raises ``NotFound``."""
+async def end_of_aliases(store: IdentityStore, mpi_id: str) -> PersonState | None:
+    """The person at the end of a chain of aliases, retired or not; None where nobody has the id."""
     person = await store.person(mpi_id)
     while person is not None and person.merged_into is not None:
         person = await store.person(person.merged_into)
+    return person
+
+
+async def surviving_person(store: IdentityStore, mpi_id: str) -> PersonState:
+    """The person at the end of a chain of aliases, retired or not. Raises ``NotFound``."""
+    person = await end_of_aliases(store, mpi_id)
     if person is None:
         raise NotFound("no person has this mpi_id")
     return person

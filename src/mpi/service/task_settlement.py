@@ -27,6 +27,7 @@ from mpi.errors import Conflict
 from mpi.matching.blocking import stored_keys
 from mpi.ports import IndexStore
 from mpi.service.history import current_version
+from mpi.service.lookup import end_of_aliases
 
 DELETED = "deleted"
 """The outcome of a task whose record its source has deleted."""
@@ -146,9 +147,7 @@ async def _parties(store: IndexStore, task: Task) -> set[str | None]:
     record = await store.record(task.record)
     parties: set[str | None] = {record.mpi_id if record else None}
     for mpi_id in task.candidates:
-        person = await store.person(mpi_id)
-        while person is not None and person.merged_into is not None:
-            person = await store.person(person.merged_into)
+        person = await end_of_aliases(store, mpi_id)
         parties.add(person.mpi_id if person and person.active else None)
     return parties
 

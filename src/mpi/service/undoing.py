@@ -19,7 +19,7 @@ from mpi.domain.record import RecordKey
 from mpi.errors import Conflict, NotFound
 from mpi.service.answers import ChangeAnswer
 from mpi.service.decisions import APART, HumanDecisions, named
-from mpi.service.lookup import check_version
+from mpi.service.lookup import check_version, end_of_aliases
 from mpi.service.task_settlement import content_before, tasks_before
 from mpi.service.undo_aftermath import JOINS, Step, kept_apart, questions, step_of
 from mpi.service.undo_plan import WayBack, in_the_way
@@ -144,7 +144,7 @@ class Undoing(HumanDecisions):
         """The version of the person that holds what the event moved, or else of the first that it touched."""
         held = [await self._holder(move.key) for move in event.moves]
         mpi_id = next((h for h in held if h is not None), next(iter(event.persons), ""))
-        person = await self._store.person(await self._survivor(mpi_id))
+        person = await end_of_aliases(self._store, mpi_id)
         return person.version if person else None
 
     async def _reverse(self, event: Event, together: _Together, *, is_last: bool) -> ChangeAnswer:
@@ -191,15 +191,14 @@ class Undoing(HumanDecisions):
         retired, left = dict(event.retired), {}
         moves, revive = [], []
         for move in event.moves:
-            holder = await self._holder(move.key)
-            if holder is None or holder != await self._survivor(move.target or ""):
+            person = await end_of_aliases(self._store, move.target or "")
+            if person is None or person.mpi_id != await self._holder(move.key):
                 continue
-            left[holder] = await self._active(holder)
+            left[person.mpi_id] = person
             home, lives = await self._home(move.origin, retired)
-            alone = len(left[holder].records) == 1
-            if home == holder or (home == NEW_PERSON and alone):
+            if home == person.mpi_id or (home == NEW_PERSON and len(person.records) == 1):
                 continue
-            moves.append(RecordMove(move.key, holder, home))
+            moves.append(RecordMove(move.key, person.mpi_id, home))
             revive += [] if lives else [home]
         leaving = {m.key for m in moves}
         retire = [
@@ -233,7 +232,7 @@ class Undoing(HumanDecisions):
         person = await self._store.person(origin)
         if person is not None and person.active:
             return origin, True
-        survivor = await self._store.person(await self._survivor(origin))
+        survivor = await end_of_aliases(self._store, origin)
         if origin not in retired and survivor is not None and survivor.active:
             return survivor.mpi_id, True
         return origin, False
@@ -241,14 +240,6 @@ class Undoing(HumanDecisions):
     async def _holder(self, key: RecordKey) -> str | None:
         record = await self._store.record(key)
         return None if record is None else record.mpi_id
-
-    async def _survivor(self, mpi_id: str) -> str:
-        """The end of a chain of aliases."""
-        person = await self._store.person(mpi_id)
-        while person is not None and person.merged_into is not None:
-            mpi_id = person.merged_into
-            person = await self._store.person(mpi_id)
-        return mpi_id
 
     async def _in_force(self, assertions: Sequence[Assertion]) -> tuple[Assertion, ...]:
         stored = await self._store.assertions(sorted({a.left for a in assertions}))
