@@ -20,6 +20,7 @@ from mpi.domain.identity import (
     TaskKind,
 )
 from mpi.domain.record import Demographics, Identifier, Name, RecordKey, RecordStatus
+from mpi.matching.blocking import BlockingKeys
 from mpi.matching.record import StandardRecord
 from mpi.ports import IdentityStore
 
@@ -122,7 +123,7 @@ def as_stored(submitted: StoredRecord, version: int, mpi_id: str | None) -> Stor
     return replace(submitted, version=version, mpi_id=mpi_id)
 
 
-def plain(*keys: int) -> tuple[tuple[int, tuple[int, ...]], ...]:
+def plain(*keys: int) -> BlockingKeys:
     """Blocking keys without narrower ones."""
     return tuple((k, ()) for k in keys)
 

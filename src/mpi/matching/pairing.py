@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi.matching.blocking import blocking_keys, stored_keys
+from mpi.matching.blocking import BLOCK_LIMIT, NARROWED_FACTOR, blocking_keys, stored_keys
 from mpi.matching.comparison import TRAIT_INDEX, informative
 from mpi.matching.kinds import Kinds, kinds_of
 from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Places, Said, Weights
@@ -21,12 +21,6 @@ from mpi.matching.pairs import Columns
 from mpi.matching.record import StandardRecord
 from mpi.matching.shared_names import SharedNames
 from mpi.matching.vetoes import vetoes_between
-
-BLOCK_LIMIT = 100
-"""Records of a block that is read whole, as in the stores."""
-
-NARROWED_FACTOR = 4
-"""A narrowed block is read up to this many times the limit."""
 
 Progress = Callable[[int], object]
 """Told how many records are done."""

@@ -20,14 +20,13 @@ from mpi.domain.identity import (
     Touched,
 )
 from mpi.domain.record import RecordKey
+from mpi.matching.blocking import BlockingKeys
 
 
 class IdentityStore(Protocol):
     """Who is who. Every method may raise ``StoreUnavailable``; no answer is ever half of a change."""
 
-    async def candidates(
-        self, blocking_keys: Sequence[tuple[int, tuple[int, ...]]]
-    ) -> Neighbourhood:
+    async def candidates(self, blocking_keys: BlockingKeys) -> Neighbourhood:
         """Every person owning an active record under one of the keys, all its active records, their assertions.
 
         Each key comes with its narrower keys (same trait, one further trait joined). A block of more

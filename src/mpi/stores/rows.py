@@ -12,13 +12,6 @@ from mpi.domain.record import RecordKey, RecordStatus
 VERSION_BITS = 20
 """A version of a record is numbered by the record's number shifted by this, plus the version."""
 
-BLOCK_LIMIT = 100
-"""Records of a block that is read whole. On a million records larger blocks find nobody more, but make the slowest of
-a hundred queries three times as slow."""
-
-NARROWED_FACTOR = 4
-"""A narrowed block is read up to this many times the limit."""
-
 
 @dataclass(frozen=True, slots=True)
 class Head:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from functools import partial
 
 from mpi.domain.identity import Assertion, Neighbour, Neighbourhood
 from mpi.domain.mpi_id import format_mpi_id
+from mpi.matching.blocking import NARROWED_FACTOR, BlockingKeys
 from mpi.stores.codec import neighbour
 from mpi.stores.mongodb.documents import EVIDENCE, assertion_from, evidence, number_of
 from mpi.stores.mongodb.reads import Pipeline, aggregated, assertions_about, found
 from mpi.stores.mongodb.schema import HEAD, META, PERSON, RECORD, Document
 from mpi.stores.mongodb.transactions import View, vanished
 from mpi.stores.mongodb.unit import Unit
-from mpi.stores.rows import NARROWED_FACTOR
-
-BlockingKeys = Sequence[tuple[int, tuple[int, ...]]]
 
 _OWNERS: Pipeline = [
     {"$group": {"_id": "$person", "members": {"$sum": 1}}},

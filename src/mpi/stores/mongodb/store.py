@@ -27,6 +27,7 @@ from mpi.domain.identity import (
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey
 from mpi.errors import KeyMismatch, SchemaMismatch
+from mpi.matching.blocking import BLOCK_LIMIT, BlockingKeys
 from mpi.ports import Activation, ApiKey, KeptModel, ModelRole
 from mpi.stores.mongodb import history, keys, models, outbox, reads
 from mpi.stores.mongodb.candidates import candidates, candidates_inside
@@ -38,7 +39,6 @@ from mpi.stores.mongodb.schema import HEAD, META, RECORD, SCHEMA_VERSION
 from mpi.stores.mongodb.tail import Tail
 from mpi.stores.mongodb.transactions import Transactions
 from mpi.stores.mongodb.verify import verify
-from mpi.stores.rows import BLOCK_LIMIT
 from mpi.stores.verification import Progress, Violation
 
 
@@ -84,9 +84,7 @@ class MongoStore:
         await self._position.close()
         await self._client.close()
 
-    async def candidates(
-        self, blocking_keys: Sequence[tuple[int, tuple[int, ...]]]
-    ) -> Neighbourhood:
+    async def candidates(self, blocking_keys: BlockingKeys) -> Neighbourhood:
         """See :class:`mpi.ports.IdentityStore`."""
         return await self._transactions.read(
             lambda view: candidates(view, blocking_keys, self._block_limit),

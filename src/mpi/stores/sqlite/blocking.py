@@ -8,12 +8,12 @@ it moves over in the order of keys, where hundreds of rows share a page. Every r
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import orjson
 
-from mpi.stores.rows import NARROWED_FACTOR
+from mpi.matching.blocking import NARROWED_FACTOR, BlockingKeys
 
 RECENT_KEYS = 1_000_000
 """Rows of the small table before they start to move over: some 40,000 records, 19 MB."""
@@ -49,7 +49,7 @@ class Recent:
 
 def members(
     connection: sqlite3.Connection,
-    blocking_keys: Sequence[tuple[int, tuple[int, ...]]],
+    blocking_keys: BlockingKeys,
     limit: int,
 ) -> tuple[set[int], int]:
     """Records under the keys, and how many keys had to be narrowed."""

@@ -18,6 +18,7 @@ from mpi.domain.identity import (
     StoredRecord,
 )
 from mpi.domain.record import RecordKey, RecordStatus
+from mpi.matching.blocking import BlockingKeys
 from mpi.stores.codec import (
     decode_demographics,
     decode_keys,
@@ -94,7 +95,7 @@ def as_list(values: Iterable[int]) -> str:
 def candidates(
     connection: sqlite3.Connection,
     cache: EvidenceCache,
-    blocking_keys: Sequence[tuple[int, tuple[int, ...]]],
+    blocking_keys: BlockingKeys,
     limit: int,
 ) -> Neighbourhood:
     """See :meth:`mpi.ports.IdentityStore.candidates`."""

@@ -27,9 +27,9 @@ from mpi.domain.identity import (
 )
 from mpi.domain.record import RecordKey
 from mpi.errors import KeyMismatch, SchemaMismatch
+from mpi.matching.blocking import BLOCK_LIMIT, BlockingKeys
 from mpi.ports import Activation, ApiKey, KeptModel, ModelRole
 from mpi.stores.errands import name_of
-from mpi.stores.rows import BLOCK_LIMIT
 from mpi.stores.sqlite import commit, history, keys, models, outbox, reads
 from mpi.stores.sqlite.folding import Folding
 from mpi.stores.sqlite.schema import SCHEMA_VERSION, get_meta, prepare, set_meta
@@ -85,9 +85,7 @@ class SqliteStore:
         await self._transactions.read(look_through)
         self._folding.start()
 
-    async def candidates(
-        self, blocking_keys: Sequence[tuple[int, tuple[int, ...]]]
-    ) -> Neighbourhood:
+    async def candidates(self, blocking_keys: BlockingKeys) -> Neighbourhood:
         """See :class:`mpi.ports.IdentityStore`."""
         return await self._transactions.read(
             lambda c: reads.candidates(c, self._cache, blocking_keys, self._block_limit)
