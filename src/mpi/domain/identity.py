@@ -188,6 +188,10 @@ class PersonState:
     merged_into: str | None = None
     records: tuple[StoredRecord, ...] = ()
 
+    def company_of(self, key: RecordKey) -> tuple[StoredRecord, ...]:
+        """The records of the person but this one."""
+        return tuple(record for record in self.records if record.key != key)
+
 
 @dataclass(frozen=True, slots=True)
 class Assertion:

@@ -56,7 +56,7 @@ class InternalProvider:
         if around.narrowed:
             self._narrowed(around.narrowed)
         model = self._model()
-        company = () if home is None else tuple(r for r in home.records if r.key != record.key)
+        company = () if home is None else home.company_of(record.key)
         if home is not None and company:
             persons: tuple[Candidate, ...] = (Neighbour(home.mpi_id, company),)
             decision = self._staying(record, persons[0], around, model)

@@ -235,7 +235,7 @@ class HumanDecisions:
         """Assert that a record is none of these persons; it leaves its own when that is one of them."""
         now, assertions = self._clock(), list[Assertion]()
         for person in persons:
-            others = [r.key for r in person.records if r.key != record.key]
+            others = [other.key for other in person.company_of(record.key)]
             assertions += not_same([record.key], others, actor, reason, now)
         await self._opposed(assertions, override=False)
         leaving = any(p.mpi_id == record.mpi_id and len(p.records) > 1 for p in persons)

@@ -215,7 +215,7 @@ class HybridProvider:
         # What was said of others on this occasion is stored together with this record, not before.
         same = {verdict.record for verdict in told.verdicts if verdict.same}
         said = (p for p in found.persons if any(record.key in same for record in p.records))
-        company = () if home is None else tuple(r for r in home.records if r.key != record.key)
+        company = () if home is None else home.company_of(record.key)
         sharing: tuple[Candidate, ...] = around.persons
         if not company:
             # Read later: whoever has gone since is nobody to join, and the commit, guarded from the earlier of both

@@ -97,7 +97,7 @@ class VeratoProvider:
         link_keys = () if told.link_id is None else (link_key(told.link_id),)
         around = await self._store.candidates([(key, ()) for key in link_keys])
         others = tuple(p for p in around.persons if home is None or p.mpi_id != home.mpi_id)
-        company = () if home is None else tuple(r for r in home.records if r.key != record.key)
+        company = () if home is None else home.company_of(record.key)
         if home is not None and company:
             decision = _staying(home, others, told)
         else:
