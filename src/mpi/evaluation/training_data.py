@@ -25,7 +25,7 @@ from mpi.matching.pairs import Columns
 from mpi.matching.record import StandardRecord
 from mpi.matching.training import LabelledPairs
 from mpi.ports import IndexStore
-from mpi.service.history import history_of, replayed
+from mpi.service.history import all_events, history_of, replayed
 
 RANDOM_PAIRS = 200_000
 WHEN = "when"
@@ -33,7 +33,6 @@ COLUMNS = ("source_a", "source_id_a", "source_b", "source_id_b", "same")
 
 _ANSWERS = {"true": True, "same": True, "yes": True, "1": True,
             "false": False, "not-same": False, "no": False, "0": False}  # fmt: skip
-_EVENTS = 1_000
 _TOLD_EACH = 1_000
 _MOST_PAIRS = 100  # of one decision: a large person shall not outweigh all others
 
@@ -124,15 +123,12 @@ async def decided(store: IndexStore) -> Labels:
     """
     said: Labels = {}
     merges: list[Event] = []
-    after = 0
-    while events := await store.events(after, _EVENTS):
-        for event in events:
-            for lifted in event.lifted:
-                said.pop(_pair(lifted.left, lifted.right), None)
-            said |= _asserted(event)
-            if event.kind is EventKind.MERGED and event.is_human and event.undone_by is None:
-                merges.append(event)
-        after = events[-1].seq
+    async for event in all_events(store):
+        for lifted in event.lifted:
+            said.pop(_pair(lifted.left, lifted.right), None)
+        said |= _asserted(event)
+        if event.kind is EventKind.MERGED and event.is_human and event.undone_by is None:
+            merges.append(event)
     joined: Labels = {}
     for event in merges:
         joined |= dict.fromkeys(await _merged(event, store), True)

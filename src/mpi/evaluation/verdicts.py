@@ -10,9 +10,9 @@ from mpi.domain.record import RecordKey
 from mpi.domain.told import told_in
 from mpi.evaluation.training_data import COLUMNS, WHEN
 from mpi.ports import IndexStore
+from mpi.service.history import all_events
 
 VERDICT_COLUMNS = (*COLUMNS, WHEN)
-_EVENTS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,8 @@ async def verdicts(store: IndexStore) -> AsyncIterator[PairVerdict]:
 
     See :func:`mpi.evaluation.training_data.judged_pairs`.
     """
-    after = 0
-    while events := await store.events(after, _EVENTS):
-        for event in events:
-            told = told_in(event)
-            if told is not None and event.record is not None:
-                for said in told.verdicts:
-                    yield PairVerdict(event.record, said.record, said.same, event.at)
-        after = events[-1].seq
+    async for event in all_events(store):
+        told = told_in(event)
+        if told is not None and event.record is not None:
+            for said in told.verdicts:
+                yield PairVerdict(event.record, said.record, said.same, event.at)

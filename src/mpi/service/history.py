@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from datetime import datetime
 from itertools import takewhile
@@ -28,12 +28,18 @@ async def disputed(store: IndexStore, key: RecordKey) -> bool:
     return is_disputed(key, await store.versions(key), await store.record_events(key))
 
 
+async def all_events(store: IndexStore, mpi_id: str | None = None) -> AsyncIterator[Event]:
+    """Everything that ever happened, or what touched that person, oldest first; read page by page."""
+    after = 0
+    while page := await store.events(after, mpi_id=mpi_id):
+        for event in page:
+            yield event
+        after = page[-1].seq
+
+
 async def history_of(store: IndexStore, mpi_id: str) -> tuple[Event, ...]:
     """Everything that ever touched a person, oldest first."""
-    found: list[Event] = []
-    while page := await store.events(found[-1].seq if found else 0, mpi_id=mpi_id):
-        found += page
-    return tuple(found)
+    return tuple([event async for event in all_events(store, mpi_id)])
 
 
 async def person_at(store: IndexStore, mpi_id: str, moment: datetime) -> PersonState:

@@ -10,6 +10,7 @@ from mpi.domain.record import RecordKey
 from mpi.domain.told import told_in
 from mpi.ports import IndexStore, Outbox
 from mpi.ports.elsewhere import Counterpart
+from mpi.service.history import all_events
 
 _TOGETHER = 1_000
 
@@ -54,11 +55,8 @@ async def queue_untold(
 
 async def _told(store: IndexStore, provider: str) -> set[RecordKey]:
     found: set[RecordKey] = set()
-    position = 0
-    while events := await store.events(position, _TOGETHER):
-        position = events[-1].seq
-        for event in events:
-            told = told_in(event)
-            if event.record is not None and told and told.answered and told.provider == provider:
-                found.add(event.record)
+    async for event in all_events(store):
+        told = told_in(event)
+        if event.record is not None and told and told.answered and told.provider == provider:
+            found.add(event.record)
     return found
