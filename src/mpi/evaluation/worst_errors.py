@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mpi.domain.identity import PersonState
+from mpi.domain.identity import Neighbour
 from mpi.domain.record import Guarded
 from mpi.evaluation.trial import Trial
 from mpi.matching.decision import explain_person
@@ -53,7 +53,7 @@ def _shown(trial: Trial, place: int) -> ShownError:
     left, right = (
         pairs.records[int(side[place])] for side in (pairs.compared.left, pairs.compared.right)
     )
-    person = PersonState("", 1, active=True, records=(right,))
+    person = Neighbour("", (right,))
     told = explain_person(left.standard, person, trial.model, len(pairs.records))
     steps = tuple((_name(row), row.weight) for row in told.rows)
     return ShownError(told.match_weight, steps, told.vetoes, _values(left.standard, right.standard))

@@ -13,6 +13,7 @@ from mpi.domain.identity import (
     Event,
     EventKind,
     IdentityChange,
+    Neighbour,
     PersonState,
     RecordMove,
     StoredRecord,
@@ -284,7 +285,7 @@ class MasterPatientIndex:
         """
         one, of_one = await self._side(left, "left")
         other, of_other = await self._side(right, "right")
-        person = PersonState(other.mpi_id or "", 0, active=True, records=(other,))
+        person = Neighbour(other.mpi_id or "", (other,))
         size = (await self._store.statistics())["records"]
         found = explain_person(one.standard, person, self._model(), size)
         return replace(found, mpi_id=other.mpi_id), of_one + of_other

@@ -12,8 +12,8 @@ from mpi.domain.identity import (
     AssertionKind,
     Event,
     EventKind,
+    Neighbour,
     NewTask,
-    PersonState,
     StoredRecord,
     TaskKind,
 )
@@ -136,27 +136,27 @@ async def _places(
 
 async def _after(
     store: IndexStore, mpi_id: str, back: WayBack, without: RecordKey | None = None
-) -> PersonState:
+) -> Neighbour:
     """A person as it will be when the last step is done."""
     person = None if mpi_id == NEW_PERSON else await store.person(mpi_id)
     keys = {m.key for m in back.moves if m.target == mpi_id}
     coming = [r for left in back.left.values() for r in left.records if r.key in keys]
     staying = [r for r in (person.records if person else ()) if r.key not in back.keys]
     records = tuple(r for r in (*staying, *coming) if r.key != without)
-    return PersonState(mpi_id, 0, active=True, records=records)
+    return Neighbour(mpi_id, records)
 
 
 async def _question(
     store: IndexStore,
     model: Model,
     record: StoredRecord,
-    stay: PersonState,
-    returned: Collection[PersonState],
+    stay: Neighbour,
+    returned: Collection[Neighbour],
 ) -> list[NewTask]:
     assertions = await store.assertions([record.key])
     size = (await store.statistics())["records"]
 
-    def suits(person: PersonState) -> bool:
+    def suits(person: Neighbour) -> bool:
         if not person.records:
             return False
         scored = fits(record.standard, record.key, person, assertions, model, size)
