@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from mpi.errors import ConfigurationError
 from mpi.evaluation.differences import CLASSES, Difference, differences, levels_of
 from mpi.ports import Activation
 from mpi.service.model_follower import PAUSE
-from mpi.service.models import Models, read_model, thresholds_of
+from mpi.service.models import Models, read_model
 from mpi.settings import Settings
 
 app = typer.Typer(
@@ -100,7 +101,7 @@ def show(
     if document:
         show_text(content.decode())
         return
-    limits, levels = thresholds_of(found), levels_of(found)
+    limits, levels = asdict(found.thresholds), levels_of(found)
     if as_json:
         show_json({"version": found.version, "thresholds": limits, "levels": levels})
         return

@@ -30,7 +30,7 @@ from mpi.matching.document import document_of
 from mpi.matching.expectation import TooFewPairs, learn
 from mpi.matching.model import Model, load_anchors
 from mpi.matching.training import LABEL_RIDGE, TooFewLabels, train
-from mpi.service.models import check_version
+from mpi.service.models import check_model_version
 from mpi.settings import Settings, data_directory
 
 MOST_RECORDS = 200_000
@@ -92,7 +92,7 @@ def train_model(
         _ask(ask, records, seed, settings(embedded=embedded, demo=demo), as_json=as_json)
         return
     version = version or _new_version()
-    check_version(version)  # it names the file too, and learning takes minutes
+    check_model_version(version)  # it names the file too, and learning takes minutes
     path = out or data_directory() / "models" / f"{version}.json"
     _check_free(path, chosen_by_us=out is None)
     chosen = settings(embedded=embedded, demo=demo)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import pairwise
 
@@ -35,7 +35,7 @@ def read_model(document: bytes) -> Model:
     return model
 
 
-def check_version(version: object) -> None:
+def check_model_version(version: object) -> None:
     """Raise ``InvalidInput`` unless an index may keep a model under this version."""
     if not isinstance(version, str) or not _VERSION.fullmatch(version):
         raise InvalidInput(
@@ -44,8 +44,8 @@ def check_version(version: object) -> None:
 
 
 def _check(model: Model) -> None:
-    check_version(model.version)
-    told = thresholds_of(model)
+    check_model_version(model.version)
+    told = asdict(model.thresholds)
     if any(told[low] > told[high] for low, high in pairwise(_RISING)):
         raise InvalidInput(f"the thresholds of a model rise: {', '.join(_RISING)}")
     if model.thresholds.margin < 0:
@@ -192,8 +192,3 @@ def with_thresholds(document: bytes, version: str, about: str, link: float, revi
     limits = Thresholds(**content["thresholds"]).between(link, review)
     content |= {"version": version, "about": about, "thresholds": asdict(limits)}
     return orjson.dumps(content, option=orjson.OPT_INDENT_2)
-
-
-def thresholds_of(model: Model) -> dict[str, float]:
-    """The thresholds of a model by name."""
-    return {each.name: getattr(model.thresholds, each.name) for each in fields(Thresholds)}
