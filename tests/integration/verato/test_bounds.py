@@ -62,7 +62,7 @@ async def test_pages_have_a_number(verato: Verato, monkeypatch: pytest.MonkeyPat
         for number in range(101):
             await index.post(record(MADE[number][0], str(number)), new=True)
         assert len((await counterpart.changes(now - HOUR, now + HOUR)).moved) == 101
-        monkeypatch.setattr(counterpart, "_MOST_PAGES", 1)
+        monkeypatch.setattr("mpi.providers.verato.counterpart._MOST_PAGES", 1)
         with pytest.raises(ProviderUnavailable):
             await counterpart.changes(now - HOUR, now + HOUR)
 
