@@ -17,6 +17,9 @@ class Violation:
     detail: str
 
 
+DAMAGED = (ValueError, TypeError, LookupError, AttributeError)
+"""What reading damaged data raises, whatever form it is kept in."""
+
 UNASKED = "nobody_is_asked"
 UNASKED_TEXT = (
     "a version of record {} waits for a steward, and no task asks about it alone; "

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from mpi.domain.identity import AssertionKind, TaskKind, TaskStatus
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.stores.codec import UnreadableBlob
 from mpi.stores.errands import records_of
 from mpi.stores.history_codec import touched_records
 from mpi.stores.mongodb.documents import assertion_row, event_from, keys_of, stored
@@ -33,6 +32,7 @@ from mpi.stores.mongodb.schema import (
 from mpi.stores.numbering import event_id, person_number
 from mpi.stores.rows import VERSION_BITS
 from mpi.stores.verification import (
+    DAMAGED,
     MOST_FINDINGS,
     UNASKED,
     UNASKED_TEXT,
@@ -43,7 +43,6 @@ from mpi.stores.verification import (
 )
 
 _NOBODY = RecordKey("", "")
-_DAMAGED = (UnreadableBlob, ValueError, TypeError, LookupError, AttributeError)
 Finding = tuple[str, str]
 
 
@@ -90,7 +89,7 @@ async def _events(read: LongRead, present: _Present) -> AsyncIterator[Finding]:
                 "persons"
             ] != [person_number(mpi_id) for mpi_id in event.persons]:
                 yield "wrong_event_index", f"event {seq} is found from others than it touched"
-        except _DAMAGED:
+        except DAMAGED:
             yield "replay", f"{event_id(seq)} cannot be read"
             continue
         for finding in present.past.apply(event):
@@ -169,7 +168,7 @@ def _readable(document: Document) -> bool:
     try:
         keys_of(document)
         stored(document, _NOBODY, None)
-    except _DAMAGED:
+    except DAMAGED:
         return False
     return True
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mpi.domain.record import RecordKey
 from mpi.stores.history_codec import decode_event
 from mpi.stores.numbering import event_id
-from mpi.stores.verification import Past
+from mpi.stores.verification import DAMAGED, Past
 
 
 def replay(connection: sqlite3.Connection) -> Iterator[str]:
@@ -17,7 +17,7 @@ def replay(connection: sqlite3.Connection) -> Iterator[str]:
     for row in connection.execute("SELECT * FROM event ORDER BY seq"):
         try:
             event = decode_event(row)
-        except (ValueError, TypeError, LookupError, AttributeError):
+        except DAMAGED:
             yield f"{event_id(row[0])} cannot be read"
             return
         yield from past.apply(event)

@@ -22,7 +22,14 @@ from mpi.stores.sqlite.schema import (
     get_meta,
     unusable,
 )
-from mpi.stores.verification import MOST_FINDINGS, UNASKED, UNASKED_TEXT, Progress, Violation
+from mpi.stores.verification import (
+    DAMAGED,
+    MOST_FINDINGS,
+    UNASKED,
+    UNASKED_TEXT,
+    Progress,
+    Violation,
+)
 
 Check = Callable[[sqlite3.Connection], Iterator[str]]
 
@@ -167,7 +174,7 @@ def _contents(connection: sqlite3.Connection) -> Iterator[str]:
             decode_demographics(row[2])
             decode_standard(row[3])
             decode_keys(row[4])
-        except (UnreadableBlob, ValueError, TypeError, IndexError):
+        except DAMAGED:
             yield f"version {row[1]} of record {row[0]} cannot be read"
 
 
