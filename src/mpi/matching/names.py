@@ -58,10 +58,6 @@ class FamilyName:
     suffix: str = ""
 
 
-NO_GIVEN = GivenName()
-NO_FAMILY = FamilyName()
-
-
 @remembered(65_536)
 def read_given(text: str) -> GivenName:
     """``Dr. John Q. Jr`` is given JOHN, middle Q, suffix JR; ``Mary Ann`` are two given tokens; ``Thi Lan`` is LAN."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from mpi.domain.record import Address, Demographics, Identifier, Name, TraitWarning, filled
 from mpi.matching.addresses import (
@@ -26,8 +26,6 @@ from mpi.matching.addresses import (
 from mpi.matching.dates import ReadDate, read_date
 from mpi.matching.folding import words
 from mpi.matching.names import (
-    NO_FAMILY,
-    NO_GIVEN,
     FamilyName,
     GivenName,
     part_given,
@@ -57,6 +55,7 @@ MAX_TEXT = 1_000
 
 # Kinds of identifiers that are social security numbers: HL7 table 0203 (SS) and plain speech.
 _SSN_KINDS = frozenset(("SS", "SSN"))
+_Part = TypeVar("_Part", GivenName, FamilyName)
 _USES = {"official": 0, "alias": 1, "maiden": 2}
 
 
@@ -218,7 +217,7 @@ class _Reader:
         if usable and self._placeholders.has("mothers_maiden", " ".join(words(usable))):
             self.warn("mothers_maiden_name", "placeholder")
             return ""
-        return " ".join(self._family(usable, "mothers_maiden_name").family)
+        return " ".join(self._part("family", read_family, usable, "mothers_maiden_name").family)
 
     def addresses(self, addresses: tuple[Address, ...]) -> tuple[StandardAddress, ...]:
         read = [self._address(address, index) for index, address in enumerate(addresses)]
@@ -290,9 +289,10 @@ class _Reader:
             whole = split_whole_name(given_text or family_text)
             if whole is not None:
                 family_text, given_text = whole
-        given = self._given(given_text, columns["given"])
-        family = self._family(family_text, columns["family"])
-        middle = self._middle(self.usable(name.middle, columns["middle"]), columns["middle"])
+        given = self._part("given", read_given, given_text, columns["given"])
+        family = self._part("family", read_family, family_text, columns["family"])
+        middle_text = self.usable(name.middle, columns["middle"])
+        middle = self._part("middle", read_middle, middle_text, columns["middle"])
         suffix = self.code(name.suffix, columns["suffix"], read_suffix)
         suffix = suffix or family.suffix or given.suffix or middle.suffix
         if self._placeholders.is_pair(given.given, family.family):
@@ -308,28 +308,18 @@ class _Reader:
         found = (read_newborn(read_given(text).written, self._placeholders) for text in texts)
         return next((newborn for newborn in found if newborn != NOT_A_NEWBORN), NOT_A_NEWBORN)
 
-    def _given(self, text: str, field: str) -> GivenName:
-        read = read_given(text) if text else NO_GIVEN
-        return NO_GIVEN if self._is_nothing(text, read.written, field, "given") else read
-
-    def _middle(self, text: str, field: str) -> GivenName:
-        read = read_middle(text) if text else NO_GIVEN
-        return NO_GIVEN if self._is_nothing(text, read.written, field, "middle") else read
-
-    def _family(self, text: str, field: str) -> FamilyName:
-        read = read_family(text) if text else NO_FAMILY
-        return NO_FAMILY if self._is_nothing(text, read.written, field, "family") else read
-
-    def _is_nothing(self, text: str, written: tuple[str, ...], field: str, trait: str) -> bool:
+    def _part(self, trait: str, read: Callable[[str], _Part], text: str, field: str) -> _Part:
+        """A part of a name as its reader understands it; empty where it says nothing."""
+        part = read(text)
         if not text:
-            return True
-        if not written:
+            return part
+        if not part.written:
             self.warn(field, "unreadable")
-            return True
-        if self._placeholders.is_name(trait, written):
+        elif self._placeholders.is_name(trait, part.written):
             self.warn(field, "placeholder")
-            return True
-        return False
+        else:
+            return part
+        return read("")
 
 
 _NO_ADDRESS = StandardAddress()
