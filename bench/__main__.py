@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import sys
 import tempfile
 from collections.abc import Callable
@@ -39,6 +38,7 @@ from bench.tables import (
     single,
     tiers,
 )
+from mpi.commands import limits
 
 # In the order of a whole run: what loads indexes comes first.
 TABLES: dict[str, Callable[[Run], Table]] = {
@@ -69,7 +69,6 @@ _ON_MONGODB = {"single", "latency"}
 _LARGE, _USUAL, _SMALL = 1_000_000, 100_000, 5_000
 _DATA = "MPI_BENCH_DATA"
 _PAGE = CHECKOUT / "docs" / "performance.md"
-_FILES = 8_192
 _MADE_PER_SECOND = 10_000
 
 
@@ -87,7 +86,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     if options.what == ["build"]:
         return _build(options.records or _LARGE, console)
-    _allow_many_files()
+    limits.raised()  # a thousand connections need more open files; children inherit it
     return _measure(options, file, console)
 
 
@@ -240,14 +239,6 @@ def _seconds(names: list[str], sizes: Sizes) -> float:
         "bulk": sizes.records / 4_000,
     }
     return sum(known[name] for name in names)
-
-
-def _allow_many_files() -> None:
-    """A thousand connections need more open files than shells allow by default; children inherit it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 if __name__ == "__main__":

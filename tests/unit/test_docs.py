@@ -10,6 +10,7 @@ from mpi.matching.decision import NOT_SAME, Grade
 from mpi.matching.vetoes import _CONTRADICTIONS, UNPROVEN
 from mpi.providers.hybrid import verdict
 from mpi.providers.verato import provider as verato
+from mpi.providers.verato.links import SEVERAL
 from mpi.service.alignment import REFUSES
 from mpi.service.rearrangement import JOINED, PARTED
 from mpi.service.refusals import UNTOLD
@@ -101,4 +102,4 @@ def test_the_page_about_explanations_tells_every_code(checkout: Path) -> None:
         verdict.ASSERTED,
         verdict.ELSEWHERE,
     }
-    assert reasons.keys() >= {verato.ASSERTED, verato.OTHER_LINK, verato.SEVERAL}
+    assert reasons.keys() >= {verato.ASSERTED, verato.OTHER_LINK, SEVERAL}

@@ -11,7 +11,6 @@ import signal
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,6 +24,7 @@ from mpi.errors import MpiError
 from mpi.service.preparation import Preparation, Prepared
 from mpi.settings import Settings
 from mpi.stores.codec import (
+    EPOCH,
     decode_demographics,
     decode_keys,
     decode_standard,
@@ -38,7 +38,6 @@ from mpi.stores.codec import (
 )
 from mpi.telemetry import place_of
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STOP_SECONDS = 5
 _SMALL = 100_000
 """Bytes of a file, as packed, that are read here."""
@@ -211,7 +210,7 @@ def _unpacked(packed: tuple[Any, ...]) -> ReadRow:
             decode_standard(standard),
             decode_keys(stored_keys),
             digest,
-            _EPOCH,
+            EPOCH,
             None if moment is None else decode_time(moment),
             None,
             warnings,

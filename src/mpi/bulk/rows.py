@@ -16,11 +16,9 @@ from typing import Any, AnyStr, BinaryIO, Generic, cast
 import orjson
 
 from mpi.bulk.files import check_whole
+from mpi.domain.intake import PLURAL_FIELDS
 from mpi.domain.record import Guarded
 from mpi.errors import ConfigurationError, MalformedBody
-
-PLURAL = frozenset({"names", "addresses", "phones", "emails", "identifiers"})
-"""Columns whose CSV cells may hold JSON lists."""
 
 MAX_ROW = 1024 * 1024
 """Bytes of NDJSON or characters of CSV that one row may have."""
@@ -221,7 +219,7 @@ def _mapping(columns: list[str], cells: list[str]) -> dict[str, Any] | Malformed
     for column, cell in zip(columns, cells, strict=False):
         if not (value := _repaired(cell).strip()):
             continue
-        if column in PLURAL and value.startswith("["):
+        if column in PLURAL_FIELDS and value.startswith("["):
             try:
                 row[column] = orjson.loads(value)
             except orjson.JSONDecodeError:

@@ -15,11 +15,9 @@ from mpi.bulk.rows import Row
 from mpi.commands.session import AsJson
 from mpi.commands.terminal import note, progress_bar, show_json
 from mpi.demo.files import write
-from mpi.demo.population import Population
+from mpi.demo.population import ROWS, SEED, Population
 from mpi.errors import ConfigurationError
 
-ROWS = 10_000
-SEED = 1
 _ACTOR = "demo"
 _BAR_EVERY = 100
 

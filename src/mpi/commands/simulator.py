@@ -13,9 +13,10 @@ from typing import Annotated
 
 import typer
 
+from mpi.commands.streams import print_no_more
 from mpi.commands.terminal import note, progress_bar
 from mpi.demo.facilities import FACILITIES
-from mpi.demo.population import Population
+from mpi.demo.population import ROWS, SEED, Population
 from mpi.demo.verato.certificates import Certificates, certificates
 from mpi.demo.verato.server import SimulatorServer
 from mpi.demo.verato.service import Options, Simulated
@@ -23,8 +24,6 @@ from mpi.demo.verato.truth import PPV, SENSITIVITY, People
 from mpi.errors import ConfigurationError
 from mpi.settings import data_directory
 
-ROWS = 10_000
-SEED = 1
 _PORTS = 65_535
 _BAR_EVERY = 250
 _PASSWORD = "verato.password"  # noqa: S105 - the name of a file
@@ -92,7 +91,7 @@ def verato_simulator(
     server = _listening(Simulated(options, people), files, port, control_port)
     _introduce(server, files, options)
     if beside:
-        _say_no_more()
+        print_no_more()
     try:
         asyncio.run(server.serve())
     except KeyboardInterrupt:
@@ -104,12 +103,6 @@ def _end_with_input() -> None:
     while os.read(sys.stdin.fileno(), 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _say_no_more() -> None:
-    """Nobody reads on: a pipe that is full, or closed, must stop nothing."""
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _learn(people: People, population: Population) -> None:

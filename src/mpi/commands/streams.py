@@ -51,15 +51,16 @@ def lost_output(more: str = "") -> str | None:
         sys.stdout.write(more)
         sys.stdout.flush()
     except BrokenPipeError:
-        _let_go()
+        print_no_more()
         return ""
     except OSError as error:
-        _let_go()
+        print_no_more()
         return _lost(error)
     return None
 
 
-def _let_go() -> None:
+def print_no_more() -> None:
+    """Nobody reads on: a pipe that is full, or closed, must stop nothing from now on."""
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 

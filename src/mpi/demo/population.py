@@ -15,6 +15,9 @@ from mpi.demo.noise import NoiseProfile, profile_named
 from mpi.demo.people import Relation
 from mpi.errors import InvalidInput
 
+ROWS, SEED = 10_000, 1
+"""The population that the demo loads, and that a simulator of Verato knows unless told otherwise."""
+
 MAX_ROWS = 20_000_000
 MAX_SEED = 2**63 - 1
 # Rows waiting to arrive: registrations of one person lie this far apart on the average.

@@ -17,14 +17,17 @@ import msgspec
 import orjson
 
 from mpi.domain.identity import Member, Neighbour, PersonState, StoredRecord
-from mpi.domain.record import Address, Demographics, Identifier, Name, RecordKey
+from mpi.domain.record import Address, Demographics, Identifier, Name, RecordKey, RecordStatus
 from mpi.matching.record import StandardRecord
 
 T = TypeVar("T")
 
 FORM = b"\x01"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+STATUSES = {status.value: status for status in RecordStatus}
+"""The status that a stored word names, of each row that is read: calling the enumeration is slower."""
 
 
 class UnreadableBlob(ValueError):
@@ -155,9 +158,9 @@ def decode_warnings(blob: bytes | None) -> tuple[tuple[str, str], ...]:
 
 def encode_time(moment: datetime) -> int:
     """Microseconds since 1970 in UTC. A naive datetime is a programming error (``TypeError``)."""
-    return (moment - _EPOCH) // _MICROSECOND
+    return (moment - EPOCH) // _MICROSECOND
 
 
 def decode_time(microseconds: int) -> datetime:
     """The moment in UTC; equal to the encoded one, though its offset is not kept."""
-    return _EPOCH + timedelta(0, 0, microseconds)
+    return EPOCH + timedelta(0, 0, microseconds)

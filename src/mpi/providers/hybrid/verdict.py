@@ -13,12 +13,12 @@ from mpi.domain.identity import Candidate, Told
 from mpi.domain.record import RecordKey
 from mpi.matching.decision import Decision, Outcome, ScoredPerson
 from mpi.providers.hybrid.strategy import Clarity, Party, Strategy, clarity_about, in_doubt
+from mpi.providers.verato.links import SEVERAL
 
 DISAGREE = "matching_and_verato_disagree"
 VETOED = "verato_links_what_is_vetoed"
 ASSERTED = "verato_links_what_people_parted"
 ELSEWHERE = "verato_links_elsewhere"
-SEVERAL = "several_persons_of_one_link"
 
 
 def placed(

@@ -13,6 +13,8 @@ from mpi.providers.verato.payload import Reply
 
 NAME = "verato"
 
+SEVERAL = "several_persons_of_one_link"
+"""Why a task asks: nobody merges the persons that share a link on Verato's word alone."""
 
 _PROBABLE = 0.7
 """From this score on a person whom Verato is not sure of is a probable one; it gives no grades itself."""

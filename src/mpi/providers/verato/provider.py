@@ -18,7 +18,7 @@ from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Decision, Explanation, Outcome
 from mpi.ports import IndexStore, Likely, Resolution
 from mpi.providers.verato.health import answered
-from mpi.providers.verato.links import NAME, grade_of, known_as, link_key, told_by
+from mpi.providers.verato.links import NAME, SEVERAL, grade_of, known_as, link_key, told_by
 from mpi.providers.verato.operations import VeratoIndex
 from mpi.providers.verato.outcome import CONSEQUENCES, CallOutcome, Keep
 from mpi.providers.verato.standing import disputed, parted, standing
@@ -27,7 +27,6 @@ from mpi.providers.verato.watch import Watch
 ASSERTED = "asserted_not_same"
 OTHER_LINK = "linked_elsewhere"
 WAITS = "linked_to_what_waits"
-SEVERAL = "several_persons_of_one_link"
 
 _FOR_EVER = 2**62
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from mpi.domain.identity import (
     Assertion,
@@ -20,6 +19,7 @@ from mpi.domain.identity import (
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.stores.codec import (
+    STATUSES,
     decode_demographics,
     decode_keys,
     decode_standard,
@@ -35,13 +35,11 @@ from mpi.stores.codec import (
     stored_record,
 )
 from mpi.stores.history_codec import decode_event, payload
+from mpi.stores.mongodb.schema import Document
 from mpi.stores.numbering import event_id, event_seq, task_id
 from mpi.stores.plan_stewardship import OpenedTask
 from mpi.stores.rows import VERSION_BITS, AssertionRow
 
-Document = dict[str, Any]
-
-_STATUS = {status.value: status for status in RecordStatus}
 _CONTENT = (
     "version",
     "status",
@@ -148,7 +146,7 @@ def stored(document: Document, key: RecordKey, mpi_id: str | None) -> StoredReco
     return stored_record(
         key,
         document["version"],
-        _STATUS[document["status"]],
+        STATUSES[document["status"]],
         decode_demographics(document["demographics"]),
         decode_standard(document["standard"]),
         keys_of(document),

@@ -17,9 +17,10 @@ from mpi.domain.identity import (
     PersonState,
     StoredRecord,
 )
-from mpi.domain.record import RecordKey, RecordStatus
+from mpi.domain.record import RecordKey
 from mpi.matching.blocking import BlockingKeys
 from mpi.stores.codec import (
+    STATUSES,
     decode_demographics,
     decode_keys,
     decode_standard,
@@ -50,7 +51,6 @@ _ASSERTIONS = """SELECT a.id, a.kind, l.source, l.source_id, r.source, r.source_
         UNION SELECT x.id FROM json_each(:records) j CROSS JOIN assertion x ON x.right_record = j.value
             WHERE x.lifted_seq IS NULL)
     ORDER BY a.id"""
-_STATUS = {status.value: status for status in RecordStatus}
 _CACHE_ENTRIES = 1_000
 """More of them make loads no faster, but collections of garbage longer."""
 
@@ -135,7 +135,7 @@ def stored(row: Sequence[Any]) -> StoredRecord:
     return stored_record(
         record_key(row[1], row[2]),
         row[3],
-        _STATUS[row[4]],
+        STATUSES[row[4]],
         decode_demographics(row[5]),
         decode_standard(row[6]),
         decode_keys(row[7]),
