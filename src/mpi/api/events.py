@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,8 +13,7 @@ from mpi.api.problems import responses
 from mpi.api.rendering import IF_MATCH, answer, container, if_match
 from mpi.api.requests import shown
 from mpi.api.schemas import ChangeAnswer, EventList
-from mpi.api.security import Needs
-from mpi.service.access import Principal
+from mpi.api.security import Reader, Steward
 
 router = APIRouter(tags=["events"])
 _UNDO = {"reason": "The two are cousins of the same name"}
@@ -27,7 +26,7 @@ _UNDO = {"reason": "The two are cousins of the same name"}
 )
 async def list_events(
     request: Request,
-    _: Annotated[Principal, Depends(Needs("read"))],
+    _: Reader,
     after: Annotated[int, Query(ge=0, le=2**63 - 1, description="The page before's `next`.")] = 0,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> Response:
@@ -49,7 +48,7 @@ async def undo_event(
     request: Request,
     event_id: str,
     asked: UndoRequest,
-    who: Annotated[Principal, Depends(Needs("steward"))],
+    who: Steward,
 ) -> Response:
     """Records go back to where the event took them from; those that came later stay, a task if that is in doubt.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,13 +14,11 @@ from mpi.api.problems import TAGGED, responses
 from mpi.api.rendering import IF_MATCH, answer, container, if_match
 from mpi.api.requests import shown
 from mpi.api.schemas import ChangeAnswer, EventList, PersonView
-from mpi.api.security import Needs
-from mpi.service.access import Principal
+from mpi.api.security import Reader, Steward
 
 router = APIRouter(tags=["persons"])
 _MERGE = {"retire": "MPI-000005MMR", "reason": "Same passport; she married between the visits"}
 MpiId = Annotated[str, Path(description="The person; a retired id answers with its survivor.")]
-Reader = Annotated[Principal, Depends(Needs("read"))]
 
 
 @router.get(
@@ -71,7 +69,7 @@ async def merge_persons(
     request: Request,
     mpi_id: MpiId,
     asked: MergeRequest,
-    who: Annotated[Principal, Depends(Needs("steward"))],
+    who: Steward,
 ) -> Response:
     """The retired id stays an alias for ever. Honours `If-Match`; `undo` of the event unmerges."""
     change = await container(request).stewardship.merge(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
 from urllib.parse import unquote
@@ -26,12 +27,11 @@ from mpi.api.rendering import (
 )
 from mpi.api.requests import JOHN_SMITH, RegisterRequest, shown
 from mpi.api.schemas import ChangeAnswer, MatchAnswer, RecordView
-from mpi.api.security import Needs, principal
+from mpi.api.security import Reader, Steward, Submitter
 from mpi.api.submissions import parse_registration
 from mpi.domain.intake import parse_key
 from mpi.domain.record import RecordKey
 from mpi.errors import InvalidInput, NotFound
-from mpi.service.access import Principal
 
 router = APIRouter(tags=["records"])
 
@@ -67,22 +67,15 @@ def record_key(source: str, source_id: str) -> RecordKey:
     return key
 
 
-def named(request: Request, source: Source, source_id: SourceId) -> RecordKey:
-    """The record that a path names. Its ids, as routing took them, are published and otherwise unused."""
-    del source, source_id
-    return _named(request.scope["raw_path"])
+def _named_before(action: bytes = b"") -> Callable[[Request, str, str], RecordKey]:
+    """A dependency: the record that a path names before an action such as ``/move``."""
 
+    def named(request: Request, source: Source, source_id: SourceId) -> RecordKey:
+        """Its ids, as routing took them, are published and otherwise unused."""
+        del source, source_id
+        return _named(request.scope["raw_path"].removesuffix(action))
 
-def moved(request: Request, source: Source, source_id: SourceId) -> RecordKey:
-    """As :func:`named`, before ``/move``."""
-    del source, source_id
-    return _named(request.scope["raw_path"].removesuffix(b"/move"))
-
-
-def replaced(request: Request, source: Source, source_id: SourceId) -> RecordKey:
-    """As :func:`named`, before ``/replace``."""
-    del source, source_id
-    return _named(request.scope["raw_path"].removesuffix(b"/replace"))
+    return named
 
 
 def _named(path: bytes) -> RecordKey:
@@ -99,7 +92,7 @@ def _named(path: bytes) -> RecordKey:
         raise InvalidInput("the ids in the path are not UTF-8") from None
 
 
-Named = Annotated[RecordKey, Depends(named)]
+Named = Annotated[RecordKey, Depends(_named_before())]
 
 
 @router.post(
@@ -108,9 +101,7 @@ Named = Annotated[RecordKey, Depends(named)]
     responses={200: {"model": RecordView, **TAGGED}, **responses(404, 410)},
     openapi_extra=shown(_LOOKUP),
 )
-async def lookup_record(
-    request: Request, asked: LookupRequest, _: Annotated[Principal, Depends(Needs("read"))]
-) -> Response:
+async def lookup_record(request: Request, asked: LookupRequest, _: Reader) -> Response:
     """As `GET /mpi/records/…`, for those who keep numbers out of addresses."""
     return await _read(request, record_key(asked.source, asked.source_id))
 
@@ -123,9 +114,9 @@ async def lookup_record(
 )
 async def move_record(
     request: Request,
-    key: Annotated[RecordKey, Depends(moved)],
+    key: Annotated[RecordKey, Depends(_named_before(b"/move"))],
     asked: MoveRequest,
-    who: Annotated[Principal, Depends(Needs("steward"))],
+    who: Steward,
 ) -> Response:
     """To another person, or to a new one. Honours `If-Match` (the record's ETag); `undo` reverses it."""
     change = await container(request).stewardship.move(
@@ -147,9 +138,9 @@ async def move_record(
 )
 async def replace_number(
     request: Request,
-    key: Annotated[RecordKey, Depends(replaced)],
+    key: Annotated[RecordKey, Depends(_named_before(b"/replace"))],
     asked: ReplaceRequest,
-    who: Annotated[Principal, Depends(Needs("steward"))],
+    who: Steward,
 ) -> Response:
     """The registration is retired; its person and that of the other number of the same source are one.
 
@@ -173,14 +164,12 @@ async def replace_number(
     responses={200: {"model": MatchAnswer}, **responses(409, 412)},
     openapi_extra=body_of(RegisterRequest, {"patient_data": JOHN_SMITH}) | IF_MATCH_OR_NONE,
 )
-async def put_record(request: Request, key: Named) -> Response:
+async def put_record(request: Request, key: Named, who: Submitter) -> Response:
     """Repeating the same content changes nothing (`event_id: null`).
 
     Honours `If-Match` (the ETag of a read: nothing about the person has changed since) and `If-None-Match: *`
     (nobody has registered the record yet).
     """
-    who = principal(request)
-    who.require("submit")
     asked = parse_registration(body(request), key)
     found = await container(request).index.resolve(
         asked.submission,
@@ -203,7 +192,7 @@ async def put_record(request: Request, key: Named) -> Response:
 async def get_record(
     request: Request,
     key: Named,
-    _: Annotated[Principal, Depends(Needs("read"))],
+    _: Reader,
 ) -> Response:
     """The current version and the person it belongs to. The ETag is the version of that person."""
     return await _read(request, key)
@@ -218,7 +207,7 @@ async def get_record(
 async def delete_record(
     request: Request,
     key: Named,
-    who: Annotated[Principal, Depends(Needs("submit"))],
+    who: Submitter,
 ) -> Response:
     """It is no evidence any more; its history stays, and registering it again revives it. Honours `If-Match`."""
     change = await container(request).index.delete_record(
@@ -236,7 +225,7 @@ async def delete_record(
 async def assert_pair(
     request: Request,
     asked: AssertionRequest,
-    who: Annotated[Principal, Depends(Needs("steward"))],
+    who: Steward,
 ) -> Response:
     """A human decision that outranks the model, also after re-matching, training and loading."""
     left, right = (record_key(*pair) for pair in asked.records)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import urlsplit
 
+from fastapi import Depends
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -47,11 +49,16 @@ class Needs:
     def __init__(self, scope: str) -> None:
         self._scope = scope
 
-    def __call__(self, request: Request) -> Principal:
-        """The principal, or ``Forbidden``."""
+    async def __call__(self, request: Request) -> Principal:
+        """The principal, or ``Forbidden``. Asynchronous, as what is not would be called in a thread."""
         found = principal(request)
         found.require(self._scope)
         return found
+
+
+Reader = Annotated[Principal, Depends(Needs("read"))]
+Submitter = Annotated[Principal, Depends(Needs("submit"))]
+Steward = Annotated[Principal, Depends(Needs("steward"))]
 
 
 def _secret(scope: Scope) -> str | None:

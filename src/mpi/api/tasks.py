@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,10 +14,9 @@ from mpi.api.problems import TAGGED, problem, responses
 from mpi.api.rendering import IF_MATCH, answer, container, fields_of, if_match, request_id
 from mpi.api.requests import shown
 from mpi.api.schemas import ChangeAnswer, DecideManyAnswer, TaskList, TaskView
-from mpi.api.security import Needs
+from mpi.api.security import Reader, Steward
 from mpi.domain.identity import TaskStatus
 from mpi.errors import MpiError
-from mpi.service.access import Principal
 from mpi.service.stewardship import TaskDecision
 
 router = APIRouter(tags=["tasks"])
@@ -32,7 +31,6 @@ _DECIDE_MANY = {
     "reason": "Compared with the admission forms",
     "preview": True,
 }
-Steward = Annotated[Principal, Depends(Needs("steward"))]
 
 
 @router.get(
@@ -42,7 +40,7 @@ Steward = Annotated[Principal, Depends(Needs("steward"))]
 )
 async def list_tasks(
     request: Request,
-    _: Annotated[Principal, Depends(Needs("read"))],
+    _: Reader,
     status: Annotated[TaskStatus | None, Query(description="Only these.")] = None,
     after: Annotated[
         str | None, Query(max_length=64, description="The page before's `next`.")
@@ -62,9 +60,7 @@ async def list_tasks(
     summary="Read one task",
     responses={200: {"model": TaskView, **TAGGED}, **responses(404, 422)},
 )
-async def get_task(
-    request: Request, task_id: str, _: Annotated[Principal, Depends(Needs("read"))]
-) -> Response:
+async def get_task(request: Request, task_id: str, _: Reader) -> Response:
     """Its ETag is the version that every change of the task may insist on."""
     task = await container(request).stewardship.task(task_id)
     return answer(task, etag=task.version)
