@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Scope
 
-from mpi.api.middleware import BODY, REQUEST_ID, Kept
+from mpi.api.middleware import Kept
 from mpi.api.problems import problem, responses
 from mpi.api.rendering import (
     answer,
@@ -27,7 +27,8 @@ from mpi.api.rendering import (
 )
 from mpi.api.requests import JOHN_SMITH, BatchRequest, ExplainRequest, MatchRequest, SearchRequest
 from mpi.api.schemas import BatchAnswer, ExplanationView, MatchAnswer, SearchAnswer
-from mpi.api.security import PRINCIPAL, principal
+from mpi.api.scope import BODY, PRINCIPAL, REQUEST_ID
+from mpi.api.security import principal
 from mpi.api.submissions import Batch, Row, parse_batch, parse_match, parse_pair, parse_search
 from mpi.bootstrap.container import Container
 from mpi.domain.record import Submission

@@ -22,13 +22,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mpi.api.deadlines import Deadlines
 from mpi.api.garbage import collect_if_due
 from mpi.api.problems import RequestTimeout, UnsupportedMediaType, problem_response
+from mpi.api.scope import BODY, HEADERS, REQUEST_ID, ROUTE
 from mpi.errors import DeadlineExceeded, MpiError, PayloadTooLarge
 from mpi.telemetry import Metrics, place_of
 
-BODY = "mpi.body"
-_HEADERS = "mpi.headers"
-REQUEST_ID = "mpi.request_id"
-ROUTE = "mpi.route"
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _UNROUTED = "(no route)"
 _CLIENT_LEFT = 499
@@ -42,9 +39,9 @@ Kept = Callable[[Scope], Awaitable[bytes | None]]
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """The first value of a request header; ``name`` in lower case."""
-    known: dict[bytes, bytes] | None = scope.get(_HEADERS)
+    known: dict[bytes, bytes] | None = scope.get(HEADERS)
     if known is None:  # several layers ask for several headers each
-        known = scope[_HEADERS] = dict(reversed(scope["headers"]))
+        known = scope[HEADERS] = dict(reversed(scope["headers"]))
     return known.get(name)
 
 

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mpi.api.scope import REQUEST_ID
 from mpi.errors import (
     ConcurrentChange,
     Conflict,
@@ -104,7 +105,7 @@ async def _framework_error(request: Request, error: Exception) -> Response:
         mapped: MpiError = MethodNotAllowed("this route does not take the method", allow=allow)
     else:
         mapped = _FRAMEWORK.get(status, MpiError)(_DETAILS.get(status, "the request failed"))
-    return problem_response(mapped, request.scope.get("mpi.request_id"))
+    return problem_response(mapped, request.scope.get(REQUEST_ID))
 
 
 _FRAMEWORK: dict[int, type[MpiError]] = {
@@ -129,7 +130,7 @@ async def _validation_error(request: Request, error: Exception) -> Response:
         if broken
         else InvalidInput("fields are missing or of the wrong form", errors=field_errors(details))
     )
-    return problem_response(mapped, request.scope.get("mpi.request_id"))
+    return problem_response(mapped, request.scope.get(REQUEST_ID))
 
 
 def field_errors(details: Iterable[Any]) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mpi.api.middleware import BODY, REQUEST_ID
+from mpi.api.scope import BODY, REQUEST_ID
 from mpi.bootstrap.container import Container
 from mpi.domain.identity import ANY_VERSION
 from mpi.errors import PreconditionFailed

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mpi.api.middleware import header
+from mpi.api.scope import PRINCIPAL
 from mpi.errors import Forbidden
 from mpi.service.access import Access, Principal
 from mpi.settings import is_loopback
 
-PRINCIPAL = "mpi.principal"
 _OPEN = ("/health/", "/metrics", "/docs", "/openapi.json")
 """Answered to anybody: they hold no patient data, and probes have no key."""
 
