@@ -31,44 +31,40 @@ class Permit:
     period: int
 
 
-class CircuitBreaker:
-    """Refuses calls to what has failed too often, and finds out by a few probes when it answers again.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerRule:
+    """When a breaker opens, and what closes it.
 
     It opens when, of the calls that ended within the last ``window`` seconds (at most the ``latest`` ones, if
     given), at least ``calls`` are known and a ``share`` of them failed: ``share=1, calls=3, latest=3`` means three
     failures in a row. After ``pause`` seconds ``probes`` calls are let through, and no more until they have ended: if
-    all succeed it closes, with the first failure it opens again. A probe whose outcome is not reported within
-    ``patience`` seconds counts as never made, so that another may take its place.
+    all succeed it closes, with the first failure it opens again.
 
     Tripped by a rejection, it opens at once for ``rest`` seconds, and lets a single probe through after them: one that
     is rejected too doubles the rest, up to ``longest_rest``, one that succeeds closes it.
-
-    Times have to come from one clock that never goes back. Not for several threads.
     """
 
-    def __init__(
-        self,
-        *,
-        share: float,
-        calls: int,
-        window: float,
-        pause: float,
-        patience: float,
-        probes: int = 1,
-        latest: int | None = None,
-        rest: float = FIRST_REST_S,
-        longest_rest: float = LONGEST_REST_S,
-    ) -> None:
-        self._share = share
-        self._calls = calls
-        self._window = window
-        self._pause = pause
+    share: float
+    calls: int
+    window: float
+    pause: float
+    probes: int = 1
+    latest: int | None = None
+    rest: float = FIRST_REST_S
+    longest_rest: float = LONGEST_REST_S
+
+
+class CircuitBreaker:
+    """Refuses calls to what has failed too often, and finds out by a few probes when it answers again.
+
+    A probe whose outcome is not reported within ``patience`` seconds counts as never made, so that another may take
+    its place. Times have to come from one clock that never goes back. Not for several threads.
+    """
+
+    def __init__(self, rule: BreakerRule, *, patience: float) -> None:
+        self._rule = rule
         self._patience = patience
-        self._probes = probes
         self._ended: deque[tuple[float, bool]] = deque()
-        self._latest = latest
-        self._first_rest = rest
-        self._longest_rest = longest_rest
         self._rest = 0.0  # unless it is tripped
         self._failures = 0
         self._period = 0
@@ -115,7 +111,8 @@ class CircuitBreaker:
         elif self._asked.pop(permit, None) is not None:
             self._answered += 1
             if self._answered >= self._allowed:
-                self.reset()
+                self._rest = 0.0
+                self._enter(None)
 
     def failed(self, permit: Permit, now: float) -> None:
         """The call failed, in a way that says something about whom it was made to."""
@@ -124,31 +121,26 @@ class CircuitBreaker:
         if self._until is None:
             self._count(now, failed=True)
             known = len(self._ended)
-            if known >= self._calls and self._failures >= self._share * known:
-                self._enter(now + self._pause)
+            if known >= self._rule.calls and self._failures >= self._rule.share * known:
+                self._enter(now + self._rule.pause)
         elif permit in self._asked:
-            self._enter(now + (self._rest or self._pause))
+            self._enter(now + (self._rest or self._rule.pause))
 
     def trip(self, permit: Permit, now: float) -> None:
         """The call was rejected, as with wrong credentials: that seldom passes soon, and to insist does harm."""
         if permit.period != self._period:
             return
-        self._rest = min(2 * self._rest, self._longest_rest) or self._first_rest
+        self._rest = min(2 * self._rest, self._rule.longest_rest) or self._rule.rest
         self._enter(now + self._rest)
 
     def withdrawn(self, permit: Permit) -> None:
         """The call was not made, or its end says nothing: a probe's place is free for another."""
         self._asked.pop(permit, None)
 
-    def reset(self) -> None:
-        """Close, and forget what has failed."""
-        self._rest = 0.0
-        self._enter(None)
-
     @property
     def _allowed(self) -> int:
         """How many probes it takes to close."""
-        return 1 if self.is_tripped else self._probes
+        return 1 if self.is_tripped else self._rule.probes
 
     def _enter(self, until: float | None) -> None:
         self._period += 1
@@ -161,9 +153,8 @@ class CircuitBreaker:
     def _count(self, now: float, *, failed: bool) -> None:
         self._ended.append((now, failed))
         self._failures += failed
-        while (
-            len(self._ended) > (self._latest or math.inf) or now - self._ended[0][0] >= self._window
-        ):
+        most = self._rule.latest or math.inf
+        while len(self._ended) > most or now - self._ended[0][0] >= self._rule.window:
             self._failures -= self._ended.popleft()[1]
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from mpi.resilience import BreakerState, CircuitBreaker, Permit
+from mpi.resilience import BreakerRule, BreakerState, CircuitBreaker, Permit
 
 WINDOW, PAUSE, PATIENCE = 30.0, 20.0, 5.0
 REST, LONGEST_REST = 25.0, 80.0
@@ -30,15 +30,17 @@ class Calls(RuleBasedStateMachine):
         self.now = 1000.0
         self.share, self.calls, self.probes, self.latest = share, calls, probes, latest
         self.breaker = CircuitBreaker(
-            share=share,
-            calls=calls,
-            window=WINDOW,
-            pause=PAUSE,
+            BreakerRule(
+                share=share,
+                calls=calls,
+                window=WINDOW,
+                pause=PAUSE,
+                probes=probes,
+                latest=latest,
+                rest=REST,
+                longest_rest=LONGEST_REST,
+            ),
             patience=PATIENCE,
-            probes=probes,
-            latest=latest,
-            rest=REST,
-            longest_rest=LONGEST_REST,
         )
         self.begun: list[Permit] = []
         self.closed()
@@ -134,11 +136,6 @@ class Calls(RuleBasedStateMachine):
         if failed and len(known) >= self.calls and sum(known) / len(known) >= self.share:
             self.wait_anew(self.now + PAUSE)
 
-    @rule()
-    def reset(self) -> None:
-        self.breaker.reset()
-        self.closed()
-
     @invariant()
     def the_state_is_as_accounted(self) -> None:
         assert self.breaker.state(self.now) is self.state
@@ -158,7 +155,7 @@ TestCalls.settings = settings(max_examples=100, stateful_step_count=40, deadline
 
 def three_in_a_row() -> CircuitBreaker:
     return CircuitBreaker(
-        share=1, calls=3, latest=3, window=math.inf, pause=PAUSE, patience=PATIENCE
+        BreakerRule(share=1, calls=3, latest=3, window=math.inf, pause=PAUSE), patience=PATIENCE
     )
 
 
@@ -212,7 +209,8 @@ def test_rejected_credentials_are_tried_once_a_minute_then_ever_less_often() -> 
 
 def test_credentials_that_are_accepted_again_close_it_with_one_call() -> None:
     breaker = CircuitBreaker(
-        share=1, calls=3, window=WINDOW, pause=PAUSE, patience=PATIENCE, probes=3, rest=REST
+        BreakerRule(share=1, calls=3, window=WINDOW, pause=PAUSE, probes=3, rest=REST),
+        patience=PATIENCE,
     )
     for now in (
         0.0,
@@ -253,7 +251,9 @@ def test_a_call_that_began_before_it_opened_says_nothing_about_now() -> None:
 
 
 def test_what_was_known_before_it_opened_counts_no_more_once_it_has_closed() -> None:
-    breaker = CircuitBreaker(share=0.5, calls=4, window=1e6, pause=PAUSE, patience=PATIENCE)
+    breaker = CircuitBreaker(
+        BreakerRule(share=0.5, calls=4, window=1e6, pause=PAUSE), patience=PATIENCE
+    )
     early = [breaker.admit(0.0) for _ in range(9)]
     for permit in early[:4]:
         assert permit is not None

@@ -14,10 +14,11 @@ from mpi.domain.registration import read_flat
 from mpi.matching.placeholders import DEFAULT
 from mpi.providers.verato.access import Access, Credentials, open_access
 from mpi.providers.verato.budget import Budget
-from mpi.providers.verato.client import BreakerRule, CallReport, Limits, VeratoClient
+from mpi.providers.verato.client import BREAKER, CallReport, Limits, VeratoClient
 from mpi.providers.verato.operations import VeratoIndex
 from mpi.providers.verato.payload import PayloadForm
 from mpi.providers.verato.transport import Timeouts
+from mpi.resilience import BreakerRule
 from mpi.service.preparation import Preparation
 from tests.support.verato import OPTIONS, SOURCE, Verato
 
@@ -52,7 +53,7 @@ async def connected(
     way_in: Access | None = None,
     timeouts: Timeouts = IMPATIENT,
     limits: Limits = UNLIMITED,
-    breaker: BreakerRule | None = None,
+    breaker: BreakerRule = BREAKER,
     budget: Budget | None = None,
     report: Callable[[CallReport], None] = lambda _: None,
 ) -> AsyncIterator[VeratoIndex]:
@@ -64,7 +65,7 @@ async def connected(
         real_time=timeouts,
         batch=timeouts,
         limits=limits,
-        breaker=breaker or BreakerRule(),
+        breaker=breaker,
         budget=budget,
         report=report,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 
@@ -14,7 +14,7 @@ from mpi.errors import ConfigurationError
 from mpi.ports import IndexStore
 from mpi.providers.verato.access import Access, Credentials, check_sources, open_access
 from mpi.providers.verato.budget import Budget
-from mpi.providers.verato.client import BreakerRule, CallReport, Limits, VeratoClient
+from mpi.providers.verato.client import BREAKER, CallReport, Limits, VeratoClient
 from mpi.providers.verato.counterpart import VeratoCounterpart
 from mpi.providers.verato.health import check_certificate
 from mpi.providers.verato.operations import VeratoIndex
@@ -81,7 +81,8 @@ def open_verato(
             settings.verato_batch_total_timeout,
         ),
         limits=_limits(settings),
-        breaker=BreakerRule(
+        breaker=replace(
+            BREAKER,
             share=settings.verato_breaker_share,
             calls=settings.verato_breaker_calls,
             window=settings.verato_breaker_window,

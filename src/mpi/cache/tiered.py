@@ -12,9 +12,11 @@ from typing import Any, Protocol, TypeVar
 
 from mpi.errors import CacheUnavailable, MpiError
 from mpi.ports import CoordinatingCache, KeptAnswer, RemoteCache, Turn
-from mpi.resilience import BreakerState, CircuitBreaker
+from mpi.resilience import BreakerRule, BreakerState, CircuitBreaker
 
 T = TypeVar("T")
+
+_THREE_IN_A_ROW = BreakerRule(share=1, calls=3, latest=3, window=math.inf, pause=1)
 
 
 class TierObserver(Protocol):
@@ -35,9 +37,7 @@ class _Guarded:
     ticks: Callable[[], float]
     told: TierObserver
     breaker: CircuitBreaker = field(
-        default_factory=lambda: CircuitBreaker(
-            share=1, calls=3, latest=3, window=math.inf, pause=1, patience=1
-        )
+        default_factory=lambda: CircuitBreaker(_THREE_IN_A_ROW, patience=1)
     )
     left: set[asyncio.Task[Any]] = field(default_factory=set)
 

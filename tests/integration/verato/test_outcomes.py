@@ -14,10 +14,10 @@ import pytest
 from bench.daemons import free_port
 from mpi.providers.verato.access import open_access
 from mpi.providers.verato.budget import Budget
-from mpi.providers.verato.client import BreakerRule, CallReport
+from mpi.providers.verato.client import BREAKER, CallReport
 from mpi.providers.verato.outcome import CONSEQUENCES, CallOutcome, Keep, Reason
 from mpi.providers.verato.payload import PayloadForm
-from mpi.resilience import BreakerState
+from mpi.resilience import BreakerRule, BreakerState
 from mpi.stores.sqlite.store import open_store
 from tests.support.verato import Verato, registrations
 from tests.support.verato_client import UNLIMITED, connected, credentials, record
@@ -68,8 +68,8 @@ READS = [
 def thin_skinned(row: Row) -> BreakerRule:
     """Opens as soon as every attempt of one call has failed; for outcomes that are no failure, with the first."""
     if row.breaker == "tripped":
-        return BreakerRule()
-    return BreakerRule(share=1, calls=row.asked if row.breaker == "open" else 1)
+        return BREAKER
+    return replace(BREAKER, share=1, calls=row.asked if row.breaker == "open" else 1)
 
 
 @pytest.mark.parametrize("row", READS, ids=lambda row: row.fault)
@@ -91,7 +91,7 @@ async def test_a_query_ends_as_the_table_says(verato: Verato, row: Row) -> None:
 
 def assert_breaker(state: BreakerState, retry_after: float, expected: str) -> None:
     assert state is (BreakerState.CLOSED if expected == "closed" else BreakerState.OPEN)
-    assert (retry_after > BreakerRule().pause) is (expected == "tripped")
+    assert (retry_after > BREAKER.pause) is (expected == "tripped")
 
 
 async def test_nobody_is_an_answer(verato: Verato) -> None:
@@ -158,7 +158,7 @@ async def test_a_write_that_nobody_can_look_up_stays_unknown(verato: Verato) -> 
 
 async def test_one_poisoned_patient_opens_no_breaker(verato: Verato) -> None:
     verato.plan("400_blank", "postIdentity", times=None)
-    async with connected(verato, breaker=BreakerRule(calls=2)) as index:
+    async with connected(verato, breaker=replace(BREAKER, calls=2)) as index:
         for _ in range(5):
             assert (await index.post(ADA, new=True)).outcome is CallOutcome.REJECTED
         assert index.client.breaker_state is BreakerState.CLOSED
@@ -176,7 +176,7 @@ async def test_a_refused_password_is_not_insisted_on(verato: Verato) -> None:
 @pytest.mark.parametrize("fault", ["401", "403_html"])
 async def test_who_is_let_in_again_needs_no_new_start(verato: Verato, fault: str) -> None:
     verato.plan(fault, times=None)
-    async with connected(verato, breaker=BreakerRule(rest=0.5)) as index:
+    async with connected(verato, breaker=replace(BREAKER, rest=0.5)) as index:
         rejected = await index.query(ADA)
         await asyncio.sleep(index.client.retry_after)
         assert (await index.query(ADA)).reason is rejected.reason  # the probe
@@ -193,7 +193,7 @@ async def test_who_is_let_in_again_needs_no_new_start(verato: Verato, fault: str
 
 @pytest.mark.parametrize("fault", ["success_false:The source is unknown", "400_blank", "429_text"])
 async def test_who_learns_nothing_keeps_nobody_from_finding_out(verato: Verato, fault: str) -> None:
-    rule = BreakerRule(calls=2, pause=0.1, probes=2)
+    rule = replace(BREAKER, calls=2, pause=0.1, probes=2)
     limits = replace(UNLIMITED, retries=0)
     async with connected(verato, breaker=rule, limits=limits) as index:
         verato.plan("503", times=2)
@@ -212,7 +212,7 @@ async def test_who_learns_nothing_keeps_nobody_from_finding_out(verato: Verato, 
 async def test_who_gets_no_turn_or_goes_away_keeps_nobody_from_finding_out(
     verato: Verato,
 ) -> None:
-    rule = BreakerRule(calls=1, pause=0.1, probes=2)
+    rule = replace(BREAKER, calls=1, pause=0.1, probes=2)
     async with connected(verato, breaker=rule, limits=replace(UNLIMITED, retries=0)) as index:
         verato.plan("503")
         await index.query(ADA)
@@ -230,7 +230,7 @@ async def test_who_gets_no_turn_or_goes_away_keeps_nobody_from_finding_out(
 
 async def test_only_requests_that_were_sent_are_counted(verato: Verato) -> None:
     told: list[CallReport] = []
-    rule = BreakerRule(calls=1, pause=60)
+    rule = replace(BREAKER, calls=1, pause=60)
     async with connected(verato, breaker=rule, report=told.append) as index:
         assert (await index.query(ADA, within=0)).reason is Reason.OWN_LIMIT
         assert (await index.query(ADA)).outcome is CallOutcome.NO_MATCH

@@ -7,6 +7,7 @@ import logging
 import socket
 import struct
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from ssl import TLSVersion
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from bench.daemons import free_port
 from mpi.demo.verato.certificates import Authority
 from mpi.providers.verato.access import open_access
-from mpi.providers.verato.client import BreakerRule, CallReport, Limits
+from mpi.providers.verato.client import BREAKER, CallReport, Limits
 from mpi.providers.verato.health import problem
 from mpi.providers.verato.outcome import CallOutcome, Reason
 from mpi.providers.verato.payload import PayloadForm
@@ -62,7 +63,7 @@ async def test_a_hanging_verato_holds_nobody_longer_than_the_deadline(
 
 
 async def test_a_breaker_lets_calls_through_again_when_verato_is_back(verato: Verato) -> None:
-    rule = BreakerRule(calls=2, pause=0.1, probes=2)
+    rule = replace(BREAKER, calls=2, pause=0.1, probes=2)
     async with connected(verato, breaker=rule) as index:
         verato.plan("503", times=None)
         await index.query(record(ROW))

@@ -26,8 +26,7 @@ from mpi.providers.verato.pacing import NoTurn, OwnShare, Pacer, SharedLimit
 from mpi.providers.verato.payload import Content, Reply
 from mpi.providers.verato.transport import Operation, Timeouts, Transport
 from mpi.resilience import (
-    FIRST_REST_S,
-    LONGEST_REST_S,
+    BreakerRule,
     BreakerState,
     CircuitBreaker,
     Permit,
@@ -53,25 +52,10 @@ class Limits:
     retries: int = 2
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerRule:
-    """Opens for ``pause`` s when a ``share`` of at least ``calls`` calls within ``window`` s failed.
-
-    Rejected credentials open it for ``rest`` s, and for longer each time they are rejected again: insisting locks the
-    account.
-    """
-
-    share: float = 0.5
-    calls: int = 20
-    window: float = 30.0
-    pause: float = 30.0
-    probes: int = 3
-    rest: float = FIRST_REST_S
-    longest_rest: float = LONGEST_REST_S
-
-
 REAL_TIME, BATCH = Timeouts(2, 5, 8), Timeouts(2, 30, 60)
-LIMITS, BREAKER = Limits(), BreakerRule()
+LIMITS = Limits()
+BREAKER = BreakerRule(share=0.5, calls=20, window=30.0, pause=30.0, probes=3)
+"""Rejected credentials open it for longer each time they are rejected again: insisting locks the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +111,7 @@ class VeratoClient:
         """Why a call failed last, which is why the breaker is open when it is."""
         self.latest: CallReport | None = None
         self._paused_until = 0.0
-        self._breaker = CircuitBreaker(
-            share=breaker.share,
-            calls=breaker.calls,
-            window=breaker.window,
-            pause=breaker.pause,
-            probes=breaker.probes,
-            patience=batch.total,
-            rest=breaker.rest,
-            longest_rest=breaker.longest_rest,
-        )
+        self._breaker = CircuitBreaker(breaker, patience=batch.total)
         self._transport = Transport(
             access,
             version=version,
