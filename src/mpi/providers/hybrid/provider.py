@@ -27,7 +27,7 @@ from mpi.providers.hybrid.links import Links, kept_under_link, unheard, verdicts
 from mpi.providers.hybrid.strategy import Clarity, Party, Strategy, clarity_of, in_doubt
 from mpi.providers.hybrid.verdict import kept, placed
 from mpi.providers.internal import InternalProvider
-from mpi.providers.verato.links import NAME, known_as, link_key, told_by
+from mpi.providers.verato.links import known_as, link_key, located, told_by
 from mpi.providers.verato.operations import VeratoIndex
 from mpi.providers.verato.outcome import CONSEQUENCES, CallOutcome, Keep
 from mpi.providers.verato.standing import disputed, parted, standing
@@ -126,11 +126,7 @@ class HybridProvider:
     async def locate(self, record: StoredRecord, home: PersonState | None) -> StoredRecord:
         """Ask Verato where it has a stored record by now."""
         found = await self._internal.resolve(record, blocking_keys(record.standard), home)
-        if record.key.source == NAME:  # stands for a link that nobody has registered here
-            reply = await self._verato.current(record.key.source_id, Lane.BATCH)
-        else:
-            reply = await self._verato.find(record.key, Lane.BATCH)
-        told = told_by(reply)
+        told = told_by(await located(self._verato, record))
         known = await self._links.of(_in_question(found, home, record.key))
         return known_as(record, verdicts(told, known))
 

@@ -15,7 +15,7 @@ from mpi.domain.record import RecordKey
 from mpi.errors import ProviderRefusal, ProviderUnavailable
 from mpi.ports.elsewhere import Changes
 from mpi.providers.verato.health import answered
-from mpi.providers.verato.links import NAME, known_as, link_key, told_by
+from mpi.providers.verato.links import NAME, known_as, link_key, located, told_by
 from mpi.providers.verato.operations import VeratoIndex
 from mpi.providers.verato.outcome import CallOutcome, Reason
 from mpi.providers.verato.payload import Reply
@@ -62,11 +62,8 @@ class VeratoCounterpart:
     async def _located(self, record: StoredRecord) -> StoredRecord:
         if record.key.source == self._unposted:
             return record
-        if record.key.source == NAME:  # stands for a link that nobody has registered here
-            reply = await self._index.current(record.key.source_id, Lane.BATCH)
-        else:
-            reply = await self._index.find(record.key, Lane.BATCH)
-        return known_as(record, told_by(self._answered(reply)))
+        reply = self._answered(await located(self._index, record))
+        return known_as(record, told_by(reply))
 
     async def align(self, records: Sequence[StoredRecord]) -> bool:
         """See :class:`mpi.ports.elsewhere.Counterpart`: first take apart, then put together."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mpi.domain.errand import Lane
 from mpi.domain.identity import StoredRecord, Told
 from mpi.matching.blocking import key_of, stored_keys
 from mpi.matching.decision import Grade
-from mpi.providers.verato.operations import SearchResult
+from mpi.providers.verato.operations import SearchResult, VeratoIndex
 from mpi.providers.verato.outcome import CONSEQUENCES, CallOutcome, Reason
 from mpi.providers.verato.payload import Reply
 
@@ -37,6 +38,13 @@ def told_by(reply: Reply) -> Told:
         answered=CONSEQUENCES[reply.outcome].is_answer,
         asked=reply.reason is not Reason.BREAKER_OPEN,
     )
+
+
+async def located(index: VeratoIndex, record: StoredRecord) -> Reply:
+    """What Verato says of where it has a stored record by now."""
+    if record.key.source == NAME:  # stands for a link that nobody has registered here
+        return await index.current(record.key.source_id, Lane.BATCH)
+    return await index.find(record.key, Lane.BATCH)
 
 
 def known_as(record: StoredRecord, told: Told) -> StoredRecord:
