@@ -15,13 +15,7 @@ from mpi.errors import CacheUnavailable, StoreUnavailable
 from mpi.ports.elsewhere import SharedPace
 from mpi.providers.verato.access import Access
 from mpi.providers.verato.budget import Budget
-from mpi.providers.verato.outcome import (
-    CONSEQUENCES,
-    BreakerSignal,
-    CallOutcome,
-    Consequence,
-    Reason,
-)
+from mpi.providers.verato.outcome import CONSEQUENCES, BreakerSignal, CallOutcome, Reason
 from mpi.providers.verato.pacing import NoTurn, OwnShare, Pacer, SharedLimit
 from mpi.providers.verato.payload import Content, Reply
 from mpi.providers.verato.transport import Operation, Timeouts, Transport
@@ -157,7 +151,7 @@ class VeratoClient:
 
         ``within``: seconds after which nobody waits for the answer, where the lane would allow more.
         """
-        return await self._reported(operation, lane, within, lambda call: call.repeated(content))
+        return await self._reported(operation, content, None, lane, within)
 
     async def write(
         self,
@@ -173,20 +167,19 @@ class VeratoClient:
         ``check`` is handed a way to read within the same deadline, and returns what is to be taken for the answer, or
         None when nothing has taken effect. A check that gets no answer leaves the outcome ``UNKNOWN``.
         """
-        return await self._reported(
-            operation, lane, within, lambda call: call.checked(content, check)
-        )
+        return await self._reported(operation, content, check, lane, within)
 
     async def _reported(
         self,
         operation: Operation,
+        content: Content,
+        check: Check | None,
         lane: Lane,
         within: float,
-        work: Callable[[_Call], Awaitable[Reply]],
     ) -> Reply:
         started = monotonic()
-        call = _Call(self, operation, lane, started + min(self._timeouts[lane].total, within))
-        reply = await work(call)
+        call = _Call(self, lane, started + min(self._timeouts[lane].total, within))
+        reply = await call.repeated(operation, content, check)
         now = monotonic()
         self.latest = CallReport(
             operation.name,
@@ -271,43 +264,24 @@ class VeratoClient:
 class _Call:
     """One call with everything that belongs to it: repetitions, waits between them, checks."""
 
-    def __init__(
-        self, client: VeratoClient, operation: Operation, lane: Lane, deadline: float
-    ) -> None:
+    def __init__(self, client: VeratoClient, lane: Lane, deadline: float) -> None:
         self._client = client
-        self._operation = operation
         self._lane = lane
         self._deadline = deadline
         self.attempts = 0
 
-    async def repeated(self, content: Content, operation: Operation | None = None) -> Reply:
-        """Ask until there is an answer, or no repetition is left."""
-        asked = operation or self._operation
+    async def repeated(
+        self, operation: Operation, content: Content, check: Check | None = None
+    ) -> Reply:
+        """Ask until there is an answer, or a ``check`` finds what was written, or no repetition is left."""
         heard: Reply | None = None
         repetition = 0
         while True:
-            reply = await self._once(asked, content)
+            reply = await self._once(operation, content)
             if heard is not None and _nobody_was_asked(reply):
                 return heard
-            last = repetition >= self._client.retries(reply.outcome)
-            if last or not await self._waited(reply, repetition):
-                return reply
-            heard = reply
-            repetition += 1
-
-    async def checked(self, content: Content, check: Check) -> Reply:
-        """Write until it is certain whether it has taken effect, or no repetition is left."""
-        heard: Reply | None = None
-        repetition = 0
-        while True:
-            reply = await self._once(self._operation, content)
-            if heard is not None and _nobody_was_asked(reply):
-                return heard
-            consequence = CONSEQUENCES[reply.outcome]
-            if consequence.is_answer:
-                return reply
-            if reply.sent and _may_have_taken_effect(reply, consequence):
-                found = await check(lambda read, asked: self.repeated(asked, read))
+            if check is not None and _may_have_taken_effect(reply):
+                found = await check(self.repeated)
                 if found is not None:
                     return found
             last = repetition >= self._client.retries(reply.outcome)
@@ -342,13 +316,11 @@ Check = Callable[[Ask], Awaitable[Reply | None]]
 """Looks whether a write has taken effect; see :meth:`VeratoClient.write`."""
 
 
-def _may_have_taken_effect(reply: Reply, consequence: Consequence) -> bool:
+def _may_have_taken_effect(reply: Reply) -> bool:
     """Whether a write without an answer may have been carried out. Excess requests are not processed, nor
     those of strangers or to nowhere."""
-    return (
-        consequence.breaker is BreakerSignal.FAILED
-        and reply.outcome is not CallOutcome.CONFIG_ERROR
-    )
+    has_failed = CONSEQUENCES[reply.outcome].breaker is BreakerSignal.FAILED
+    return reply.sent and has_failed and reply.outcome is not CallOutcome.CONFIG_ERROR
 
 
 def _nobody_was_asked(reply: Reply) -> bool:
