@@ -10,7 +10,6 @@ from itertools import product
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from mpi.domain.identity import (
-    ANY_VERSION,
     NEW_PERSON,
     Assertion,
     AssertionKind,
@@ -28,7 +27,7 @@ from mpi.errors import Conflict, Gone
 from mpi.ports import AskedLater, IndexStore, ModelInUse
 from mpi.service.alignment import announced
 from mpi.service.answers import ChangeAnswer
-from mpi.service.lookup import current_record, surviving_person
+from mpi.service.lookup import current_record, expected, surviving_person
 from mpi.service.task_settlement import with_answered
 
 P = ParamSpec("P")
@@ -53,7 +52,7 @@ class Settled:
     @property
     def expected(self) -> tuple[tuple[str, int], ...]:
         """The version that the task must still have."""
-        return () if self.version is None else ((self.update.task_id, self.version),)
+        return expected(self.update.task_id, self.version)
 
     @property
     def detail(self) -> dict[str, Any]:
@@ -133,7 +132,7 @@ class HumanDecisions:
                 retire=((gone.mpi_id, kept.mpi_id),),
                 assertions=beside,
                 lift=lifted,
-                expected_versions=_expected(kept, if_match),
+                expected_versions=expected(kept.mpi_id, if_match),
             ),
             task,
         )
@@ -172,7 +171,7 @@ class HumanDecisions:
                 moves=(RecordMove(key, origin.mpi_id, target),),
                 retire=() if len(origin.records) > 1 else ((origin.mpi_id, target),),
                 lift=lifted,
-                expected_versions=_expected(origin, if_match),
+                expected_versions=expected(origin.mpi_id, if_match),
             ),
             task,
         )
@@ -357,7 +356,3 @@ def shown_moves(moves: Iterable[RecordMove]) -> list[dict[str, object]]:
 def named(assertions: Iterable[Assertion]) -> list[str]:
     """Assertions as errors name them: by their events, for source ids are patient data."""
     return sorted({a.event_id for a in assertions if a.event_id is not None})
-
-
-def _expected(person: PersonState, if_match: int | None) -> tuple[tuple[str, int], ...]:
-    return () if if_match in (None, ANY_VERSION) else ((person.mpi_id, if_match or 0),)

@@ -7,7 +7,6 @@ from functools import partial
 
 from mpi.domain.errand import Errand, ErrandKind, Lane
 from mpi.domain.identity import (
-    ANY_VERSION,
     KEPT_AS,
     NEW_PERSON,
     Candidate,
@@ -38,6 +37,7 @@ from mpi.service.consequences import (
     tasks_of,
     update_tasks,
 )
+from mpi.service.lookup import check_version
 from mpi.service.retrying import Retrying
 from mpi.service.task_settlement import superseded, undecided_about, with_answered
 
@@ -112,11 +112,11 @@ class Enrollment:
         """The version of the record's person that the change insists on: the one the client has seen."""
         if if_match is None:
             return ()
-        if current is None or current.mpi_id is None:
+        holder = None if current is None else current.mpi_id
+        person = await self.store.person(holder or "")
+        if person is None:
             raise PreconditionFailed("nobody holds the record that If-Match insists on")
-        person = await self.store.person(current.mpi_id)
-        if person is None or if_match not in (ANY_VERSION, person.version):
-            raise PreconditionFailed("the person has another version than If-Match names")
+        check_version(if_match, person.version)
         return ((person.mpi_id, person.version),)
 
     async def _place(

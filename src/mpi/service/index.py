@@ -41,7 +41,7 @@ from mpi.service.answers import (
 from mpi.service.enrollment import Enrolled, Enrollment
 from mpi.service.history import history_of, person_at
 from mpi.service.introduction import introduced
-from mpi.service.lookup import check_version, current_record, surviving_person
+from mpi.service.lookup import check_version, current_record, expected, surviving_person
 from mpi.service.preparation import Preparation, Prepared
 from mpi.service.recall import Question, Recall
 from mpi.service.reservation import Reservation
@@ -315,7 +315,6 @@ class MasterPatientIndex:
             person = await self._store.person(record.mpi_id or "")
             check_version(if_match, person.version if person else None)
             gone = ((person.mpi_id, None),) if person and len(person.records) == 1 else ()
-            holder = ((person.mpi_id, person.version),) if person else ()
             change = IdentityChange(
                 kind=EventKind.DELETED,
                 at=self._clock(),
@@ -324,7 +323,7 @@ class MasterPatientIndex:
                 moves=(RecordMove(key, record.mpi_id, None),),
                 retire=gone,
                 task_updates=await withdrawn(self._store, record),
-                expected_versions=() if if_match is None else holder,
+                expected_versions=expected(record.mpi_id or "", if_match),
             )
             committed = await self._store.commit(change)
         return ChangeAnswer(

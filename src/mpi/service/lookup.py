@@ -38,3 +38,8 @@ def check_version(if_match: int | None, version: int | None, whose: str = "perso
     """Raises ``PreconditionFailed`` unless a caller who insists on a version means this one, or any."""
     if if_match not in (None, ANY_VERSION, version):
         raise PreconditionFailed(f"the {whose} has another version than If-Match names")
+
+
+def expected(name: str, if_match: int | None) -> tuple[tuple[str, int], ...]:
+    """What a change demands of a person or task whose caller insists on a version, if not on any."""
+    return () if if_match is None or if_match == ANY_VERSION else ((name, if_match),)

@@ -165,7 +165,7 @@ class Stewardship(Replacing):
         """
         task = await self._free(task_id, actor)
         check_version(if_match, task.version, "task")
-        done = settled(task_id, actor, outcome, if_match or None)
+        done = settled(task_id, actor, outcome, if_match)
         if task.kind is TaskKind.PROVIDER and outcome == LEFT:
             return await self._commit(
                 IdentityChange(EventKind.TASK_DECIDED, self._clock(), actor, reason), done
@@ -294,10 +294,10 @@ class Stewardship(Replacing):
         if_match: int | None,
     ) -> Task:
         """Change who works on a task and when. Whoever was faster wins."""
+        check_version(if_match, task.version, "task")
         detail = {"task_id": task.task_id, "assignee": update.assignee}
         if update.deferred_until is not None:
             detail["until"] = update.deferred_until.isoformat()
-        version = if_match or task.version
         await self._commit(
             IdentityChange(
                 kind,
@@ -305,7 +305,7 @@ class Stewardship(Replacing):
                 actor,
                 reason,
                 task_updates=(update,),
-                expected_versions=((task.task_id, version),),
+                expected_versions=((task.task_id, task.version),),
                 detail=detail,
             )
         )

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from mpi.domain.identity import (
-    ANY_VERSION,
     NEW_PERSON,
     Assertion,
     Event,
@@ -94,7 +93,7 @@ class Undoing(HumanDecisions):
         self, event_id: str, reason: str, actor: str, if_match: int | None, *, cascade: bool
     ) -> ChangeAnswer:
         event = await self._event(event_id)
-        if if_match not in (None, ANY_VERSION):
+        if if_match is not None:
             check_version(if_match, await self._version_of(event))
         together = _Together(reason, actor, cascade=cascade)
         await self._undo(event, together, is_last=True)
