@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -13,7 +14,7 @@ import pytest
 
 from mpi.errors import ProviderUnavailable
 from mpi.providers.verato.budget import Budget
-from mpi.providers.verato.client import BreakerRule, Limits
+from mpi.providers.verato.client import BREAKER, Limits
 from mpi.providers.verato.operations import VeratoIndex
 from mpi.providers.verato.payload import PayloadForm
 from mpi.providers.verato.watch import Watch
@@ -121,7 +122,7 @@ async def test_trouble_that_is_over_is_seen_after_as_long_as_it_lasted(
     clock = Clock()
     with closing(open_store(tmp_path / "index.sqlite3", b"fingerprint")) as store:
         budget = Budget(store, 1_000, lambda: datetime.now(UTC))  # a probe every third day
-        async with connected(verato, budget=budget, breaker=BreakerRule(pause=0)) as index:
+        async with connected(verato, budget=budget, breaker=replace(BREAKER, pause=0)) as index:
             watch = Watch(index, SOURCE, clock)
             await watch.check()
             verato.plan("503", times=None)
