@@ -221,10 +221,12 @@ def _join_particles(tokens: tuple[str, ...], particles: frozenset[str]) -> tuple
     return tuple(dict.fromkeys(joined))
 
 
-def _nickname_classes() -> dict[str, frozenset[int]]:
+def _nickname_classes(*columns: str) -> dict[str, frozenset[int]]:
+    """The rows in which each name stands, as the formal one or in one of the columns."""
     classes: dict[str, set[int]] = {}
     for number, row in enumerate(read_rows("nicknames")):
-        for name in (row["name"], *row["nicknames"].split()):
+        called = [name for column in columns for name in row[column].split()]
+        for name in (row["name"], *called) if called else ():
             classes.setdefault(name, set()).add(number)
     return {name: frozenset(numbers) for name, numbers in classes.items()}
 
@@ -238,13 +240,21 @@ def _spelling_classes() -> dict[str, frozenset[int]]:
     return {name: frozenset(numbers) for name, numbers in classes.items()}
 
 
-_NICKNAMES = _nickname_classes()
+_NICKNAMES = _nickname_classes("nicknames", "unkeyed")
 _SPELLINGS = _spelling_classes()
 _NO_CLASS: frozenset[int] = frozenset()
 _CLASSES = {
     name: _NICKNAMES.get(name, _NO_CLASS) | _SPELLINGS.get(name, _NO_CLASS)
     for name in _NICKNAMES.keys() | _SPELLINGS.keys()
 }
+_SIBLINGS = frozenset(
+    frozenset(pair.split())
+    for pair in (
+        "ANDREA ANDREW", "ANNA HANNAH", "ANNA SAVANNAH", "ELLA GABRIELLA", "EMILY EMMA", "JONATHAN NATHAN",
+        "KAYLA MAKAYLA", "KAYLA MIKAYLA", "LINDA MELINDA", "LISA MELISSA", "MARIA MARIE",
+    )
+)  # fmt: skip
+"""Short forms of each other once, and names that parents give to two of their children now, twins among them."""
 _FORMAL = {row["name"]: number for number, row in enumerate(read_rows("nicknames"))}
 _FORMAL_NAMES = tuple(_FORMAL)
 
@@ -257,12 +267,13 @@ def nickname_class(name: str) -> frozenset[int]:
 def _formal_names() -> dict[str, str]:
     """Each name of the table with the commonest formal name that it leads to, over several steps if need be.
 
-    Spellings of one name have none: keys of stored records are made of it, and stay what they are (ADR 0024).
+    Spellings of one name have none, nor have unkeyed nicknames: keys of stored records are made of it, and stay what
+    they are (ADR 0024).
     """
     common = census_frequencies()["given"]
     commonest = {
         name: max((common.get(_FORMAL_NAMES[n], 0.0), _FORMAL_NAMES[n]) for n in numbers)[1]
-        for name, numbers in _NICKNAMES.items()
+        for name, numbers in _nickname_classes("nicknames").items()
     }
 
     def end(name: str) -> str:
@@ -288,6 +299,8 @@ def are_nicknames(left: str, right: str) -> bool:
     """
     mine, theirs = _CLASSES.get(left), _CLASSES.get(right)
     if mine is None or theirs is None or left == right or mine.isdisjoint(theirs):
+        return False
+    if {left, right} in _SIBLINGS:
         return False
     shared = mine & theirs
     if min(shared) < 0:  # spellings of one name

@@ -106,7 +106,11 @@ def vetoes_between(levels: Matrix) -> tuple[str, ...]:
 def another_middle_name(levels: Matrix) -> bool:
     """Whether a middle name, be it by its initial, tells two people apart who share neither a number nor a home."""
     seen = _seen(levels)
-    return _only(seen, _OTHER_INITIAL) and not _any(seen, *_OF_ONE_PERSON, *_AT_HOME, _ONE_STREET)
+    return (
+        _only(seen, _OTHER_INITIAL)
+        and not _any(seen, *_OF_ONE_PERSON, *_AT_HOME)
+        and not _one_street(seen)
+    )
 
 
 def two_names_in_use(levels: Matrix) -> bool:
@@ -217,8 +221,13 @@ def _unproven(seen: _Seen) -> bool:
         _nothing_personal_agrees(seen)
         or _no_name_is_compared(seen)
         or _siblings(seen)
-        or (not _any(seen, *_OF_ONE_PERSON, *_AT_HOME, _ONE_STREET) and _rests_on_a_town(seen))
+        or (not _any(seen, *_OF_ONE_PERSON, *_AT_HOME) and _rests_on_a_town(seen))
     )
+
+
+def _one_street(seen: _Seen) -> bool:
+    """A street of one name is another one in another town."""
+    return _any(seen, _ONE_STREET) and _any(seen, _ONE_TOWN)
 
 
 def _nothing_personal_agrees(seen: _Seen) -> bool:
@@ -246,11 +255,14 @@ def _siblings(seen: _Seen) -> bool:
 
 
 def _rests_on_a_town(seen: _Seen) -> bool:
-    """For pairs that share no number, street, phone or e-mail: what is left may be common to two people of one town."""
-    if _any(seen, _LAST_FOUR):
-        # One of ten thousand has these digits, and more people than that have a frequent name.
-        return _none_better(seen, _OTHER_BIRTH_OR_DECADE)
-    if _any(seen, _SAME_MIDDLE):
+    """For pairs that share no number, home, phone or e-mail: what is left may be common to two people of one town."""
+    if _one_street(seen):
+        return False
+    # More people than ten thousand have a frequent name, and one of these has any four digits; among the immigrants of
+    # one country hundreds have all three names.
+    if _none_better(seen, _OTHER_BIRTH_OR_DECADE):
+        return True
+    if _any(seen, _LAST_FOUR, _SAME_MIDDLE):
         return False
     # Cousins of one name are born a year or a day apart, or in one year.
     if _only(seen, _ANOTHER_BIRTHDAY) and _any(seen, _NEARLY_OF_ONE_AGE):

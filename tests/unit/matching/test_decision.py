@@ -169,11 +169,11 @@ def test_an_impossible_pair_of_members_keeps_two_persons_apart() -> None:
 def test_a_person_that_the_arriving_record_makes_certain_is_merged_too() -> None:
     """B alone is not certain of A; the arriving record, of A by its number, brings the surname that B has."""
     known = BY_NUMBER._replace(dob=MARGA.dob)
-    married = StandardRecord(given=MARGA.given, family=("KELLER",), dob=MARGA.dob)
+    married = MARGA._replace(family=("KELLER",), ssn="", ssn_last4="", emails=())
     arriving = BY_NUMBER._replace(family=married.family, phones=MARGA.phones)
     persons = [person_of("A", known), person_of("B", married)]
-    model = replace(MODEL, thresholds=replace(LIMITS, link=_weight(married, known) + 0.1))
-    assert _weight(arriving, married) < model.thresholds.link < _weight(arriving, known)
+    model = replace(MODEL, thresholds=replace(LIMITS, link=_weight(arriving, married) + 0.1))
+    assert _weight(married, known) < model.thresholds.link < _weight(arriving, known)
     decision = decide(arriving, None, persons, (), model, SIZE)
     assert (decision.outcome, decision.mpi_id) == (Outcome.LINK, "A")
     assert decision.merge == ("B",)

@@ -197,6 +197,28 @@ def test_nicknames_call_one_person_through_a_formal_name() -> None:
 
 
 @pytest.mark.parametrize(
+    "pair",
+    [
+        "ROBBIE ROBERT",
+        "ROBBIE BOB",
+        "KATIE KATHERINE",
+        "CHAS CHUCK",
+        "LOLA DOLORES",
+        "MISHA MIKHAIL",
+    ],
+)
+def test_newer_nicknames_call_one_person_and_lead_to_no_other_key(pair: str) -> None:
+    nickname, name = pair.split()
+    assert are_nicknames(nickname, name)
+    assert formal_name("CHAS") == "CHAS"
+
+
+@pytest.mark.parametrize("pair", ["EMILY EMMA", "ANNA HANNAH", "JONATHAN NATHAN", "KAYLA MAKAYLA"])
+def test_short_forms_that_twins_are_called_by_call_two(pair: str) -> None:
+    assert not are_nicknames(*pair.split())
+
+
+@pytest.mark.parametrize(
     "names",
     [
         "MOUSTAFA MUSTAFA MOSTAFA",

@@ -21,6 +21,19 @@ def _with(given: str = "MARY", dob: str = "1961-03-17", **traits: object) -> Sta
     return StandardRecord(given=(given,) if given else (), family=("OTT",), dob=dob, **traits)  # type: ignore[arg-type]
 
 
+def _of_one_town(
+    dob: str = "1961-03-17",
+    phones: tuple[str, ...] = (),
+    home: str = "",
+    city: str = "SPRINGFIELD",
+    zip: str = "62701",  # noqa: A002 -- as the field is called
+) -> StandardRecord:
+    """Three names that hundreds may have, and where they live."""
+    house, _, street = home.partition(" ")
+    place = StandardAddress(house=house, core=street, city=city, zip=zip)
+    return _with(dob=dob, middle=("THI",), phones=phones, addresses=(place,))
+
+
 AT_HOME = _with(phones=PHONE, emails=("M.OTT@EXAMPLE.ORG",))
 
 
@@ -178,6 +191,16 @@ AT_HOME = _with(phones=PHONE, emails=("M.OTT@EXAMPLE.ORG",))
         (TOWN, TOWN._replace(family=("OTT",)), ("nothing_personal_agrees",)),
         (TOWN._replace(ssn_last4="7813"), TOWN._replace(ssn_last4="7813"), ()),
         (TOWN._replace(identifiers=("MRN|A|7",)), TOWN._replace(identifiers=("MRN|A|7",)), ()),
+        (_of_one_town(dob=""), _of_one_town(dob=""), (UNPROVEN,)),
+        (_of_one_town(), _of_one_town(dob="1961-11-02"), ("birth_dates_differ",)),
+        (_of_one_town(), _of_one_town(), ()),
+        (_of_one_town(dob="", phones=PHONE), _of_one_town(dob="", phones=PHONE), ()),
+        (_of_one_town(dob="", home="12 MAIN"), _of_one_town(dob="", home="907 MAIN"), ()),
+        (
+            _of_one_town(dob="", home="12 MAIN"),
+            _of_one_town(dob="", home="907 MAIN", city="DECATUR", zip="62521"),
+            (UNPROVEN,),
+        ),
         (
             TOWN._replace(phones=("+12175448812",)),
             TOWN._replace(phones=("+12175448812",)),
