@@ -6,6 +6,7 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from shutil import copy2
 from typing import Any
 
 import pytest
@@ -91,6 +92,24 @@ def test_an_index_moves_to_mongodb_and_back_unchanged(
     back = moved(tmp_path, "mongodb", "sqlite", again)
     assert back.returncode == 0, back.stderr
     assert json.loads(back.stdout)["digest"] == json.loads(there.stdout)["digest"]
+    assert content(here["MPI_SQLITE_PATH"]) == content(again["MPI_SQLITE_PATH"])
+
+
+def test_a_log_that_another_file_left_behind_is_not_taken_for_that_of_the_copy(
+    tmp_path: Path, mongod: Mongod, database: str, here: dict[str, str]
+) -> None:
+    """What remains where somebody removed the database only, after its process was killed."""
+    assert moved(tmp_path, "sqlite", "mongodb", here).returncode == 0
+    again = settings(tmp_path, mongod, database, "again")
+    with closing(sqlite3.connect(here["MPI_SQLITE_PATH"])) as open_elsewhere:
+        open_elsewhere.execute("UPDATE person SET version = version + 1")
+        open_elsewhere.commit()
+        for ending in ("-wal", "-shm"):
+            copy2(here["MPI_SQLITE_PATH"] + ending, again["MPI_SQLITE_PATH"] + ending)
+        open_elsewhere.execute("UPDATE person SET version = version - 1")
+        open_elsewhere.commit()
+    back = moved(tmp_path, "mongodb", "sqlite", again)
+    assert back.returncode == 0, back.stderr
     assert content(here["MPI_SQLITE_PATH"]) == content(again["MPI_SQLITE_PATH"])
 
 

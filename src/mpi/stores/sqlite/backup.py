@@ -6,7 +6,6 @@ inside. Files appear under their name only when they are whole, and only their o
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import hmac
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from mpi.errors import ConfigurationError
 from mpi.stores.fingerprint import fingerprint
+from mpi.stores.sqlite.files import drop_log, hold, sync_directory
 from mpi.stores.sqlite.schema import (
     check_known,
     connect,
@@ -101,7 +101,7 @@ def restore_store(
                 # The page that held the key is overwritten.
                 copy.execute("PRAGMA secure_delete = ON")
                 copy.execute("DELETE FROM meta WHERE name = ?", (_ENCLOSED_KEY,))
-        _drop_log(path)
+        drop_log(path)
 
 
 def _pass_over_numbers(connection: sqlite3.Connection) -> None:
@@ -221,11 +221,11 @@ def _new_file(target: Path, origin: Path) -> Iterator[Path]:
         ) from error
     part = Path(name)
     try:
-        _hold(handle)
+        hold(handle)
         yield part
         os.fsync(handle)
         part.replace(target)
-        _sync_directory(target.parent)
+        sync_directory(target.parent)
     except (OSError, sqlite3.Error) as error:
         raise ConfigurationError(
             f"{origin} could not be copied to {target} ({_reason(error)}); make room or name another place"
@@ -243,22 +243,13 @@ def _reason(error: OSError | sqlite3.Error) -> str:
     return getattr(error, "sqlite_errorname", "") or type(error).__name__
 
 
-def _hold(handle: int) -> bool:
-    """Whether the file is this process's now, until it is closed or the process ends, in whatever way."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # somebody else does, or the file system knows no locks
-        return False
-    return True
-
-
 def _remove_abandoned(target: Path) -> None:
     """Drafts of ``target`` whose process was killed: they hold patient data."""
     for draft in target.parent.glob(f".{glob.escape(target.name)}.????????{_DRAFT}"):
         with suppress(OSError):
             handle = os.open(draft, os.O_RDWR)
             try:
-                if _hold(handle):
+                if hold(handle):
                     _remove(draft)
             finally:
                 os.close(handle)
@@ -268,14 +259,6 @@ def _remove(draft: Path) -> None:
     """The draft and what SQLite may have left beside it."""
     for suffix in ("", "-journal", "-wal", "-shm"):
         draft.with_name(draft.name + suffix).unlink(missing_ok=True)
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager
@@ -294,9 +277,3 @@ def _nobody_uses(path: Path) -> Iterator[None]:
             if is_busy(error):
                 raise ConfigurationError(f"{path} is in use; stop the service first") from error
         yield
-
-
-def _drop_log(path: Path) -> None:
-    """A log left over by another database would be applied to the one that comes in its place."""
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from mpi.stores.codec import decode_keys
 from mpi.stores.history_codec import decode_event, touched_records
 from mpi.stores.numbering import person_number
 from mpi.stores.rows import VERSION_BITS
+from mpi.stores.sqlite.files import drop_log
 from mpi.stores.sqlite.schema import check_known, connect, get_meta, prepare, set_meta
 from mpi.stores.transfer import Facts, Row
 
@@ -121,16 +122,19 @@ class SqliteTarget(SqliteSource):
     """Implements :class:`mpi.stores.transfer.Target`: a draft beside the path, until it is finished."""
 
     def __init__(self, path: Path, hmac_fingerprint: bytes) -> None:
-        if path.exists():
-            raise ConfigurationError(
-                f"{path} exists already; remove it, or name another file in MPI_SQLITE_PATH"
-            )
         self._path = path
+        self._check_vacant()
         self._draft = path.with_name(f"{path.name}.part")
         prepare(self._draft, hmac_fingerprint, create=True)
         self._connection = connect(self._draft)
         # An alias may lead to a person of a later batch; `verify` checks every reference at the end.
         self._connection.execute("PRAGMA foreign_keys = OFF")
+
+    def _check_vacant(self) -> None:
+        if self._path.exists():
+            raise ConfigurationError(
+                f"{self._path} exists already; remove it, or name another file in MPI_SQLITE_PATH"
+            )
 
     async def begin(self, facts: Facts) -> None:
         """See :class:`mpi.stores.transfer.Target`."""
@@ -186,6 +190,8 @@ class SqliteTarget(SqliteSource):
         self._connection.execute("COMMIT")
         self._connection.execute("PRAGMA journal_mode = DELETE")
         self._connection.close()
+        self._check_vacant()  # a service that was started meanwhile has made an index of its own
+        drop_log(self._path)
         self._draft.replace(self._path)
         self._connection = connect(self._path, read_only=True)
 
