@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from shutil import copy2
@@ -14,9 +15,11 @@ from pymongo import MongoClient
 
 from bench.daemons import Mongod
 from mpi.matching.model import load_default_model
+from mpi.stores.mongodb.transfer import MongoTransfer
+from mpi.stores.transfer import check_equal
 from tests.support.index import MARGA, MARGA_BY_BIRTH, MARGA_BY_NUMBER, MARGA_IN_DOUBT, OTTO
 from tests.support.refusals import assert_refused
-from tests.support.service import Done, on_mongodb, run_mpi
+from tests.support.service import Done, command, environment, on_mongodb, run_mpi
 
 KEY = on_mongodb("", "").settings["MPI_HMAC_KEY"]
 ROWS = [MARGA_BY_NUMBER, MARGA_BY_BIRTH, MARGA, MARGA_IN_DOUBT, OTTO, OTTO]
@@ -93,6 +96,44 @@ def test_an_index_moves_to_mongodb_and_back_unchanged(
     assert back.returncode == 0, back.stderr
     assert json.loads(back.stdout)["digest"] == json.loads(there.stdout)["digest"]
     assert content(here["MPI_SQLITE_PATH"]) == content(again["MPI_SQLITE_PATH"])
+
+
+LATE = OTTO | {"source": "B", "source_id": "1"}
+
+
+@pytest.mark.parametrize("late", ["registration", "revocation"])
+@pytest.mark.parametrize("moment", ["copied", "finished"])
+def test_what_is_acknowledged_after_the_comparison_is_not_lost_in_silence(
+    tmp_path: Path, here: dict[str, str], late: str, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a service that nobody stopped."""
+    (tmp_path / "late.ndjson").write_text(json.dumps(LATE))
+
+    def write() -> None:
+        if late == "registration":
+            load = command("load", str(tmp_path / "late.ndjson"), "--embedded", "--json")
+            subprocess.run(load, env=environment(tmp_path, here), check=True, capture_output=True)
+        else:
+            with closing(sqlite3.connect(here["MPI_SQLITE_PATH"])) as raw:
+                raw.execute("UPDATE api_key SET revoked_at = 1")
+                raw.commit()
+
+    finish = MongoTransfer.finish
+
+    async def compared(*given: Any) -> str:
+        told = await check_equal(*given)
+        write()
+        return told
+
+    async def finished(*given: Any) -> None:
+        await finish(*given)
+        write()
+
+    if moment == "copied":
+        monkeypatch.setattr("mpi.commands.migration.check_equal", compared)
+    else:
+        monkeypatch.setattr(MongoTransfer, "finish", finished)
+    assert_refused(moved(tmp_path, "sqlite", "mongodb", here), "changed", "migrate again")
 
 
 def test_a_log_that_another_file_left_behind_is_not_taken_for_that_of_the_copy(

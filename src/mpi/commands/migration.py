@@ -20,7 +20,7 @@ from mpi.settings import Settings, read_settings
 from mpi.stores.fingerprint import fingerprint
 from mpi.stores.mongodb.transfer import MongoTransfer
 from mpi.stores.sqlite.transfer import SqliteSource, SqliteTarget
-from mpi.stores.transfer import Progress, Source, Target, check_equal, copy
+from mpi.stores.transfer import Progress, Source, Target, check_equal, copy, watched
 
 
 class Kind(StrEnum):
@@ -60,6 +60,7 @@ async def _migrate(chosen: Settings, origin: Kind, goal: Kind) -> dict[str, Any]
     known = fingerprint(hmac_key(here, create=False))
     async with AsyncExitStack() as opened:
         source = await _source(here, opened)
+        unchanged = await watched(source)
         facts = await source.facts()
         if facts.fingerprint != known:
             raise ConfigurationError(
@@ -71,8 +72,9 @@ async def _migrate(chosen: Settings, origin: Kind, goal: Kind) -> dict[str, Any]
             resumed = await copy(source, target, progress)
         with _bar("Comparing") as progress:
             digest = await check_equal(source, target, progress)
-        await target.finish(facts)
-    await _check(there, known)
+        await target.finish(facts, unchanged)
+        await _check(there, known)
+        await unchanged()
     return {"events": facts.position, "rows_there_before": resumed, "digest": digest}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +18,8 @@ from mpi.errors import ConfigurationError
 Row = tuple[Any, ...]
 Progress = Callable[[int, int], None]
 """Told how many rows of how many are done."""
+Check = Callable[[], Awaitable[None]]
+"""Raises ``ConfigurationError`` unless all is as it should be."""
 
 TABLES: Mapping[str, tuple[str, ...]] = {
     "event": ("seq", "kind", "at", "actor", "reason", "undoes", "payload"),
@@ -45,6 +47,9 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 }
 """Columns of the rows. A record comes with its current version; ``version`` holds the others, numbered as in
 :mod:`mpi.stores.rows`. Numbers stand for persons and records; contents are bytes of :mod:`mpi.stores.codec`."""
+
+WITHOUT_EVENT = ("errand", "api_key", "model", "activation")
+"""Tables that change without an event; they are small."""
 
 BATCH = 2_000
 _BREATH = 100
@@ -92,8 +97,8 @@ class Target(Source, Protocol):
         """Durable on return, whole or up to one of the rows."""
         ...
 
-    async def finish(self, facts: Facts) -> None:
-        """Make what follows from the rows, and an index of all."""
+    async def finish(self, facts: Facts, check: Check) -> None:
+        """Make what follows from the rows, and an index of all: it is one only if the last ``check`` lets it."""
         ...
 
 
@@ -136,13 +141,39 @@ async def _batches(rows: AsyncIterator[Row]) -> AsyncIterator[list[Row]]:
         yield batch
 
 
-async def digest(index: Source, progress: Progress = lambda _done, _all: None) -> str:
-    """A digest over every row of an index and what it says of itself, the same in whatever store."""
+async def watched(source: Source) -> Check:
+    """What tells from now on whether the source is still as it is now.
+
+    Reading takes long, and making an index of the copy too; what is acknowledged meanwhile would be lost in silence.
+    """
+    before = await _condition(source)
+
+    async def check() -> None:
+        if await _condition(source) != before:
+            raise ConfigurationError(
+                "the index changed while it was copied; stop what writes to it, remove the copy and migrate again"
+            )
+
+    return check
+
+
+async def _condition(index: Source) -> tuple[Facts, str]:
+    """Different after any change, and quick: most changes have an event, the last of which is a fact."""
+    return await index.facts(), await digest(index, tables=WITHOUT_EVENT)
+
+
+async def digest(
+    index: Source,
+    progress: Progress = lambda _done, _all: None,
+    *,
+    tables: Sequence[str] = tuple(TABLES),
+) -> str:
+    """A digest over the rows of an index and what it says of itself, the same in whatever store."""
     facts = await index.facts()
     state = hashlib.blake2b(repr((facts.fingerprint, facts.minted, facts.demo)).encode())
-    total = sum([await index.count(table) for table in TABLES])
+    total = sum([await index.count(table) for table in tables])
     done = 0
-    for table in TABLES:
+    for table in tables:
         state.update(table.encode())
         async for row in index.rows(table):
             state.update(repr(row).encode())

@@ -40,7 +40,7 @@ from mpi.stores.mongodb.schema import (
     make_collections,
 )
 from mpi.stores.numbering import person_number
-from mpi.stores.transfer import TABLES, Facts, Row
+from mpi.stores.transfer import TABLES, Check, Facts, Row
 
 _PATIENCE = 6 * 3_600_000
 """Milliseconds for one answer: making the indexes of a large index is one."""
@@ -142,7 +142,7 @@ class MongoTransfer:
             else:
                 document[side] = [document[side], *name]
 
-    async def finish(self, facts: Facts) -> None:
+    async def finish(self, facts: Facts, check: Check) -> None:
         """See :class:`mpi.stores.transfer.Target`."""
         await make_collections(self._database)
         count = self._number_of
@@ -162,6 +162,7 @@ class MongoTransfer:
             "tasks_open": await count(TASK, {"status": {"$ne": "decided"}}),
             "assertions": await count(ASSERTION, {"records": {"$exists": True}}),
         }
+        await check()
         await self._database[META].replace_one({"_id": HEAD}, head, upsert=True)
         await self._database[META].delete_one({"_id": TRANSFER})
 

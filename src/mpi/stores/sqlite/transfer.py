@@ -17,7 +17,7 @@ from mpi.stores.numbering import person_number
 from mpi.stores.rows import VERSION_BITS
 from mpi.stores.sqlite.files import drop_log
 from mpi.stores.sqlite.schema import check_known, connect, get_meta, prepare, set_meta
-from mpi.stores.transfer import Facts, Row
+from mpi.stores.transfer import Check, Facts, Row
 
 _STATE = "transfer"
 _ROWS = {
@@ -179,7 +179,7 @@ class SqliteTarget(SqliteSource):
         else:
             write(_INSERT[table], [_own(table, row) for row in rows])
 
-    async def finish(self, facts: Facts) -> None:
+    async def finish(self, facts: Facts, check: Check) -> None:
         """See :class:`mpi.stores.transfer.Target`."""
         self._connection.execute("BEGIN IMMEDIATE")
         self._derive()
@@ -190,6 +190,7 @@ class SqliteTarget(SqliteSource):
         self._connection.execute("COMMIT")
         self._connection.execute("PRAGMA journal_mode = DELETE")
         self._connection.close()
+        await check()
         self._check_vacant()  # a service that was started meanwhile has made an index of its own
         drop_log(self._path)
         self._draft.replace(self._path)
