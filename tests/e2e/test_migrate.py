@@ -43,7 +43,7 @@ def settings(folder: Path, mongod: Mongod, database: str, name: str = "here") ->
 
 @pytest.fixture
 def here(tmp_path: Path, mongod: Mongod, database: str, checkout: Path) -> dict[str, str]:
-    """An index with a merge, a task, an update, a deletion, a key, a model and what is to be said elsewhere."""
+    """An index with a merge, a task, an update, a deletion, a key, a model, what is to be said elsewhere, and calls."""
     given = settings(tmp_path, mongod, database)
     rows = [row | {"source": "A", "source_id": str(n)} for n, row in enumerate(ROWS)]
     rows.append(OTTO | {"source": "A", "source_id": "4", "phone": "503-555-0199"})
@@ -59,6 +59,9 @@ def here(tmp_path: Path, mongod: Mongod, database: str, checkout: Path) -> dict[
         assert run_mpi(tmp_path, "model", *wish, "--embedded", settings=given).returncode == 0
     with closing(sqlite3.connect(given["MPI_SQLITE_PATH"])) as database_file:
         database_file.executemany(QUEUE, ERRANDS)
+        database_file.execute(
+            "INSERT INTO meta VALUES ('calls 2026-11', x'37'), ('calls 2026-12', x'393030')"
+        )
         database_file.commit()
     return given
 
@@ -92,6 +95,10 @@ def test_an_index_moves_to_mongodb_and_back_unchanged(
     expected = run_mpi(tmp_path, "stats", "--embedded", "--json", settings=here).stdout
     assert profile.run(tmp_path, "stats", "--json").stdout == expected
     again = settings(tmp_path, mongod, database, "again")
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        spent = client[database]["meta"].find_one({"_id": "calls 2026-12"})
+    assert spent is not None
+    assert spent["spent"] == 900
     back = moved(tmp_path, "mongodb", "sqlite", again)
     assert back.returncode == 0, back.stderr
     assert json.loads(back.stdout)["digest"] == json.loads(there.stdout)["digest"]
@@ -165,7 +172,10 @@ def test_a_migration_that_was_interrupted_goes_on(
         head = copy["meta"].find_one_and_delete({"_id": "head"})
         assert head is not None
         state = ("schema", "fingerprint", "minted", "demo", "position")
-        copy["meta"].insert_one({"_id": "transfer"} | {name: head[name] for name in state})
+        calls = [["calls 2026-11", 7], ["calls 2026-12", 900]]
+        copy["meta"].insert_one(
+            {"_id": "transfer", "calls": calls} | {name: head[name] for name in state}
+        )
         last = copy[part].find_one({}, sort=[("_id", -1)])
         assert last is not None
         copy[part].delete_one({"_id": last["_id"]})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,6 +55,17 @@ BATCH = 2_000
 _BREATH = 100
 
 
+Calls = tuple[tuple[str, int], ...]
+"""How many calls elsewhere were spent, under the name of their month: what a contract allows for it stays spent."""
+OF_CALLS = "calls "
+"""What these names begin with."""
+
+
+def as_calls(pairs: Iterable[tuple[str, int]]) -> Calls:
+    """In one order and form, wherever they were kept: they are compared."""
+    return tuple(sorted((str(name), int(spent)) for name, spent in pairs))
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What an index says of itself beside its rows."""
@@ -63,6 +74,7 @@ class Facts:
     minted: int
     demo: bool
     position: int
+    calls: Calls
 
 
 class Source(Protocol):
@@ -170,7 +182,8 @@ async def digest(
 ) -> str:
     """A digest over the rows of an index and what it says of itself, the same in whatever store."""
     facts = await index.facts()
-    state = hashlib.blake2b(repr((facts.fingerprint, facts.minted, facts.demo)).encode())
+    said = (facts.fingerprint, facts.minted, facts.demo, facts.calls)
+    state = hashlib.blake2b(repr(said).encode())
     total = sum([await index.count(table) for table in tables])
     done = 0
     for table in tables:

@@ -40,7 +40,7 @@ from mpi.stores.mongodb.schema import (
     make_collections,
 )
 from mpi.stores.numbering import person_number
-from mpi.stores.transfer import TABLES, Check, Facts, Row
+from mpi.stores.transfer import OF_CALLS, TABLES, Calls, Check, Facts, Row, as_calls
 
 _PATIENCE = 6 * 3_600_000
 """Milliseconds for one answer: making the indexes of a large index is one."""
@@ -76,7 +76,21 @@ class MongoTransfer:
             )
         head = found[-1]
         check_head(head, head["fingerprint"])
-        return Facts(head["fingerprint"], head["minted"], head["demo"], head["position"])
+        return Facts(
+            fingerprint=head["fingerprint"],
+            minted=head["minted"],
+            demo=head["demo"],
+            position=head["position"],
+            calls=await self._calls(head),
+        )
+
+    async def _calls(self, head: Document) -> Calls:
+        """They stand beside the head; before there is one, they are told with what else will be."""
+        if head["_id"] == TRANSFER:
+            return as_calls(head["calls"])
+        named = {"_id": {"$regex": f"^{OF_CALLS}"}}
+        found = await self._database[META].find(named).to_list()
+        return as_calls((document["_id"], document["spent"]) for document in found)
 
     async def count(self, table: str) -> int:
         """See :class:`mpi.stores.transfer.Source`."""
@@ -99,6 +113,7 @@ class MongoTransfer:
             "minted": facts.minted,
             "demo": facts.demo,
             "position": facts.position,
+            "calls": [list(pair) for pair in facts.calls],
         }
         if begun is None:
             if await self._database.list_collection_names():
@@ -162,6 +177,8 @@ class MongoTransfer:
             "tasks_open": await count(TASK, {"status": {"$ne": "decided"}}),
             "assertions": await count(ASSERTION, {"records": {"$exists": True}}),
         }
+        for name, spent in facts.calls:
+            await self._database[META].replace_one({"_id": name}, {"spent": spent}, upsert=True)
         await check()
         await self._database[META].replace_one({"_id": HEAD}, head, upsert=True)
         await self._database[META].delete_one({"_id": TRANSFER})

@@ -17,7 +17,7 @@ from mpi.stores.numbering import person_number
 from mpi.stores.rows import VERSION_BITS
 from mpi.stores.sqlite.files import drop_log
 from mpi.stores.sqlite.schema import check_known, connect, get_meta, prepare, set_meta
-from mpi.stores.transfer import Check, Facts, Row
+from mpi.stores.transfer import OF_CALLS, Check, Facts, Row, as_calls
 
 _STATE = "transfer"
 _ROWS = {
@@ -97,7 +97,10 @@ class SqliteSource:
             "SELECT minted, (SELECT coalesce(max(seq), 0) FROM event) FROM tally"
         ).fetchone()
         demo = get_meta(self._connection, "demo") is not None
-        return Facts(fingerprint, minted, demo, position)
+        calls = self._connection.execute(
+            "SELECT name, value FROM meta WHERE substr(name, 1, ?) = ?", (len(OF_CALLS), OF_CALLS)
+        )
+        return Facts(fingerprint, minted, demo, position, as_calls(calls))
 
     async def count(self, table: str) -> int:
         """See :class:`mpi.stores.transfer.Source`."""
@@ -138,7 +141,7 @@ class SqliteTarget(SqliteSource):
 
     async def begin(self, facts: Facts) -> None:
         """See :class:`mpi.stores.transfer.Target`."""
-        state = orjson.dumps([facts.minted, facts.demo, facts.position])
+        state = orjson.dumps([facts.minted, facts.demo, facts.position, facts.calls])
         known = get_meta(self._connection, _STATE)
         if known is None:
             set_meta(self._connection, _STATE, state)
@@ -150,7 +153,8 @@ class SqliteTarget(SqliteSource):
     async def facts(self) -> Facts:
         """What :meth:`begin` was told."""
         fingerprint = get_meta(self._connection, "hmac_fingerprint") or b""
-        return Facts(fingerprint, *orjson.loads(get_meta(self._connection, _STATE) or b"[]"))
+        minted, demo, position, calls = orjson.loads(get_meta(self._connection, _STATE) or b"[]")
+        return Facts(fingerprint, minted, demo, position, as_calls(calls))
 
     async def last(self, table: str) -> Any:
         """See :class:`mpi.stores.transfer.Target`."""
@@ -186,6 +190,8 @@ class SqliteTarget(SqliteSource):
         self._connection.execute(_TALLY, (facts.minted,))
         if facts.demo:
             set_meta(self._connection, "demo", b"1")
+        for name, spent in facts.calls:
+            set_meta(self._connection, name, b"%d" % spent)
         self._connection.execute("DELETE FROM meta WHERE name = ?", (_STATE,))
         self._connection.execute("COMMIT")
         self._connection.execute("PRAGMA journal_mode = DELETE")
