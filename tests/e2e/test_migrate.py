@@ -29,6 +29,8 @@ ERRANDS = [
     ('post [["A","2"]]', "post", 0, 7, 9, 2, "no_connection", None, 3, 2, 11),
     ("listen []", "listen", 1, 7, 8, 0, None, "2026-03-01T12:00:00Z", 1, 1, 0),
 ]
+PASSED_OVER = 1_000_185
+"""The last number of a task, where a restore left numbers out that may have been told."""
 PARTS = ("event", "person", "record", "task", "api_key", "model", "activation")
 
 
@@ -60,6 +62,9 @@ def here(tmp_path: Path, mongod: Mongod, database: str, checkout: Path) -> dict[
     with closing(sqlite3.connect(given["MPI_SQLITE_PATH"])) as database_file:
         database_file.executemany(QUEUE, ERRANDS)
         database_file.execute(
+            "UPDATE sqlite_sequence SET seq = ? WHERE name = 'task'", (PASSED_OVER,)
+        )
+        database_file.execute(
             "INSERT INTO meta VALUES ('calls 2026-11', x'37'), ('calls 2026-12', x'393030')"
         )
         database_file.commit()
@@ -77,6 +82,7 @@ def content(path: str) -> dict[str, list[Any]]:
             WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'blocking_%'""")
         wanted = {name: f"SELECT * FROM {name}" for (name,) in found}
         wanted["keys"] = "SELECT * FROM blocking_key UNION ALL SELECT * FROM blocking_recent"
+        wanted["numbers"] = "SELECT * FROM sqlite_sequence"
         wanted["tally"] = (
             "SELECT minted, records, persons, retired, tasks_open, assertions FROM tally"
         )
@@ -96,9 +102,9 @@ def test_an_index_moves_to_mongodb_and_back_unchanged(
     assert profile.run(tmp_path, "stats", "--json").stdout == expected
     again = settings(tmp_path, mongod, database, "again")
     with MongoClient[dict[str, Any]](mongod.uri) as client:
-        spent = client[database]["meta"].find_one({"_id": "calls 2026-12"})
-    assert spent is not None
-    assert spent["spent"] == 900
+        meta = {document["_id"]: document for document in client[database]["meta"].find()}
+    assert meta["calls 2026-12"]["spent"] == 900
+    assert meta["head"]["last_task"] == PASSED_OVER
     back = moved(tmp_path, "mongodb", "sqlite", again)
     assert back.returncode == 0, back.stderr
     assert json.loads(back.stdout)["digest"] == json.loads(there.stdout)["digest"]
@@ -171,7 +177,7 @@ def test_a_migration_that_was_interrupted_goes_on(
         copy = client[database]
         head = copy["meta"].find_one_and_delete({"_id": "head"})
         assert head is not None
-        state = ("schema", "fingerprint", "minted", "demo", "position")
+        state = ("schema", "fingerprint", "minted", "demo", "position", "last_task")
         calls = [["calls 2026-11", 7], ["calls 2026-12", 900]]
         copy["meta"].insert_one(
             {"_id": "transfer", "calls": calls} | {name: head[name] for name in state}

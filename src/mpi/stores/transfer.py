@@ -74,6 +74,8 @@ class Facts:
     minted: int
     demo: bool
     position: int
+    last_task: int
+    """The last number given to a task: a restore leaves some out, as they may have been told to somebody."""
     calls: Calls
 
 
@@ -182,7 +184,7 @@ async def digest(
 ) -> str:
     """A digest over the rows of an index and what it says of itself, the same in whatever store."""
     facts = await index.facts()
-    said = (facts.fingerprint, facts.minted, facts.demo, facts.calls)
+    said = (facts.fingerprint, facts.minted, facts.demo, facts.last_task, facts.calls)
     state = hashlib.blake2b(repr(said).encode())
     total = sum([await index.count(table) for table in tables])
     done = 0

@@ -81,6 +81,7 @@ class MongoTransfer:
             minted=head["minted"],
             demo=head["demo"],
             position=head["position"],
+            last_task=head["last_task"],
             calls=await self._calls(head),
         )
 
@@ -113,6 +114,7 @@ class MongoTransfer:
             "minted": facts.minted,
             "demo": facts.demo,
             "position": facts.position,
+            "last_task": facts.last_task,
             "calls": [list(pair) for pair in facts.calls],
         }
         if begun is None:
@@ -169,7 +171,7 @@ class MongoTransfer:
             "position": facts.position,
             "minted": facts.minted,
             "last_record": await self.last(RECORD) or 0,
-            "last_task": await self.last(TASK) or 0,
+            "last_task": facts.last_task,
             "last_assertion": await self.last(ASSERTION) or 0,
             "records": await count(RECORD, {"status": RecordStatus.ACTIVE.value}),
             "persons": await count(PERSON, {"active": True}),

@@ -18,6 +18,7 @@ from pathlib import Path
 from mpi.errors import ConfigurationError
 from mpi.stores.fingerprint import fingerprint
 from mpi.stores.sqlite.files import drop_log, hold, sync_directory
+from mpi.stores.sqlite.rows import SqliteRows
 from mpi.stores.sqlite.schema import (
     check_known,
     connect,
@@ -27,6 +28,7 @@ from mpi.stores.sqlite.schema import (
     set_meta,
     unusable,
 )
+from mpi.stores.sqlite.stewardship import number_tasks_after
 
 Progress = Callable[[int, int], None]
 """Told how many pages of how many are copied."""
@@ -106,11 +108,7 @@ def restore_store(
 
 def _pass_over_numbers(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE tally SET minted = minted + ?", (_PASSED_OVER,))
-    connection.execute("""INSERT INTO sqlite_sequence (name, seq) SELECT 'task', 0
-        WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'task')""")
-    connection.execute(
-        "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'task'", (_PASSED_OVER,)
-    )
+    number_tasks_after(connection, SqliteRows(connection).last_task() + _PASSED_OVER)
 
 
 @contextmanager

@@ -31,6 +31,13 @@ def write_assertions(connection: sqlite3.Connection, asserting: Asserting, seq: 
         )
 
 
+def number_tasks_after(connection: sqlite3.Connection, last: int) -> None:
+    """The next task gets a number beyond ``last``, though there may be none of that number."""
+    connection.execute("""INSERT INTO sqlite_sequence (name, seq) SELECT 'task', 0
+        WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'task')""")
+    connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'task'", (last,))
+
+
 def write_tasks(connection: sqlite3.Connection, tasks: TaskWork, at: int, seq: int) -> None:
     """Open some, change others."""
     for task in tasks.opened:

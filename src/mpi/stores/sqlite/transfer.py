@@ -16,7 +16,9 @@ from mpi.stores.history_codec import decode_event, touched_records
 from mpi.stores.numbering import person_number
 from mpi.stores.rows import VERSION_BITS
 from mpi.stores.sqlite.files import drop_log
+from mpi.stores.sqlite.rows import SqliteRows
 from mpi.stores.sqlite.schema import check_known, connect, get_meta, prepare, set_meta
+from mpi.stores.sqlite.stewardship import number_tasks_after
 from mpi.stores.transfer import OF_CALLS, Check, Facts, Row, as_calls
 
 _STATE = "transfer"
@@ -100,7 +102,8 @@ class SqliteSource:
         calls = self._connection.execute(
             "SELECT name, value FROM meta WHERE substr(name, 1, ?) = ?", (len(OF_CALLS), OF_CALLS)
         )
-        return Facts(fingerprint, minted, demo, position, as_calls(calls))
+        last_task = SqliteRows(self._connection).last_task()
+        return Facts(fingerprint, minted, demo, position, last_task, as_calls(calls))
 
     async def count(self, table: str) -> int:
         """See :class:`mpi.stores.transfer.Source`."""
@@ -141,7 +144,9 @@ class SqliteTarget(SqliteSource):
 
     async def begin(self, facts: Facts) -> None:
         """See :class:`mpi.stores.transfer.Target`."""
-        state = orjson.dumps([facts.minted, facts.demo, facts.position, facts.calls])
+        state = orjson.dumps(
+            [facts.minted, facts.demo, facts.position, facts.last_task, facts.calls]
+        )
         known = get_meta(self._connection, _STATE)
         if known is None:
             set_meta(self._connection, _STATE, state)
@@ -153,8 +158,9 @@ class SqliteTarget(SqliteSource):
     async def facts(self) -> Facts:
         """What :meth:`begin` was told."""
         fingerprint = get_meta(self._connection, "hmac_fingerprint") or b""
-        minted, demo, position, calls = orjson.loads(get_meta(self._connection, _STATE) or b"[]")
-        return Facts(fingerprint, minted, demo, position, as_calls(calls))
+        state = orjson.loads(get_meta(self._connection, _STATE) or b"[]")
+        minted, demo, position, last_task, calls = state
+        return Facts(fingerprint, minted, demo, position, last_task, as_calls(calls))
 
     async def last(self, table: str) -> Any:
         """See :class:`mpi.stores.transfer.Target`."""
@@ -188,6 +194,7 @@ class SqliteTarget(SqliteSource):
         self._connection.execute("BEGIN IMMEDIATE")
         self._derive()
         self._connection.execute(_TALLY, (facts.minted,))
+        number_tasks_after(self._connection, facts.last_task)
         if facts.demo:
             set_meta(self._connection, "demo", b"1")
         for name, spent in facts.calls:
