@@ -17,7 +17,7 @@ from pydantic import Field, FilePath, SecretStr, ValidationError, field_validato
 from pydantic_settings import NoDecode
 
 from mpi.errors import ConfigurationError
-from mpi.settings_base import NOT_UTF8, WITHIN_A_DAY, named
+from mpi.settings_base import NOT_UTF8, WITHIN_A_DAY, WITHIN_TEN_YEARS, named
 from mpi.settings_verato import HybridSettings
 
 EMBEDDED: Mapping[str, str] = {
@@ -91,7 +91,7 @@ class Settings(HybridSettings):
     )
     mongo_pool_size: int = named("MONGO_POOL_SIZE", 50, "a whole number from 1", ge=1)
     mongo_timeout: float = named(
-        "MPI_MONGO_TIMEOUT", 10, "a number of seconds, 0.1 or more", ge=0.1
+        "MPI_MONGO_TIMEOUT", 10, "a number of seconds from 0.1 to 86400", ge=0.1, le=86_400
     )
     connection_pool_size: int = named("CONNECTION_POOL_SIZE", 100, "a whole number from 1", ge=1)
 
@@ -120,7 +120,7 @@ class Settings(HybridSettings):
         "MPI_ENROLL", "identified", "identified, always or never"
     )
     outbox_lease: float = named("MPI_OUTBOX_LEASE", 120, WITHIN_A_DAY, gt=0, le=86_400)
-    cache_ttl: float = named("CACHE_TTL", 3600, "a number of seconds, more than 0", gt=0)
+    cache_ttl: float = named("CACHE_TTL", 3600, WITHIN_TEN_YEARS, gt=0, le=315_360_000)
     cache_entries: int = named("MPI_CACHE_ENTRIES", 50_000, "a whole number from 1", ge=1)
     cache_bytes: int = named(
         "MPI_CACHE_BYTES", 256 * 1024 * 1024, "a number of bytes, 1024 or more", ge=1024
@@ -130,14 +130,12 @@ class Settings(HybridSettings):
     body_limit: int = named(
         "MPI_BODY_LIMIT", 16 * 1024 * 1024, "a number of bytes, 1024 or more", ge=1024
     )
-    request_timeout: float = named(
-        "MPI_REQUEST_TIMEOUT", 30, "a number of seconds, more than 0", gt=0
-    )
+    request_timeout: float = named("MPI_REQUEST_TIMEOUT", 30, WITHIN_A_DAY, gt=0, le=86_400)
     keep_alive: int = named(
         "MPI_KEEP_ALIVE", 75, "a whole number of seconds from 1 to 3600", ge=1, le=3600
     )
     shutdown_timeout: int = named(
-        "MPI_SHUTDOWN_TIMEOUT", 30, "a whole number of seconds from 1", ge=1
+        "MPI_SHUTDOWN_TIMEOUT", 30, "a whole number of seconds from 1 to 3600", ge=1, le=3600
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = named(
         "LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR"

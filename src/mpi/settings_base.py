@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 NOT_UTF8 = "not_utf8"
 WITHIN_AN_HOUR = "a number of seconds, more than 0 and at most 3600"
 WITHIN_A_DAY = "a number of seconds, more than 0 and at most 86400"
+WITHIN_TEN_YEARS = "a number of seconds, more than 0 and at most 315360000"
+"""Each time has an end that can still be computed with: added to now it is a date."""
 
 
 def named(env: str, default: Any, allowed: str, **limits: Any) -> Any:

@@ -53,6 +53,23 @@ def test_environment_is_read_and_overrides_win(monkeypatch: pytest.MonkeyPatch) 
     assert read_settings({"MPI_PORT": "8124"}).port == 8124
 
 
+DURATIONS = [
+    str(field.validation_alias)
+    for field in Settings.model_fields.values()
+    if "number of seconds" in str(field.description)
+]
+
+
+@pytest.mark.parametrize("name", DURATIONS)
+@pytest.mark.parametrize("value", ["400000000", "9" * 23])
+def test_no_time_is_longer_than_can_be_computed_with(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"{name} must be a (whole )?number of seconds"):
+        read_settings()
+
+
 @pytest.mark.parametrize("name", ["CACHE_TTL", "MPI_REQUEST_TIMEOUT", "MPI_MONGO_TIMEOUT"])
 @pytest.mark.parametrize("value", ["inf", "Infinity", "nan"])
 def test_a_time_has_an_end(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
