@@ -9,11 +9,13 @@ from contextlib import closing
 from pathlib import Path
 from shutil import copy2
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from pymongo import MongoClient
 
 from bench.daemons import Mongod
+from mpi.cli import INTERRUPTED
 from mpi.matching.model import load_default_model
 from mpi.stores.mongodb.transfer import MongoTransfer
 from mpi.stores.transfer import check_equal
@@ -190,6 +192,25 @@ def test_a_migration_that_was_interrupted_goes_on(
     done = moved(tmp_path, "sqlite", "mongodb", here)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["rows_there_before"] > 0
+
+
+def test_a_copy_that_only_lacked_its_name_gets_it(
+    tmp_path: Path,
+    mongod: Mongod,
+    database: str,
+    here: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run that is killed after its last transaction, as by a power cut."""
+    assert moved(tmp_path, "sqlite", "mongodb", here).returncode == 0
+    again = settings(tmp_path, mongod, database, "again")
+    with monkeypatch.context() as killed:
+        killed.setattr("mpi.stores.sqlite.transfer.drop_log", Mock(side_effect=KeyboardInterrupt))
+        assert moved(tmp_path, "mongodb", "sqlite", again).returncode == INTERRUPTED
+    assert not Path(again["MPI_SQLITE_PATH"]).exists()
+    back = moved(tmp_path, "mongodb", "sqlite", again)
+    assert back.returncode == 0, back.stderr
+    assert content(here["MPI_SQLITE_PATH"]) == content(again["MPI_SQLITE_PATH"])
 
 
 def test_a_target_that_holds_an_index_is_left_alone(

@@ -15,13 +15,14 @@ from mpi.stores.codec import decode_keys
 from mpi.stores.history_codec import decode_event, touched_records
 from mpi.stores.numbering import person_number
 from mpi.stores.rows import VERSION_BITS
-from mpi.stores.sqlite.files import drop_log
+from mpi.stores.sqlite.files import drop_log, sync_directory
 from mpi.stores.sqlite.rows import SqliteRows
 from mpi.stores.sqlite.schema import check_known, connect, get_meta, prepare, set_meta
 from mpi.stores.sqlite.stewardship import number_tasks_after
 from mpi.stores.transfer import OF_CALLS, Check, Facts, Row, as_calls
 
-_STATE = "transfer"
+_STATE = "transfer_facts"
+"""What the index will say of itself, in a draft that lacks rows. An earlier version noted less, as ``transfer``."""
 _ROWS = {
     "event": "SELECT * FROM event WHERE seq > ? ORDER BY seq",
     "person": "SELECT id, version, active, merged_into, created_seq FROM person WHERE id > ? ORDER BY id",
@@ -144,22 +145,21 @@ class SqliteTarget(SqliteSource):
 
     async def begin(self, facts: Facts) -> None:
         """See :class:`mpi.stores.transfer.Target`."""
-        state = orjson.dumps(
-            [facts.minted, facts.demo, facts.position, facts.last_task, facts.calls]
-        )
-        known = get_meta(self._connection, _STATE)
-        if known is None:
-            set_meta(self._connection, _STATE, state)
-        elif known != state:
+        if get_meta(self._connection, _STATE) is None and not await self.count("event"):
+            told = [facts.minted, facts.demo, facts.position, facts.last_task, facts.calls]
+            set_meta(self._connection, _STATE, orjson.dumps(told))
+        elif await self.facts() != facts:
             raise ConfigurationError(
                 f"{self._draft} was begun from another state of the index; remove it and migrate again"
             )
 
     async def facts(self) -> Facts:
-        """What :meth:`begin` was told."""
+        """What :meth:`begin` was told; of a draft that lacks only its name, what it says."""
+        state = get_meta(self._connection, _STATE)
+        if state is None:
+            return await super().facts()
+        minted, demo, position, last_task, calls = orjson.loads(state)
         fingerprint = get_meta(self._connection, "hmac_fingerprint") or b""
-        state = orjson.loads(get_meta(self._connection, _STATE) or b"[]")
-        minted, demo, position, last_task, calls = state
         return Facts(fingerprint, minted, demo, position, last_task, as_calls(calls))
 
     async def last(self, table: str) -> Any:
@@ -191,6 +191,18 @@ class SqliteTarget(SqliteSource):
 
     async def finish(self, facts: Facts, check: Check) -> None:
         """See :class:`mpi.stores.transfer.Target`."""
+        if get_meta(self._connection, _STATE) is not None:
+            self._complete(facts)
+        self._connection.execute("PRAGMA journal_mode = DELETE")
+        self._connection.close()
+        await check()
+        self._check_vacant()  # a service that was started meanwhile has made an index of its own
+        drop_log(self._path)
+        self._draft.replace(self._path)
+        sync_directory(self._path.parent)
+        self._connection = connect(self._path, read_only=True)
+
+    def _complete(self, facts: Facts) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
         self._derive()
         self._connection.execute(_TALLY, (facts.minted,))
@@ -201,13 +213,6 @@ class SqliteTarget(SqliteSource):
             set_meta(self._connection, name, b"%d" % spent)
         self._connection.execute("DELETE FROM meta WHERE name = ?", (_STATE,))
         self._connection.execute("COMMIT")
-        self._connection.execute("PRAGMA journal_mode = DELETE")
-        self._connection.close()
-        await check()
-        self._check_vacant()  # a service that was started meanwhile has made an index of its own
-        drop_log(self._path)
-        self._draft.replace(self._path)
-        self._connection = connect(self._path, read_only=True)
 
     def _derive(self) -> None:
         for row in self._connection.execute("SELECT * FROM event ORDER BY seq"):
