@@ -6,19 +6,23 @@ import json
 import sqlite3
 import subprocess
 from contextlib import closing
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from shutil import copy2
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from pymongo import MongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import AutoReconnect
 
 from bench.daemons import Mongod
 from mpi.cli import INTERRUPTED
 from mpi.matching.model import load_default_model
 from mpi.stores.mongodb.transfer import MongoTransfer
 from mpi.stores.transfer import check_equal
+from tests.support.full_disk import files_of_at_most
 from tests.support.index import MARGA, MARGA_BY_BIRTH, MARGA_BY_NUMBER, MARGA_IN_DOUBT, OTTO
 from tests.support.refusals import assert_refused
 from tests.support.service import Done, command, environment, on_mongodb, run_mpi
@@ -211,6 +215,65 @@ def test_a_copy_that_only_lacked_its_name_gets_it(
     back = moved(tmp_path, "mongodb", "sqlite", again)
     assert back.returncode == 0, back.stderr
     assert content(here["MPI_SQLITE_PATH"]) == content(again["MPI_SQLITE_PATH"])
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["insert_many", "find_one", "count_documents", "create_indexes", "replace_one"],
+)
+def test_a_failing_server_is_no_defect_of_ours(
+    tmp_path: Path, here: dict[str, str], call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as failing:
+        failing.setattr(AsyncCollection, call, AsyncMock(side_effect=AutoReconnect))
+        told = moved(tmp_path, "sqlite", "mongodb", here)
+    assert told.returncode == 1
+    assert "MongoDB" in told.stderr
+    assert "repeat the command" in told.stderr
+    done = moved(tmp_path, "sqlite", "mongodb", here)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_full_disk_is_no_defect_of_ours(
+    tmp_path: Path, mongod: Mongod, database: str, here: dict[str, str]
+) -> None:
+    assert moved(tmp_path, "sqlite", "mongodb", here).returncode == 0
+    again = settings(tmp_path, mongod, database, "again")
+    refused = 0
+    for room in range(24, 1_000, 32):
+        with files_of_at_most(room * 1024):
+            back = moved(tmp_path, "mongodb", "sqlite", again)
+        if back.returncode == 0:
+            break
+        assert_refused(back, "again.sqlite3", "MPI_SQLITE_PATH")
+        refused += 1
+    assert refused > 3
+    assert content(here["MPI_SQLITE_PATH"]) == content(again["MPI_SQLITE_PATH"])
+
+
+def test_two_migrations_to_one_place_are_told_apart(
+    tmp_path: Path, mongod: Mongod, database: str, here: dict[str, str]
+) -> None:
+    assert moved(tmp_path, "sqlite", "mongodb", here).returncode == 0
+    again = settings(tmp_path, mongod, database, "again")
+    with Path(again["MPI_SQLITE_PATH"] + ".part").open("wb") as draft:
+        flock(draft, LOCK_EX)
+        refused = moved(tmp_path, "mongodb", "sqlite", again)
+    assert_refused(refused, "again.sqlite3.part", "another `mpi migrate`")
+
+
+def test_two_migrations_to_one_database_are_told_apart(
+    tmp_path: Path, here: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = MongoTransfer.add
+
+    async def twice(self: MongoTransfer, *given: Any) -> None:
+        await add(self, *given)
+        await add(self, *given)
+
+    monkeypatch.setattr(MongoTransfer, "add", twice)
+    refused = moved(tmp_path, "sqlite", "mongodb", here)
+    assert_refused(refused, "MPI_DB", "another `mpi migrate`")
 
 
 def test_a_target_that_holds_an_index_is_left_alone(

@@ -18,7 +18,9 @@ from mpi.commands.upkeep import violations
 from mpi.errors import ConfigurationError
 from mpi.settings import Settings, read_settings
 from mpi.stores.fingerprint import fingerprint
+from mpi.stores.mongodb import transfer as of_server
 from mpi.stores.mongodb.transfer import MongoTransfer
+from mpi.stores.sqlite import transfer as of_file
 from mpi.stores.sqlite.transfer import SqliteSource, SqliteTarget
 from mpi.stores.transfer import Progress, Source, Target, check_equal, copy, watched
 
@@ -46,7 +48,8 @@ def migrate(
         raise ConfigurationError("--from and --to name the same store; choose the other for one")
     chosen = read_settings(overrides(embedded=False, demo=demo))
     started = perf_counter()
-    facts = run(_migrate(chosen, origin, goal))
+    with of_server.told(), of_file.told(chosen.sqlite_path):
+        facts = run(_migrate(chosen, origin, goal))
     facts["seconds"] = round(perf_counter() - started, 1)
     if as_json:
         show_json(facts)

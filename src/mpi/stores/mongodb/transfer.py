@@ -6,17 +6,18 @@ places would, and none of the cache that the documents need meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from mpi.domain.record import RecordStatus
-from mpi.errors import ConfigurationError
+from mpi.errors import ConfigurationError, StoreUnavailable
 from mpi.stores.codec import decode_keys, encode_keys
 from mpi.stores.history_codec import decode_event, touched_records
 from mpi.stores.mongodb.documents import keys_of
-from mpi.stores.mongodb.errors import translated
+from mpi.stores.mongodb.errors import is_duplicate, name_of
 from mpi.stores.mongodb.opening import Address, check_server, client_for, database_of, sentence
 from mpi.stores.mongodb.schema import (
     ACTIVATION,
@@ -48,8 +49,27 @@ _OPTIONAL = {"undoes", "recorded_at", "warnings", "person", "lifted"}
 """Fields that are left out rather than null."""
 
 
+@contextmanager
+def told() -> Iterator[None]:
+    """What the driver raises inside becomes one sentence: a server that fails meanwhile is no defect of ours.
+
+    Raises ``StoreUnavailable``, or ``ConfigurationError`` when somebody else fills the same database.
+    """
+    try:
+        yield
+    except PyMongoError as error:
+        if isinstance(error, DuplicateKeyError) or is_duplicate(error):
+            raise ConfigurationError(
+                "another `mpi migrate` fills the database that MPI_DB names; let it finish, or stop it and "
+                "repeat the command"
+            ) from None
+        raise StoreUnavailable(
+            f"MongoDB failed meanwhile ({name_of(error)}); repeat the command when it answers, and it goes on"
+        ) from None
+
+
 class MongoTransfer:
-    """Implements :class:`mpi.stores.transfer.Target`, and so a source too."""
+    """Implements :class:`mpi.stores.transfer.Target`, and so a source too. To be used within :func:`told`."""
 
     def __init__(self, address: Address) -> None:
         self._client = client_for(address, socketTimeoutMS=_PATIENCE)
@@ -100,9 +120,8 @@ class MongoTransfer:
     async def rows(self, table: str, after: Any = None) -> AsyncIterator[Row]:
         """See :class:`mpi.stores.transfer.Source`."""
         wanted: Document = {} if after is None else {"_id": {"$gt": after}}
-        with translated():
-            async for document in self._database[table].find(wanted).sort("_id", 1):
-                yield _row(table, document)
+        async for document in self._database[table].find(wanted).sort("_id", 1):
+            yield _row(table, document)
 
     async def begin(self, facts: Facts) -> None:
         """See :class:`mpi.stores.transfer.Target`."""
@@ -141,8 +160,7 @@ class MongoTransfer:
         documents = [_document(table, row) for row in rows]
         if table in {TASK, ASSERTION}:
             await self._name_records(documents)
-        with translated():
-            await self._database[table].insert_many(documents)
+        await self._database[table].insert_many(documents)
 
     async def _name_records(self, documents: Sequence[Document]) -> None:
         """Tasks and assertions bear the keys of their records, to be read without them."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,9 @@ from mpi.stores.codec import decode_keys
 from mpi.stores.history_codec import decode_event, touched_records
 from mpi.stores.numbering import person_number
 from mpi.stores.rows import VERSION_BITS
-from mpi.stores.sqlite.files import drop_log, sync_directory
+from mpi.stores.sqlite.files import drop_log, is_held_elsewhere, sync_directory
 from mpi.stores.sqlite.rows import SqliteRows
-from mpi.stores.sqlite.schema import check_known, connect, get_meta, prepare, set_meta
+from mpi.stores.sqlite.schema import check_known, connect, get_meta, prepare, set_meta, unusable
 from mpi.stores.sqlite.stewardship import number_tasks_after
 from mpi.stores.transfer import OF_CALLS, Check, Facts, Row, as_calls
 
@@ -78,8 +81,19 @@ _TALLY = """UPDATE tally SET minted = ?, recent_keys = 0, next_key = 0,
     assertions = (SELECT count(*) FROM assertion WHERE lifted_seq IS NULL)"""
 
 
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """What SQLite refuses inside about the file at ``path`` or its draft becomes ``ConfigurationError``."""
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise  # of the rows or the statements: a defect
+    except sqlite3.Error as error:
+        raise unusable(path, error) from error
+
+
 class SqliteSource:
-    """Implements :class:`mpi.stores.transfer.Source`."""
+    """Implements :class:`mpi.stores.transfer.Source`. To be used within :func:`told`."""
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
@@ -125,6 +139,16 @@ def _neutral(table: str, row: Row) -> Row:
     return row
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written ({error.strerror}); make room there, or name another file in MPI_SQLITE_PATH"
+        ) from error
+
+
 class SqliteTarget(SqliteSource):
     """Implements :class:`mpi.stores.transfer.Target`: a draft beside the path, until it is finished."""
 
@@ -133,9 +157,29 @@ class SqliteTarget(SqliteSource):
         self._check_vacant()
         self._draft = path.with_name(f"{path.name}.part")
         prepare(self._draft, hmac_fingerprint, create=True)
+        self._handle = self._held()
         self._connection = connect(self._draft)
         # An alias may lead to a person of a later batch; `verify` checks every reference at the end.
         self._connection.execute("PRAGMA foreign_keys = OFF")
+
+    def _held(self) -> int:
+        """The draft, held until the end: two who fill it would be in each other's way.
+
+        To be closed after every connection to it: closing any handle of a file gives up SQLite's locks on it.
+        """
+        with _writing(self._draft):
+            handle = os.open(self._draft, os.O_RDWR)
+        if not is_held_elsewhere(handle):
+            return handle
+        os.close(handle)
+        raise ConfigurationError(
+            f"another `mpi migrate` fills {self._draft}; let it finish, or stop it and repeat the command"
+        )
+
+    async def close(self) -> None:
+        """Let go of the file."""
+        await super().close()
+        os.close(self._handle)
 
     def _check_vacant(self) -> None:
         if self._path.exists():
@@ -197,9 +241,10 @@ class SqliteTarget(SqliteSource):
         self._connection.close()
         await check()
         self._check_vacant()  # a service that was started meanwhile has made an index of its own
-        drop_log(self._path)
-        self._draft.replace(self._path)
-        sync_directory(self._path.parent)
+        with _writing(self._path):
+            drop_log(self._path)
+            self._draft.replace(self._path)
+            sync_directory(self._path.parent)
         self._connection = connect(self._path, read_only=True)
 
     def _complete(self, facts: Facts) -> None:
