@@ -183,7 +183,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Calls to Verato left this month",
             "none",
-            ((f"min(mpi_provider_calls_left{{{_JOB}}})", "left"),),
+            ((f"min(mpi_provider_calls_left{{{_JOB}}} >= 0)", "left"),),
         ),
         Panel("Told, by how that ended", "ops", _rates("mpi_outbox_errands_total", "outcome")),
         Panel(

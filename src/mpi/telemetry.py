@@ -126,9 +126,10 @@ class Metrics:
         )
         self._calls_left = self._gauge(
             "mpi_provider_calls_left",
-            "Calls that this month still has in MPI_HYBRID_MONTHLY_CALLS; 0 without such a limit.",
+            "Calls that this month still has in MPI_HYBRID_MONTHLY_CALLS; -1 without that, or before the first call.",
             mode="livemostrecent",
         )
+        self._calls_left.set(-1)
         self._outbox_waiting = self._gauge(
             "mpi_outbox_waiting", "Errands that wait to be run elsewhere.", "kind", mode="livemax"
         )

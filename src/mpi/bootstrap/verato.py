@@ -18,6 +18,7 @@ from mpi.providers.verato.client import BREAKER, CallReport, Limits, VeratoClien
 from mpi.providers.verato.counterpart import VeratoCounterpart
 from mpi.providers.verato.health import check_certificate
 from mpi.providers.verato.operations import VeratoIndex
+from mpi.providers.verato.outcome import Reason
 from mpi.providers.verato.payload import PayloadForm
 from mpi.providers.verato.provider import VeratoProvider
 from mpi.providers.verato.transport import Timeouts
@@ -64,7 +65,10 @@ def open_verato(
         metrics.provider_certificate(access.certificate_ends)
 
     def report(call: CallReport) -> None:
-        metrics.provider_called(call.operation, call.outcome, call.seconds, call.attempts)
+        # Told apart: a budget that is spent says nothing of how Verato does.
+        is_spent = call.reason is Reason.BUDGET_SPENT
+        outcome = call.reason if is_spent else call.outcome
+        metrics.provider_called(call.operation, outcome, call.seconds, call.attempts)
         metrics.provider_state(call.breaker, call.waiting)
 
     client = VeratoClient(

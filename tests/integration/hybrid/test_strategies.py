@@ -153,6 +153,16 @@ async def test_a_month_has_so_many_calls_and_then_ours_counts(
             text = (await api.client.get("/metrics")).text
     assert verato.calls("postIdentity") == 3
     assert "mpi_provider_calls_left 0.0" in text
+    kept_back = 'mpi_provider_calls_total{operation="postIdentity",outcome="budget_spent"} 2.0'
+    assert kept_back in text
+
+
+async def test_calls_without_a_limit_are_never_told_as_spent(
+    verato: Verato, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, **hybrid(verato, "verato_first")) as api:
+        await match(api, MADE[0], "1")
+        assert "mpi_provider_calls_left -1.0" in (await api.client.get("/metrics")).text
 
 
 async def test_what_verato_said_of_pairs_can_be_learnt_from(verato: Verato, tmp_path: Path) -> None:
