@@ -12,7 +12,7 @@ from mpi.errors import ConcurrentChange
 from tests.contract.changes import change, create, created, key, move
 from tests.contract.conftest import Store
 
-HOUR = timedelta(hours=1)
+HOUR, DAY, YEAR = timedelta(hours=1), timedelta(days=1), timedelta(days=365)
 EXPIRED = timedelta(0)
 
 
@@ -145,6 +145,17 @@ class TestLeasing:
         assert await store.done(leased)
         assert not await store.renew(leased, HOUR)
         assert await store.waiting() == ()
+
+    async def test_a_clock_that_was_ahead_keeps_nothing_waiting(
+        self, store: Store, other: Store
+    ) -> None:
+        """What it noted lies further ahead than anything is ever put off."""
+        await store.queue([post("1", due_at=now() + YEAR), post("2", due_at=now() + DAY)])
+        (leased,) = await store.due(YEAR)
+        assert leased.errand.records == (key("1"),)
+        (again,) = await other.due(DAY, limit=9)
+        assert again.errand == leased.errand
+        assert await store.due(HOUR, limit=9) == ()
 
     async def test_what_is_anothers_by_now_is_told_so(self, store: Store, other: Store) -> None:
         await store.queue([post("1")])

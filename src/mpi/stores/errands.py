@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -14,6 +14,18 @@ from mpi.stores.codec import decode_time, encode_time
 
 NOBODY = 0
 """The time until which an errand is leased that is not."""
+
+
+_FARTHEST = timedelta(days=1, hours=1)
+"""No setting lets anything be leased or put off for longer than a day; clocks of two machines may differ a little."""
+
+
+def farthest(now: datetime) -> datetime:
+    """What is leased or due later than this was noted by a clock that was ahead: it is due at once.
+
+    Else it would wait for as long as that clock was ahead.
+    """
+    return now + _FARTHEST
 
 
 def name_of(errand: Errand) -> str:

@@ -14,7 +14,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from mpi.domain.errand import Errand, Lane, LeasedErrand, Waiting
 from mpi.stores.codec import encode_time
-from mpi.stores.errands import NOBODY, leased, name_of, row_of, waiting
+from mpi.stores.errands import NOBODY, farthest, leased, name_of, row_of, waiting
 from mpi.stores.mongodb.schema import ERRAND, META, Database, Document
 
 Session = AsyncClientSession | None
@@ -58,11 +58,12 @@ async def lease(
     limit: int,
 ) -> tuple[LeasedErrand, ...]:
     """See :meth:`mpi.ports.Outbox.due`. Each is taken by itself: another process may take those in between."""
-    moment, found = encode_time(now), list[LeasedErrand]()
+    found = list[LeasedErrand]()
+    is_ahead = {"$gt": encode_time(now), "$lte": encode_time(farthest(now))}
     is_due = {
         "lane": {"$lte": lane.value},
-        "due_at": {"$lte": moment},
-        "leased_until": {"$lte": moment},
+        "due_at": {"$not": is_ahead},
+        "leased_until": {"$not": is_ahead},
     }
     while len(found) < limit:
         document = await database[ERRAND].find_one_and_update(

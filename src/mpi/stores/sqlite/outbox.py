@@ -9,19 +9,19 @@ from typing import Any
 
 from mpi.domain.errand import Errand, Lane, LeasedErrand, Waiting
 from mpi.stores.codec import encode_time
-from mpi.stores.errands import leased, name_of, row_of, waiting
+from mpi.stores.errands import farthest, leased, name_of, row_of, waiting
 from mpi.stores.sqlite.schema import get_meta, set_meta
 from mpi.stores.transfer import TABLES
 
 _QUEUE = """INSERT INTO errand VALUES (:name, :kind, :lane, :created_at, :due_at, :attempts, :reason, :mark,
     :lease, :wanted, :leased_until) ON CONFLICT (name) DO UPDATE SET wanted = wanted + 1,
     lane = min(lane, excluded.lane), due_at = min(due_at, excluded.due_at) RETURNING wanted"""
-ANY_DUE = """SELECT 1 FROM errand
-    WHERE lane <= :lane AND due_at <= :now AND leased_until <= :now LIMIT 1"""
+ANY_DUE = """SELECT 1 FROM errand WHERE lane <= :lane AND due_at NOT BETWEEN :now + 1 AND :farthest
+    AND leased_until NOT BETWEEN :now + 1 AND :farthest LIMIT 1"""
 LANE = "SELECT lane FROM errand WHERE name = ?"
 _LEASE = """UPDATE errand SET lease = lease + 1, leased_until = :until WHERE name IN
-    (SELECT name FROM errand WHERE lane <= :lane AND due_at <= :now AND leased_until <= :now
-    ORDER BY lane, due_at, name LIMIT :limit) RETURNING *"""
+    (SELECT name FROM errand WHERE lane <= :lane AND due_at NOT BETWEEN :now + 1 AND :farthest
+    AND leased_until NOT BETWEEN :now + 1 AND :farthest ORDER BY lane, due_at, name LIMIT :limit) RETURNING *"""
 _FORGET = """DELETE FROM errand
     WHERE name = :name AND lease = :lease AND leased_until <> 0 AND wanted = :wanted"""
 _ONCE_MORE = """UPDATE errand SET leased_until = 0, attempts = 0, reason = NULL, wanted = 1
@@ -46,7 +46,11 @@ def queue(connection: sqlite3.Connection, errands: Iterable[Errand], now: dateti
 
 def lookup(lane: Lane, now: datetime) -> dict[str, Any]:
     """What to look for with :data:`ANY_DUE`: reading keeps no writer out."""
-    return {"lane": lane.value, "now": encode_time(now)}
+    return {
+        "lane": lane.value,
+        "now": encode_time(now),
+        "farthest": encode_time(farthest(now)),
+    }
 
 
 def lease(
