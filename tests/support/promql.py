@@ -136,11 +136,16 @@ class _Evaluation:
 
     def _combined(self, node: Any) -> Vector | float:
         symbol, left, right = str(node.op), self.of(node.lhs), self.of(node.rhs)
-        if symbol == "and":
+        if symbol in {"and", "unless"}:
             assert isinstance(left, dict)
             assert isinstance(right, dict)
             partners = {_signature(labels, node.modifier) for labels in right}
-            return {k: v for k, v in left.items() if _signature(k, node.modifier) in partners}
+            with_partner = symbol == "and"
+            return {
+                k: v
+                for k, v in left.items()
+                if (_signature(k, node.modifier) in partners) is with_partner
+            }
         if node.modifier is not None:
             raise NotImplementedError(node.prettify())
         return _per_pair(symbol, left, right)
