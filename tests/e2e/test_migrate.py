@@ -10,7 +10,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 from shutil import copy2
 from typing import Any
-from unittest.mock import AsyncMock, Mock
+from unittest.mock import DEFAULT, AsyncMock, Mock
 
 import pytest
 from pymongo import MongoClient
@@ -20,6 +20,7 @@ from pymongo.errors import AutoReconnect
 from bench.daemons import Mongod
 from mpi.cli import INTERRUPTED
 from mpi.matching.model import load_default_model
+from mpi.stores.mongodb import schema
 from mpi.stores.mongodb.transfer import MongoTransfer
 from mpi.stores.transfer import check_equal
 from tests.support.full_disk import files_of_at_most
@@ -219,7 +220,7 @@ def test_a_copy_that_only_lacked_its_name_gets_it(
 
 @pytest.mark.parametrize(
     "call",
-    ["insert_many", "find_one", "count_documents", "create_indexes", "replace_one"],
+    ["insert_many", "insert_one", "find_one", "count_documents", "create_indexes", "replace_one"],
 )
 def test_a_failing_server_is_no_defect_of_ours(
     tmp_path: Path, here: dict[str, str], call: str, monkeypatch: pytest.MonkeyPatch
@@ -276,12 +277,52 @@ def test_two_migrations_to_one_database_are_told_apart(
     assert_refused(refused, "MPI_DB", "another `mpi migrate`")
 
 
+@pytest.mark.parametrize("call", ["make_collection", "make_collections"])
+def test_a_database_is_known_as_begun_from_its_first_collection_on(
+    tmp_path: Path, here: dict[str, str], call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:
+        step = AsyncMock(wraps=getattr(schema, call), side_effect=[DEFAULT, KeyboardInterrupt])
+        if call == "make_collections":
+            step.side_effect = KeyboardInterrupt
+        killed.setattr(f"mpi.stores.mongodb.transfer.{call}", step)
+        assert moved(tmp_path, "sqlite", "mongodb", here).returncode == INTERRUPTED
+    done = moved(tmp_path, "sqlite", "mongodb", here)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_copy_that_is_whole_is_only_compared(
+    tmp_path: Path, mongod: Mongod, database: str, here: dict[str, str]
+) -> None:
+    """A run that was killed before its last look, or that somebody repeats."""
+    assert moved(tmp_path, "sqlite", "mongodb", here).returncode == 0
+    again = moved(tmp_path, "sqlite", "mongodb", here)
+    assert again.returncode == 0, again.stderr
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        client[database]["errand"].delete_many({})  # by a service that told them
+    assert_refused(moved(tmp_path, "sqlite", "mongodb", here), "differs")
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        assert client[database]["errand"].count_documents({}) == 0
+
+
 def test_a_target_that_holds_an_index_is_left_alone(
     tmp_path: Path, mongod: Mongod, database: str, here: dict[str, str]
 ) -> None:
     assert moved(tmp_path, "sqlite", "mongodb", here).returncode == 0
+    (tmp_path / "late.ndjson").write_text(json.dumps(LATE))
+    served = on_mongodb(mongod.uri, database).run(tmp_path, "load", str(tmp_path / "late.ndjson"))
+    assert served.returncode == 0, served.stderr
     assert_refused(moved(tmp_path, "sqlite", "mongodb", here), "MPI_DB", "not empty")
     assert_refused(moved(tmp_path, "mongodb", "sqlite", here), "MPI_SQLITE_PATH", "exists")
+
+
+def test_a_copy_that_is_not_whole_is_no_source(
+    tmp_path: Path, mongod: Mongod, database: str, here: dict[str, str]
+) -> None:
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        client[database]["meta"].insert_one({"_id": "transfer"})
+    again = settings(tmp_path, mongod, database, "again")
+    assert_refused(moved(tmp_path, "mongodb", "sqlite", again), "MPI_DB", "mpi migrate")
 
 
 def test_a_migration_needs_two_stores_and_the_key(

@@ -96,10 +96,11 @@ class Source(Protocol):
 class Target(Source, Protocol):
     """An index to make. Nobody can open it before :meth:`finish`."""
 
-    async def begin(self, facts: Facts) -> None:
-        """Prepare an empty index, or go on with one begun before.
+    async def begin(self, facts: Facts) -> bool:
+        """Prepare an empty index, or go on with one begun before; whether it still wants rows.
 
-        Raises ``ConfigurationError`` when there is an index already, or one begun from another source.
+        One that is whole, with the same facts, wants none: it may serve already, and is only to be compared.
+        Raises ``ConfigurationError`` when there is another index, or one begun from another source.
         """
         ...
 
@@ -121,11 +122,12 @@ async def copy(source: Source, target: Target, progress: Progress) -> int:
 
     Raises ``ConfigurationError`` as :class:`Target` does.
     """
-    facts = await source.facts()
-    await target.begin(facts)
+    is_wanting = await target.begin(await source.facts())
     total = sum([await source.count(table) for table in TABLES])
     before = done = sum([await target.count(table) for table in TABLES])
     progress(done, total)
+    if not is_wanting:
+        return before
     for table in TABLES:
         arriving: asyncio.Task[None] | None = None
         async for batch in _batches(source.rows(table, await target.last(table))):

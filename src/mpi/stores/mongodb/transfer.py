@@ -41,7 +41,7 @@ from mpi.stores.mongodb.schema import (
     make_collections,
 )
 from mpi.stores.numbering import person_number
-from mpi.stores.transfer import OF_CALLS, TABLES, Calls, Check, Facts, Row, as_calls
+from mpi.stores.transfer import OF_CALLS, TABLES, Check, Facts, Row, as_calls
 
 _PATIENCE = 6 * 3_600_000
 """Milliseconds for one answer: making the indexes of a large index is one."""
@@ -74,6 +74,8 @@ class MongoTransfer:
     def __init__(self, address: Address) -> None:
         self._client = client_for(address, socketTimeoutMS=_PATIENCE)
         self._database = database_of(self._client, address.database)
+        self._told: Facts | None = None
+        self._is_whole = False
 
     async def open(self) -> None:
         """Connect. Raises ``ConfigurationError``."""
@@ -88,30 +90,28 @@ class MongoTransfer:
 
     async def facts(self) -> Facts:
         """See :class:`mpi.stores.transfer.Source`."""
-        named = {"_id": {"$in": [HEAD, TRANSFER]}}
-        found = await self._database[META].find(named).sort("_id", 1).to_list()
-        if not found:
+        if self._told is not None:
+            return self._told
+        meta = self._database[META]
+        if await meta.find_one({"_id": TRANSFER}):
+            raise ConfigurationError(
+                "the database that MPI_DB names is being filled by `mpi migrate`; let it finish, or repeat it"
+            )
+        head = await meta.find_one({"_id": HEAD})
+        if head is None:
             raise ConfigurationError(
                 "there is no index in the database that MPI_DB names; name another"
             )
-        head = found[-1]
         check_head(head, head["fingerprint"])
+        calls = await meta.find({"_id": {"$regex": f"^{OF_CALLS}"}}).to_list()
         return Facts(
             fingerprint=head["fingerprint"],
             minted=head["minted"],
             demo=head["demo"],
             position=head["position"],
             last_task=head["last_task"],
-            calls=await self._calls(head),
+            calls=as_calls((document["_id"], document["spent"]) for document in calls),
         )
-
-    async def _calls(self, head: Document) -> Calls:
-        """They stand beside the head; before there is one, they are told with what else will be."""
-        if head["_id"] == TRANSFER:
-            return as_calls(head["calls"])
-        named = {"_id": {"$regex": f"^{OF_CALLS}"}}
-        found = await self._database[META].find(named).to_list()
-        return as_calls((document["_id"], document["spent"]) for document in found)
 
     async def count(self, table: str) -> int:
         """See :class:`mpi.stores.transfer.Source`."""
@@ -123,9 +123,8 @@ class MongoTransfer:
         async for document in self._database[table].find(wanted).sort("_id", 1):
             yield _row(table, document)
 
-    async def begin(self, facts: Facts) -> None:
+    async def begin(self, facts: Facts) -> bool:
         """See :class:`mpi.stores.transfer.Target`."""
-        begun = await self._database[META].find_one({"_id": TRANSFER})
         state = {
             "_id": TRANSFER,
             "schema": SCHEMA_VERSION,
@@ -136,19 +135,27 @@ class MongoTransfer:
             "last_task": facts.last_task,
             "calls": [list(pair) for pair in facts.calls],
         }
+        begun = await self._database[META].find_one({"_id": TRANSFER})
         if begun is None:
-            if await self._database.list_collection_names():
+            names = await self._database.list_collection_names()
+            if META in names and await self.facts() == facts:
+                self._is_whole = True
+                return False
+            if names:
                 raise ConfigurationError(
                     "the database that MPI_DB names is not empty; drop it, or name another"
                 )
-            for name in INDEXES:
-                await make_collection(self._database, name)
+            # First of all: what is made after it is known as begun, whenever this ends.
             await self._database[META].insert_one(state)
         elif begun != state:
             raise ConfigurationError(
                 "the database that MPI_DB names was begun from another state of the index; drop it and "
                 "migrate again"
             )
+        self._told = facts
+        for name in INDEXES:
+            await make_collection(self._database, name)
+        return True
 
     async def last(self, table: str) -> Any:
         """See :class:`mpi.stores.transfer.Target`."""
@@ -179,6 +186,8 @@ class MongoTransfer:
 
     async def finish(self, facts: Facts, check: Check) -> None:
         """See :class:`mpi.stores.transfer.Target`."""
+        if self._is_whole:
+            return
         await make_collections(self._database)
         count = self._number_of
         head = {

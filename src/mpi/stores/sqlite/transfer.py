@@ -187,7 +187,7 @@ class SqliteTarget(SqliteSource):
                 f"{self._path} exists already; remove it, or name another file in MPI_SQLITE_PATH"
             )
 
-    async def begin(self, facts: Facts) -> None:
+    async def begin(self, facts: Facts) -> bool:
         """See :class:`mpi.stores.transfer.Target`."""
         if get_meta(self._connection, _STATE) is None and not await self.count("event"):
             told = [facts.minted, facts.demo, facts.position, facts.last_task, facts.calls]
@@ -196,6 +196,7 @@ class SqliteTarget(SqliteSource):
             raise ConfigurationError(
                 f"{self._draft} was begun from another state of the index; remove it and migrate again"
             )
+        return get_meta(self._connection, _STATE) is not None
 
     async def facts(self) -> Facts:
         """What :meth:`begin` was told; of a draft that lacks only its name, what it says."""
