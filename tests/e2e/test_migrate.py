@@ -325,6 +325,25 @@ def test_a_copy_that_is_not_whole_is_no_source(
     assert_refused(moved(tmp_path, "mongodb", "sqlite", again), "MPI_DB", "mpi migrate")
 
 
+def test_a_source_of_an_older_version_is_left_as_it_is(
+    tmp_path: Path, mongod: Mongod, database: str, here: dict[str, str]
+) -> None:
+    assert moved(tmp_path, "sqlite", "mongodb", here).returncode == 0
+    again = settings(tmp_path, mongod, database, "again")
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        meta = client[database]["meta"]
+        meta.update_one({"_id": "head"}, {"$set": {"schema": 2}})
+        refused = moved(tmp_path, "mongodb", "sqlite", again)
+        assert_refused(refused, "schema 2 of an older version", "mpi stats")
+        assert (meta.find_one({"_id": "head"}) or {})["schema"] == 2
+    with closing(sqlite3.connect(here["MPI_SQLITE_PATH"])) as raw:
+        raw.execute("DROP TABLE errand")
+        raw.execute("PRAGMA user_version = 3")
+    elsewhere = here | {"MPI_DB": f"{database}-2"}
+    refused = moved(tmp_path, "sqlite", "mongodb", elsewhere)
+    assert_refused(refused, "schema 3 of an older version", "mpi stats")
+
+
 def test_a_migration_needs_two_stores_and_the_key(
     tmp_path: Path, mongod: Mongod, database: str, here: dict[str, str]
 ) -> None:

@@ -63,13 +63,12 @@ async def _migrate(chosen: Settings, origin: Kind, goal: Kind) -> dict[str, Any]
     known = fingerprint(hmac_key(here, create=False))
     async with AsyncExitStack() as opened:
         source = await _source(here, opened)
-        unchanged = await watched(source)
-        facts = await source.facts()
-        if facts.fingerprint != known:
+        if (await source.facts()).fingerprint != known:
             raise ConfigurationError(
                 "the index was made with another HMAC key; set MPI_HMAC_KEY to that key"
             )
         await _check(here, known)
+        unchanged, facts = await watched(source), await source.facts()
         target = await _target(there, known, opened)
         with _bar("Copying") as progress:
             resumed = await copy(source, target, progress)

@@ -103,6 +103,13 @@ class MongoTransfer:
                 "there is no index in the database that MPI_DB names; name another"
             )
         check_head(head, head["fingerprint"])
+        if (
+            head["schema"] < SCHEMA_VERSION
+        ):  # whoever opens it takes it over: a source is never changed
+            raise ConfigurationError(
+                f"the index in MPI_DB has schema {head['schema']} of an older version; start the service, or run "
+                f"`mpi stats`, which takes it over to schema {SCHEMA_VERSION}, then migrate"
+            )
         calls = await meta.find({"_id": {"$regex": f"^{OF_CALLS}"}}).to_list()
         return Facts(
             fingerprint=head["fingerprint"],
