@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sqlite3
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,16 @@ def test_another_programs_database(tmp_path: Path, index: Path) -> None:
         other.execute("CREATE TABLE recipes (name TEXT)")
     other.close()
     assert_refused(run_mpi(tmp_path, "serve", "--embedded"), "MPI_SQLITE_PATH")
+
+
+def test_a_file_of_somebody_else_keeps_its_mode(tmp_path: Path) -> None:
+    foreign = tmp_path / "notes.txt"
+    foreign.write_text("no index at all")
+    foreign.chmod(0o644)
+    settings = {"MPI_SQLITE_PATH": str(foreign), "MPI_HMAC_KEY": SECRET}
+    refused = run_mpi(tmp_path, "stats", "--embedded", settings=settings)
+    assert_refused(refused, "notes.txt", "MPI_SQLITE_PATH")
+    assert stat.S_IMODE(foreign.stat().st_mode) == 0o644
 
 
 def test_newer_schema(tmp_path: Path, index: Path) -> None:

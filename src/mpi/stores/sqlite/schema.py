@@ -98,25 +98,36 @@ def _prepare_file(path: Path, *, create: bool) -> None:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with suppress(FileExistsError):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(path.stat().st_mode):
             raise ConfigurationError(f"{path} is not a file; name a file in MPI_SQLITE_PATH")
-        if mode & 0o077:
-            path.chmod(0o600)
     except FileNotFoundError as error:
         raise ConfigurationError(
             f"there is no database at {path}; set MPI_SQLITE_PATH to an existing one"
         ) from error
     except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be written ({error.strerror}); name a writable file in MPI_SQLITE_PATH"
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _make_private(path: Path) -> None:
+    """Close the file to others, once it is known as ours; the log beside it gets the same mode."""
+    try:
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} cannot be written ({error.strerror}); name a writable file in MPI_SQLITE_PATH"
+    )
 
 
 def _prepare_database(path: Path, hmac_fingerprint: bytes) -> None:
     connection = connect(path)
     try:
         check_known(connection, path, allow_empty=True)
+        _make_private(path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
         try:
