@@ -153,6 +153,13 @@ def test_another_hmac_key(tmp_path: Path, index: Path) -> None:
     assert_refused(done, "another HMAC key", "MPI_HMAC_KEY")
 
 
+def test_a_folder_in_the_place_of_the_index_is_called_so_without_a_key_too(tmp_path: Path) -> None:
+    settings = {"MPI_SQLITE_PATH": str(tmp_path)}
+    for command in ("serve", "stats"):
+        refused = run_mpi(tmp_path, command, "--embedded", settings=settings)
+        assert_refused(refused, "is not a file", "MPI_SQLITE_PATH")
+
+
 def test_missing_hmac_key_file(tmp_path: Path, index: Path) -> None:
     index.with_name("mpi.sqlite3.key").unlink()
     assert_refused(run_mpi(tmp_path, "serve", "--embedded"), "key file", "MPI_HMAC_KEY")

@@ -50,7 +50,12 @@ def _missing_key(database: Path) -> str:
             f"there is no index at {database} yet; make one with `mpi load FILE` or `mpi serve`, "
             "or name another in MPI_SQLITE_PATH"
         )
-    return f"the key file of {database} is missing; put it back beside it, or set MPI_HMAC_KEY"
+    if not database.is_file():
+        return f"{database} is not a file; name a file in MPI_SQLITE_PATH"
+    return (
+        f"the key file of {database} is missing; put it back beside it, set MPI_HMAC_KEY, or name another database "
+        "in MPI_SQLITE_PATH"
+    )
 
 
 def _generate_key(path: Path) -> None:
