@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mpi.errors import ConfigurationError
+from mpi.stores.sqlite.files import DRAFT, hold, remove_abandoned
 
 _OF_INDEX = ("", ".key", "-wal", "-shm", "-journal")
 """What the names of the files of an index end with after that of its database."""
@@ -126,16 +127,18 @@ def private_file(path: Path) -> Iterator[TextIO]:
             :func:`check_replaceable` refuses.
     """
     check_replaceable(path)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}{DRAFT}")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path)
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
+            hold(handle)
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            draft.replace(path)
+                draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
 

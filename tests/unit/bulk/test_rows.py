@@ -3,6 +3,8 @@
 import gzip
 import os
 import re
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from mpi.bulk.rejects import RejectFile
 from mpi.bulk.rows import MAX_ROW, open_rows
 from mpi.errors import ConfigurationError, MalformedBody
 from tests.support.full_disk import files_of_at_most
+from tests.support.service import environment
 
 ROOM = 4_000_000
 
@@ -191,6 +194,33 @@ def test_private_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
         assert not target.exists()
     assert target.read_text() == "whole"
     assert target.stat().st_mode & 0o777 == 0o600
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from mpi.bulk.files import private_file
+with private_file(Path(sys.argv[1])) as file:
+    file.write("half")
+    os._exit(0)
+"""
+
+
+def test_drafts_of_a_process_that_was_killed_are_cleared_away(tmp_path: Path) -> None:
+    """They hold patient data. One that is still being written stays."""
+    target = tmp_path / "crosswalk.csv"
+    with (tmp_path / ".crosswalk.csv.20261201").open("w"):
+        pass  # somebody's own
+    subprocess.run(
+        [sys.executable, "-c", KILLED, str(target)], env=environment(tmp_path), check=True
+    )
+    assert len(list(tmp_path.iterdir())) == 2
+    with private_file(target) as slow, private_file(target) as quick:
+        assert len(list(tmp_path.iterdir())) == 3
+        quick.write("quick")
+        slow.write("slow")
+    assert target.read_text() == "slow"
+    assert {file.name for file in tmp_path.iterdir()} == {target.name, ".crosswalk.csv.20261201"}
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ inside. Files appear under their name only when they are whole, and only their o
 
 from __future__ import annotations
 
-import glob
 import hmac
 import os
 import sqlite3
@@ -17,7 +16,14 @@ from pathlib import Path
 
 from mpi.errors import ConfigurationError
 from mpi.stores.fingerprint import fingerprint
-from mpi.stores.sqlite.files import drop_log, hold, sync_directory
+from mpi.stores.sqlite.files import (
+    DRAFT,
+    drop_log,
+    hold,
+    remove_abandoned,
+    remove_draft,
+    sync_directory,
+)
 from mpi.stores.sqlite.rows import SqliteRows
 from mpi.stores.sqlite.schema import (
     check_known,
@@ -37,7 +43,6 @@ _ENCLOSED_KEY = "enclosed_key"
 _PASSED_OVER = 1_000_000
 """Numbers of persons and tasks that may have been told to somebody since the backup was taken."""
 _PAGES = 2_000
-_DRAFT = ".draft"
 
 
 def key_file(path: Path) -> Path:
@@ -210,9 +215,9 @@ def _is_of_writing(error: sqlite3.Error) -> bool:
 @contextmanager
 def _new_file(target: Path, origin: Path) -> Iterator[Path]:
     """A private file that takes the name ``target`` when the block has filled it."""
-    _remove_abandoned(target)
+    remove_abandoned(target)
     try:
-        handle, name = tempfile.mkstemp(_DRAFT, f".{target.name}.", target.parent)
+        handle, name = tempfile.mkstemp(DRAFT, f".{target.name}.", target.parent)
     except OSError as error:
         raise ConfigurationError(
             f"{target} cannot be written ({error.strerror}); name a file in a writable directory"
@@ -229,7 +234,7 @@ def _new_file(target: Path, origin: Path) -> Iterator[Path]:
             f"{origin} could not be copied to {target} ({_reason(error)}); make room or name another place"
         ) from error
     finally:
-        _remove(part)
+        remove_draft(part)
         os.close(handle)
 
 
@@ -239,24 +244,6 @@ def _reason(error: OSError | sqlite3.Error) -> str:
     if is_full(error):
         return "the disk there is full"
     return getattr(error, "sqlite_errorname", "") or type(error).__name__
-
-
-def _remove_abandoned(target: Path) -> None:
-    """Drafts of ``target`` whose process was killed: they hold patient data."""
-    for draft in target.parent.glob(f".{glob.escape(target.name)}.????????{_DRAFT}"):
-        with suppress(OSError):
-            handle = os.open(draft, os.O_RDWR)
-            try:
-                if hold(handle):
-                    _remove(draft)
-            finally:
-                os.close(handle)
-
-
-def _remove(draft: Path) -> None:
-    """The draft and what SQLite may have left beside it."""
-    for suffix in ("", "-journal", "-wal", "-shm"):
-        draft.with_name(draft.name + suffix).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
+from contextlib import suppress
 from pathlib import Path
+
+DRAFT = ".draft"
 
 
 def hold(handle: int) -> bool:
@@ -25,6 +29,27 @@ def is_held_elsewhere(handle: int) -> bool:
     except OSError:
         pass
     return False
+
+
+def remove_abandoned(target: Path) -> None:
+    """Drafts of ``target`` whose process was killed: they hold patient data.
+
+    They are called ``.name.12345678.draft``; whoever writes one has to :func:`hold` it until it has its name.
+    """
+    for draft in target.parent.glob(f".{glob.escape(target.name)}.????????{DRAFT}"):
+        with suppress(OSError):
+            handle = os.open(draft, os.O_RDWR)
+            try:
+                if hold(handle):
+                    remove_draft(draft)
+            finally:
+                os.close(handle)
+
+
+def remove_draft(draft: Path) -> None:
+    """The draft and what SQLite may have left beside it."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        draft.with_name(draft.name + suffix).unlink(missing_ok=True)
 
 
 def sync_directory(directory: Path) -> None:
