@@ -16,8 +16,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from bench.daemons import Mongod
 from mpi.demo.population import Population
-from tests.support.service import command, environment, run_mpi, running
+from tests.support.service import command, environment, on_mongodb, run_mpi, running
 from tests.support.workers import until
 
 PATIENT = {"first_name": "Ada", "last_name": "Byron", "dob": "1915-12-10", "ssn": "424-19-7908"}
@@ -92,6 +93,33 @@ def test_what_was_accepted_is_finished_and_what_was_answered_is_kept(tmp_path: P
         for row in (rows[0], rows[-1]):
             path = f"/mpi/records/{row['source']}/{row['source_id']}"
             assert httpx2.get(service.url + path).status_code == 200
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_who_waits_for_a_store_that_hangs_is_told_that_the_service_stops(
+    tmp_path: Path, mongod: Mongod, database: str, workers: str
+) -> None:
+    profile = on_mongodb(mongod.uri, database, MPI_SHUTDOWN_TIMEOUT="2")
+    answers: list[httpx2.Response] = []
+    with running(tmp_path, "--workers", workers, profile=profile) as service:
+
+        def send() -> None:
+            url = f"{service.url}/mpi/match"
+            answers.append(httpx2.post(url, json=registration(1), timeout=60))
+
+        with mongod.paused():
+            thread = threading.Thread(target=send)
+            thread.start()
+            time.sleep(0.5)
+            began = time.monotonic()
+            assert service.stop() == 0
+            assert time.monotonic() - began < 10
+            thread.join(60)
+        log = service.output.read_text()
+    assert answers[0].status_code == 503
+    assert answers[0].json()["code"] == "stopping"
+    assert answers[0].headers["Retry-After"]
+    assert "Exception in ASGI application" not in log
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

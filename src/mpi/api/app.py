@@ -40,6 +40,8 @@ Whatever changes an identity answers with its `event_id`, which `undo` takes.
 """
 _LARGE_BODIES = 8
 """How many bodies of the largest size a process holds at once."""
+_CLOSING_SECONDS = 3.0
+"""How long what runs elsewhere may take to be let go of, once everybody is answered."""
 _REFS = "#/components/schemas/{model}"
 _CODES = "ErrorCode"
 _CODED = ("Problem", "BatchProblem", "TaskProblem", "Unready")
@@ -119,10 +121,20 @@ def from_environment() -> FastAPI:
         _end_with_parent()
         async with container.at_work():
             yield {CONNECTIONS: container.metrics.connections}
-        await container.close()
+        await _let_go(container)
         log.info("stopped")
 
     return create_app(container, lifespan)
+
+
+async def _let_go(container: Container) -> None:
+    """A store that hangs keeps no process from ending: all that was acknowledged is durable already."""
+    closing = asyncio.create_task(container.close())
+    await asyncio.wait([closing], timeout=_CLOSING_SECONDS)
+    if closing.done():
+        closing.result()
+    else:
+        log.warning("not_closed_in_time")
 
 
 def _end_with_parent() -> None:

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mpi.api.deadlines import Deadlines
 from mpi.api.garbage import collect_if_due
-from mpi.api.problems import RequestTimeout, UnsupportedMediaType, problem_response
+from mpi.api.problems import RequestTimeout, Stopping, UnsupportedMediaType, problem_response
 from mpi.api.scope import BODY, HEADERS, REQUEST_ID, ROUTE
 from mpi.errors import DeadlineExceeded, MpiError, PayloadTooLarge
 from mpi.telemetry import Metrics, place_of
@@ -76,6 +76,10 @@ class Edge:
             await self._fail(error, scope, receive, answer)
         except ClientDisconnect:
             answer.status = _CLIENT_LEFT
+        except asyncio.CancelledError:
+            # By the server, at the end of MPI_SHUTDOWN_TIMEOUT: who took too long himself is told so further in.
+            stopping = Stopping("the service stops before it has an answer; it is safe to repeat")
+            await self._fail(stopping, scope, receive, answer)
         except Exception as error:  # noqa: BLE001 -- the last resort of this edge
             # Named by type and place here already: a logger set up otherwise would print values.
             kind, where = type(error).__name__, place_of(error.__traceback__)

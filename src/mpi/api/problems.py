@@ -58,6 +58,12 @@ class Overloaded(MpiError):
     code, status, title, retryable = "overloaded", 503, "The service is overloaded", True
 
 
+class Stopping(MpiError):
+    """The service ends, and has waited for the answer for as long as it may."""
+
+    code, status, title, retryable = "stopping", 503, "The service is stopping", True
+
+
 class UnsupportedMediaType(MpiError):
     """The body is not declared as JSON."""
 
@@ -161,7 +167,7 @@ _CAUSES: dict[int, tuple[type[MpiError], ...]] = {
     415: (UnsupportedMediaType,),
     422: (InvalidInput,),
     500: (MpiError,),
-    503: (StoreUnavailable,),
+    503: (StoreUnavailable, Stopping),
     504: (DeadlineExceeded,),
 }
 """What a published status may mean on any route that has it."""
