@@ -56,6 +56,10 @@ TOLD = "told"
 """The detail of an event that rests on what an outside provider said: its members are those of :class:`Told`."""
 
 
+REFUSED = "rejected"
+"""The outcome of a call that was understood and is not done."""
+
+
 class AssertionKind(StrEnum):
     SAME = "same"
     NOT_SAME = "not-same"
@@ -115,6 +119,11 @@ class Told:
     asked: bool = True
     verdicts: tuple[Verdict, ...] = ()
     instead_of: int = 0
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it holds the version by now that it was told of."""
+        return self.answered and not self.overlaid and self.outcome != REFUSED
 
 
 @dataclass(frozen=True, slots=True, repr=False)

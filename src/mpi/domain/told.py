@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 from mpi.domain.identity import KEPT_AS, TOLD, Event, EventKind, StoredRecord, Told, Verdict
-from mpi.domain.record import RecordKey
+from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.versions import waiting_versions
 
 _NAMES = ("outcome", "link_id", "score", "tracking_id", "audit_id")
@@ -62,20 +63,54 @@ def last_said(current: StoredRecord, events: Sequence[Event]) -> Told | None:
     return None
 
 
-def is_heard(version: StoredRecord, events: Sequence[Event]) -> bool:
-    """Whether what was answered last about a registration was about this version of it.
+def is_accepted(
+    record: StoredRecord, versions: Sequence[StoredRecord], events: Sequence[Event]
+) -> bool:
+    """Whether what was accepted last under the number, since it was last deleted, says the same as this version."""
+    event, _ = _accepted(record, events)
+    return event is not None and _has_content(event, record, versions)
 
-    What was refused as another patient's took the place of nothing there.
+
+def is_known(
+    record: StoredRecord, versions: Sequence[StoredRecord], events: Sequence[Event]
+) -> bool:
+    """Whether what an index elsewhere holds under the number is the patient who has it here: else it moves nothing.
+
+    The version that was accepted last is the current one, or one that has merely been corrected since. Before a
+    deletion, before a person made another version current, and as long as one that it was told of waits, the number
+    may be another patient's there. A deleted record is taken as it was before that.
     """
-    for event in reversed(events):
-        told = told_in(event) if event.record == version.key else None
-        if told is None or not told.answered:
-            continue
-        if event.record_version == version.version:
-            return True
-        if not told.overlaid:
-            return False
-    return False
+    event, replaced = _accepted(record, events)
+    if event is None or is_disputed(record.key, versions, events):
+        return False
+    is_correction = not replaced and KEPT_AS not in event.detail
+    return is_correction or _has_content(event, record, versions)
+
+
+def _accepted(record: StoredRecord, events: Sequence[Event]) -> tuple[Event | None, bool]:
+    """What happened when a version was accepted last, and whether a person has made another one current since.
+
+    What was refused took the place of nothing there.
+    """
+    replaced = False
+    for event in _backwards(record, events):
+        told = told_in(event)
+        if told is not None and told.accepted:
+            return event, replaced
+        replaced = replaced or (event.kind in _CHOSEN and KEPT_AS not in event.detail)
+    return None, replaced
+
+
+def _backwards(record: StoredRecord, events: Sequence[Event]) -> Iterator[Event]:
+    """The events about what the record says, the latest first, back to the deletion before it was registered anew."""
+    own = [event for event in reversed(events) if event.record == record.key]
+    if record.status is RecordStatus.DELETED:
+        own = own[1:]
+    return takewhile(lambda event: event.kind is not EventKind.DELETED, own)
+
+
+def _has_content(event: Event, record: StoredRecord, versions: Sequence[StoredRecord]) -> bool:
+    return any(v.version == event.record_version and v.digest == record.digest for v in versions)
 
 
 def is_disputed(key: RecordKey, versions: Sequence[StoredRecord], events: Sequence[Event]) -> bool:

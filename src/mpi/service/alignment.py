@@ -18,13 +18,15 @@ from mpi.domain.identity import (
     TaskStatus,
 )
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.domain.told import is_heard, told_in
+from mpi.domain.told import is_accepted, told_in
 from mpi.errors import ConcurrentChange, ProviderRefusal
 from mpi.matching.blocking import blocking_keys
 from mpi.ports import AskedLater, IndexStore, Outbox
 from mpi.ports.elsewhere import Counterpart
-from mpi.service.consequences import errands_of
+from mpi.service.consequences import errands_of, introduced_along
+from mpi.service.history import is_known_elsewhere
 from mpi.service.refusals import UNTOLD, ask_a_steward
+from mpi.service.task_settlement import undecided_about
 
 REFUSES = "refused_elsewhere"
 """Why a task asks a steward: the index elsewhere does not do what was decided here."""
@@ -116,7 +118,7 @@ async def _owed(
     Where another version is known by its number, it may be another patient's: so it is told however clear it is.
     """
     events = await store.record_events(content.key)
-    if is_heard(content, events):
+    if is_accepted(content, await store.versions(content.key), events):
         return ()
     known = any(told_in(event) for event in events if event.record == content.key)
     if known or late is None:
@@ -158,8 +160,7 @@ class Alignment:
         records: tuple[StoredRecord, ...] = ()
         try:
             for _ in range(_PASSES):
-                records = await self._as_they_are(leased.errand.records)
-                await self._check_told(records)
+                records = await self._known(leased.errand.records)
                 if len(records) < 2 or not await self.counterpart.align(records):
                     break
             else:
@@ -173,10 +174,14 @@ class Alignment:
     async def retire(self, leased: LeasedErrand) -> None:
         """Replace a number there as well, unless it is in use again. A refusal becomes a task."""
         key, retired = leased.errand.records
-        kept = await self.store.record(key)
-        if kept is None or await self._as_they_are((retired,)):
+        kept, gone = await self.store.record(key), await self.store.record(retired)
+        if kept is None or gone is None or gone.mpi_id is not None:
+            return
+        if not await self._was_told(gone):
             return
         try:
+            await self._check_known(gone)
+            await self._check_known(kept)
             await self.counterpart.retire(kept, retired)
         except ProviderRefusal:
             named = {_REPLACED: [retired.source, retired.source_id]}
@@ -184,15 +189,51 @@ class Alignment:
             return
         await self.outbox.queue([Errand(ErrandKind.FOLLOW, (key,), Lane.REAL_TIME)])
 
-    async def _check_told(self, records: Iterable[StoredRecord]) -> None:
-        """Whom a number stood for before a decision is not put together or taken apart instead of whom it names."""
-        for record in records:
-            post = Errand(ErrandKind.POST, (record.key,))
-            if await self.outbox.lane_of(post) is not Lane.REAL_TIME:
+    async def _known(self, keys: Iterable[RecordKey]) -> tuple[StoredRecord, ...]:
+        """The records as they are, but those that it does not take as they are: a steward is asked about them."""
+        found = []
+        for record in await self._as_they_are(keys):
+            if await self._is_asked_about(record):
                 continue
-            events = await self.store.record_events(record.key)
-            if any(map(told_in, events)) and not is_heard(record, events):
-                raise ConcurrentChange("the record is being told first")
+            try:
+                await self._check_known(record)
+            except ProviderRefusal:
+                name, now = self.counterpart.name, self.clock()
+                await ask_a_steward(self.store, (record,), UNTOLD, name, now)
+            else:
+                found.append(record)
+        return tuple(found)
+
+    async def _is_asked_about(self, record: StoredRecord) -> bool:
+        """Whether a steward has yet to say who has the number: deciding that tells of it, and brings it to agree."""
+        if await self._is_known(record):
+            return False
+        tasks = await undecided_about(self.store, record)
+        return any(task.kind is TaskKind.OVERLAY or task.reason == UNTOLD for task in tasks)
+
+    async def _check_known(self, record: StoredRecord) -> None:
+        """Whom a number stood for before is not put together or taken apart instead of whom it names: he is told first.
+
+        Raises ``ProviderRefusal`` where the other index keeps somebody else under the number.
+        """
+        if await self._is_known(record):
+            return
+        if record.mpi_id is None:
+            raise ProviderRefusal("another patient had the number there before it was deleted")
+        post = Errand(ErrandKind.POST, (record.key,))
+        is_waiting = await self.outbox.lane_of(post) is Lane.REAL_TIME
+        if is_waiting and await self._was_told(record):
+            raise ConcurrentChange("the record is being told first")
+        position = await self.store.position()
+        told = await self.counterpart.tell(record)
+        heard = replace(record, along=(told,), received_at=self.clock())
+        await self.store.commit(*await introduced_along(self.store, heard, position))
+
+    async def _is_known(self, record: StoredRecord) -> bool:
+        return await is_known_elsewhere(self.store, record)
+
+    async def _was_told(self, record: StoredRecord) -> bool:
+        return any(map(told_in, await self.store.record_events(record.key)))
 
     async def _as_they_are(self, keys: Iterable[RecordKey]) -> tuple[StoredRecord, ...]:
         found = [await self.store.record(key) for key in keys]

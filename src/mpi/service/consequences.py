@@ -104,11 +104,13 @@ def as_current(record: StoredRecord, current: StoredRecord | None) -> StoredReco
 def corrections(record: StoredRecord, status: RecordStatus | None = None) -> tuple[Errand, ...]:
     """What an outside provider is told again, which may have another version than the one that is current.
 
-    That is, after it was told of one that is only kept with this ``status``, or came out of turn. A version that waits
-    may be another patient's: that is urgent.
+    That is, after it was told of one that is only kept with this ``status``, or came out of turn, or is current though
+    it was refused. A version that waits may be another patient's: that is urgent.
     """
     told = record.told
-    if told is None or not told.asked or told.overlaid or (status is None and told.answered):
+    if told is None or not told.asked:
+        return ()
+    if (status is None) is (told.answered and not told.overlaid) or (status and told.overlaid):
         return ()
     lane = Lane.REAL_TIME if status is RecordStatus.PENDING else Lane.BATCH
     return (Errand(ErrandKind.POST, (record.key,), lane),)

@@ -17,7 +17,7 @@ from mpi.errors import ConcurrentChange, ProviderRefusal
 from mpi.matching.blocking import keys_beside, stored_keys
 from mpi.ports import IndexStore, Outbox
 from mpi.ports.elsewhere import Counterpart
-from mpi.service.history import disputed
+from mpi.service.history import is_known_elsewhere
 from mpi.service.outbox import Again
 from mpi.service.rearrangement import Rearrangement
 from mpi.service.refusals import UNTOLD, ask_a_steward
@@ -134,7 +134,7 @@ class Following:
             record
             for record in person.records
             if record.key not in told and (record.key in asked or keys_beside(record))
-            if not await self._is_about_another_version(record.key)
+            if await self._is_known(record)
         ]
         found = {r.key: r for r in await self.counterpart.locate(wanted)} | dict(told)
         return [
@@ -142,11 +142,11 @@ class Following:
             for record in person.records
         ]
 
-    async def _is_about_another_version(self, key: RecordKey) -> bool:
-        """Whether what is there is not what is current here: once it is told, or decided about, that is followed."""
-        if await self.outbox.lane_of(Errand(ErrandKind.POST, (key,))) is not None:
-            return True
-        return await disputed(self.store, key)
+    async def _is_known(self, record: StoredRecord) -> bool:
+        """Whether what is there is what is current here: else it is followed once it is told, or decided about."""
+        if await self.outbox.lane_of(Errand(ErrandKind.POST, (record.key,))) is not None:
+            return False
+        return await is_known_elsewhere(self.store, record)
 
     async def _unchanged(self, person: PersonState) -> None:
         now = await self.store.person(person.mpi_id)

@@ -9,7 +9,7 @@ from itertools import takewhile
 
 from mpi.domain.identity import KEPT_AS, Event, PersonState, StoredRecord
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.domain.told import is_disputed
+from mpi.domain.told import is_known
 from mpi.errors import Gone, NotFound
 from mpi.ports import IndexStore
 
@@ -23,9 +23,10 @@ def current_version(events: Iterable[Event], key: RecordKey) -> int | None:
     return found
 
 
-async def disputed(store: IndexStore, key: RecordKey) -> bool:
-    """Whether an index elsewhere was told of a version that waits for a steward: it says nothing of the current one."""
-    return is_disputed(key, await store.versions(key), await store.record_events(key))
+async def is_known_elsewhere(store: IndexStore, record: StoredRecord) -> bool:
+    """Whether an index elsewhere holds, under the number of the record, the patient who has it here."""
+    events = await store.record_events(record.key)
+    return is_known(record, await store.versions(record.key), events)
 
 
 async def all_events(store: IndexStore, mpi_id: str | None = None) -> AsyncIterator[Event]:

@@ -24,7 +24,7 @@ from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail
 from mpi.matching.blocking import keys_beside
 from mpi.ports import IndexStore
-from mpi.service.history import disputed, history_of
+from mpi.service.history import history_of, is_known_elsewhere
 from mpi.service.task_settlement import with_answered
 
 PARTED, JOINED = "parted_elsewhere", "joined_elsewhere"
@@ -130,8 +130,9 @@ class Rearrangement:
         """Whether a record makes the person one of the link that is there with what it says here."""
         for evidence in other.records:
             record = await self.store.record(evidence.key)
-            is_there = record is not None and not links.isdisjoint(record.blocking_keys)
-            if is_there and not await disputed(self.store, evidence.key):
+            if record is None or links.isdisjoint(record.blocking_keys):
+                continue
+            if await is_known_elsewhere(self.store, record):
                 return True
         return False
 

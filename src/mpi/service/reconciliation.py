@@ -21,13 +21,14 @@ from mpi.domain.identity import (
     Told,
 )
 from mpi.domain.record import RecordKey, RecordStatus
-from mpi.domain.told import is_heard, told_detail
+from mpi.domain.told import is_accepted, told_detail
 from mpi.errors import ConcurrentChange, PreconditionFailed, ProviderLeftAlone, ProviderUnavailable
 from mpi.matching.blocking import blocking_keys, keys_beside
 from mpi.matching.decision import Outcome
 from mpi.ports import AskedLater, IndexStore, Outbox, Resolution
 from mpi.service.consequences import guarded, introduced_along, joining, tasks_of
-from mpi.service.history import disputed
+from mpi.service.history import is_known_elsewhere
+from mpi.service.refusals import UNTOLD, ask_a_steward
 from mpi.service.retrying import Retrying
 from mpi.service.task_settlement import undecided_about, with_answered
 
@@ -46,26 +47,36 @@ class Reconciliation:
     retrying: Retrying
 
     async def post(self, leased: LeasedErrand) -> None:
-        """Tell the provider of a record as it stands, unless it has answered about it. Safe to repeat.
+        """Tell the provider of a record as it stands, unless it has accepted that. Safe to repeat.
 
-        Raises ``ProviderUnavailable`` when there is no answer this time either.
+        What it takes for another patient's becomes a task. Raises ``ProviderUnavailable`` when there is no answer this
+        time either.
         """
         (key,) = leased.errand.records
         record = await self._active(key)
-        if record is None or await self._heard(record):
+        if record is None or await self._is_accepted(record):
             return
         while record is not None:
             home = await self.store.person(record.mpi_id or "")
-            await self._settle(await self.provider.tell(record, home))
+            told = await self.provider.tell(record, home)
+            await self._settle(told)
             # Told at the same time as a newer version, it may have come after that.
             now = await self._active(key)
-            record = now if now is not None and now.digest != record.digest else None
+            if now is None or now.digest == record.digest:
+                await self._ask_if_refused(now, told.told)
+                return
+            record = now
+
+    async def _ask_if_refused(self, record: StoredRecord | None, told: Told | None) -> None:
+        """Whoever it has under the number moves nothing here, and nobody would know why."""
+        if record is not None and told is not None and told.overlaid:
+            await ask_a_steward(self.store, (record,), UNTOLD, told.provider, self.clock())
 
     async def follow(self, leased: LeasedErrand) -> None:
         """See where the provider has the records by now. Raises ``ProviderUnavailable``."""
         for key in leased.errand.records:
             record = await self._active(key)
-            if record is None or await self._is_about_another_version(record):
+            if record is None or not await self._is_known(record):
                 continue
             home = await self.store.person(record.mpi_id or "")
             found = await self.provider.locate(record, home)
@@ -84,17 +95,16 @@ class Reconciliation:
             raise _unavailable(told)
         await self.retrying.run(partial(self._reconcile, told, told.told), _LATE)
 
-    async def _is_about_another_version(self, record: StoredRecord) -> bool:
-        """Whether what the provider has is older than the record, and telling of it tells where it is as well; or is a
-        version that a steward has not decided about."""
+    async def _is_known(self, record: StoredRecord) -> bool:
+        """Whether what the provider has is the record as it stands. What waits is told, which tells where it is too."""
         post = Errand(ErrandKind.POST, (record.key,))
-        if await self.outbox.lane_of(post) is not None and not await self._heard(record):
-            return True
-        return await disputed(self.store, record.key)
+        if await self.outbox.lane_of(post) is not None and not await self._is_accepted(record):
+            return False
+        return await is_known_elsewhere(self.store, record)
 
-    async def _heard(self, record: StoredRecord) -> bool:
-        """Whether the provider has answered about the record as it stands."""
-        return is_heard(record, await self.store.record_events(record.key))
+    async def _is_accepted(self, record: StoredRecord) -> bool:
+        versions = await self.store.versions(record.key)
+        return is_accepted(record, versions, await self.store.record_events(record.key))
 
     async def _keep_others(self, told: StoredRecord) -> None:
         """What was said of others on this occasion counts, though nothing was said of the record."""

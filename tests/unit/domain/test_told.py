@@ -9,15 +9,18 @@ import pytest
 
 from mpi.domain.identity import KEPT_AS, TOLD, Event, EventKind, StoredRecord
 from mpi.domain.record import Demographics, RecordKey, RecordStatus
-from mpi.domain.told import is_disputed, is_heard, last_said
+from mpi.domain.told import is_accepted, is_disputed, is_known, last_said
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = RecordKey("HOSP-A", "1")
 PENDING = {KEPT_AS: "pending"}
 
 
-def version(number: int, status: RecordStatus = RecordStatus.ACTIVE) -> StoredRecord:
-    return StoredRecord(KEY, number, status, Demographics(), None, (), b"", NOW)
+def version(
+    number: int, status: RecordStatus = RecordStatus.ACTIVE, content: int | None = None
+) -> StoredRecord:
+    digest = bytes([content or number])
+    return StoredRecord(KEY, number, status, Demographics(), None, (), digest, NOW)
 
 
 def event(
@@ -65,23 +68,55 @@ def test_what_is_said_of_another_patient_is_not_said_of_this_one(
     assert (told and told.link_id) == link
 
 
-HEARD = [
-    (1, [], False),
-    (1, [TOLD_1], True),
-    (2, [TOLD_1, event(2)], False),
-    (1, [TOLD_1, WAITS_2], False),  # there it has been overwritten
-    (1, [TOLD_1, REFUSED_2], True),
-    (2, [TOLD_1, REFUSED_2, CHOSEN_2], True),  # it would be refused again
-    (2, [TOLD_1, WAITS_2, CHOSEN_2], True),
-    (1, [event(1, "L1", answered=False)], False),
+DELETED_2 = event(2, kind=EventKind.DELETED)
+REVIVED_3 = event(3, kind=EventKind.REVIVED)
+
+# The current version, what happened, whether it was accepted, whether the number is known for this patient at least.
+HELD: list[tuple[StoredRecord, list[Event], bool, bool]] = [
+    (version(1), [], False, False),
+    (version(1), [TOLD_1], True, True),
+    (version(1), [event(1, "L1", answered=False)], False, False),
+    (version(1), [event(1, outcome="rejected")], False, False),
+    (version(2), [TOLD_1, event(2)], False, True),  # a correction
+    (version(2), [TOLD_1, event(2, outcome="rejected")], False, True),
+    (version(1), [TOLD_1, WAITS_2], False, False),  # there it has been overwritten
+    (version(1), [TOLD_1, REFUSED_2], True, True),
+    (version(2), [TOLD_1, REFUSED_2, CHOSEN_2], False, False),  # who knows: it may be taken by now
+    (version(2), [TOLD_1, WAITS_2, CHOSEN_2], True, True),
+    (version(3, content=2), [TOLD_1, WAITS_2, event(3, kind=EventKind.TASK_DECIDED)], True, True),
+    (version(2), [TOLD_1, CHOSEN_2], False, False),
+    (version(3, content=1), [TOLD_1, WAITS_2, CHOSEN_2, UNDONE_3], False, False),
+    (version(3, content=1), [TOLD_1, CHOSEN_2, UNDONE_3], True, True),
+    (version(3), [TOLD_1, DELETED_2, REVIVED_3], False, False),  # another patient, perhaps
+    (version(3), [TOLD_1, DELETED_2, event(3, "L3", EventKind.REVIVED)], True, True),
+    (
+        version(3),
+        [TOLD_1, DELETED_2, event(3, kind=EventKind.REVIVED, overlaid=True)],
+        False,
+        False,
+    ),
+    (version(2, RecordStatus.DELETED, content=1), [TOLD_1, DELETED_2], True, True),
+    (
+        version(4, RecordStatus.DELETED, content=3),
+        [TOLD_1, DELETED_2, REVIVED_3, event(4, kind=EventKind.DELETED)],
+        False,
+        False,
+    ),
 ]
 
 
-@pytest.mark.parametrize(("current", "events", "heard"), HEARD)
-def test_only_an_answer_about_this_version_is_one(
-    current: int, events: list[Event], heard: bool
+@pytest.mark.parametrize(("current", "events", "accepted", "known"), HELD)
+def test_only_the_patient_who_has_the_number_now_is_known_by_it(
+    current: StoredRecord, events: list[Event], accepted: bool, known: bool
 ) -> None:
-    assert is_heard(version(current), events) is heard
+    versions = [*(version(n) for n in range(1, current.version)), current]
+    assert is_accepted(current, versions, events) is accepted
+    assert is_known(current, versions, events) is known
+
+
+def test_while_a_version_waits_that_it_was_told_of_the_number_is_nobodys() -> None:
+    versions = [version(1), version(2, RecordStatus.PENDING)]
+    assert not is_known(version(1), versions, [TOLD_1, REFUSED_2])
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mpi.domain.identity import REFUSED
+
 
 class CallOutcome(StrEnum):
     """As metrics name it."""
@@ -13,7 +15,7 @@ class CallOutcome(StrEnum):
     LINKED = "linked"
     NO_MATCH = "no_match"
     OVERLAY_REJECTED = "overlay_rejected"
-    REJECTED = "rejected"  # understood and refused: this request, not Verato, is what is wrong
+    REJECTED = REFUSED  # understood and refused: this request, not Verato, is what is wrong
     PROTOCOL_ERROR = "protocol_error"  # an answer that is not one of Verato's
     CONFIG_ERROR = "config_error"  # nothing is there to be asked
     AUTH_ERROR = "auth_error"
