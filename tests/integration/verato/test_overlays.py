@@ -157,3 +157,18 @@ async def test_who_is_linked_to_a_version_that_waits_is_asked_about(
         assert found["provider_ids"] == first["provider_ids"]
         tasks = (await api.client.get("/mpi/tasks")).json()["tasks"]
         assert [t["reason"] for t in tasks] == ["overlay", "linked_to_what_waits"]
+
+
+@pytest.mark.parametrize("api", ["verato", "verato_first", *ON_MONGODB], indirect=True)
+@pytest.mark.parametrize("outcome", ["accept", "new"])
+async def test_what_verato_refused_is_told_again_when_a_steward_makes_it_current(
+    verato: Verato, api: Api, outcome: str
+) -> None:
+    await match(api, MINE, "1")
+    verato.plan("overlay", "postIdentity")
+    found = await match(api, MINE | {"city": "Elsewhere"}, "1")
+    await decide(api, found["task_id"], outcome)
+    await follow(api)
+    known = verato.simulated.tenant.registry.find(A)
+    assert known is not None
+    assert known.identity["addresses"][0]["city"] == "Elsewhere"
