@@ -131,3 +131,14 @@ async def test_candidates_come_with_veratos_score(verato: Verato) -> None:
         assert 0.9 <= candidates[0].score <= 1
         nobody = record(MADE[1][0] | {"last_name": "Quirk", "ssn": ""})
         assert (await index.search(nobody, limit=3))[1] == ()
+
+
+async def test_what_another_process_has_taken_out_meanwhile_is_no_refusal(verato: Verato) -> None:
+    async with connected(verato) as index:
+        await two_persons(index)
+        reply = await index.unlink(ONE, OTHER)
+        assert reply.outcome is CallOutcome.LINKED
+        verato.plan("success_false:no", "unlinkIdentities")
+        await index.link(ONE, OTHER)
+        reply = await index.unlink(ONE, OTHER)
+        assert reply.outcome is CallOutcome.REJECTED

@@ -13,7 +13,7 @@ from typing import Any
 from mpi.domain.errand import Lane
 from mpi.domain.identity import StoredRecord
 from mpi.domain.record import RecordKey
-from mpi.providers.verato.client import Ask, VeratoClient
+from mpi.providers.verato.client import Ask, Check, VeratoClient
 from mpi.providers.verato.order import InOrder
 from mpi.providers.verato.outcome import CONSEQUENCES, CallOutcome, Reason
 from mpi.providers.verato.pacing import NoTurn
@@ -127,7 +127,7 @@ class VeratoIndex:
 
         content = {"linkToSource": self._form.source(to), "source": self._form.source(key)}
         async with self._order.of(to, key):
-            return await self.client.write(LINK, content, check)
+            return await self._write(LINK, content, check)
 
     async def unlink(self, origin: RecordKey, key: RecordKey) -> Reply:
         """Take a registration out of the person that it shares with another."""
@@ -140,7 +140,7 @@ class VeratoIndex:
 
         content = {"unlinkFromSource": self._form.source(origin), "source": self._form.source(key)}
         async with self._order.of(origin, key):
-            return await self.client.write(UNLINK, content, check)
+            return await self._write(UNLINK, content, check)
 
     async def merge(self, survivor: RecordKey, retire: RecordKey) -> Reply:
         """Retire one number of a patient in favour of another of the same source."""
@@ -157,7 +157,14 @@ class VeratoIndex:
 
         content = {"toSurviveSource": self._form.source(survivor), "toRetireSource": retired}
         async with self._order.of(survivor, retire):
-            return await self.client.write(MERGE, content, check)
+            return await self._write(MERGE, content, check)
+
+    async def _write(self, operation: Operation, content: Content, check: Check) -> Reply:
+        """What somebody else has done meanwhile is refused, and as good as done by us."""
+        reply = await self.client.write(operation, content, check)
+        if reply.outcome is not CallOutcome.REJECTED:
+            return reply
+        return await check(self.client.read) or reply
 
     def counts(self, found: Reply, key: RecordKey) -> bool | None:
         """Whether the person that was found is made of this registration too; None when it is not said.
