@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -38,6 +39,8 @@ _REPLACED = "replaced"
 """The detail of a task's event: source and number that another one was to replace there."""
 
 _PASSES = 5
+_MOST_BESIDE = 50
+"""Records of one person that an alignment looks at beside those that are named: each is a call there."""
 _MOST_ASSERTED = 200
 """Of two large persons kept apart: each record is a call there, and who moves is told of anyway."""
 
@@ -154,19 +157,27 @@ class Alignment:
     outbox: Outbox
     counterpart: Counterpart
     clock: Callable[[], datetime]
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def align(self, leased: LeasedErrand) -> None:
-        """Until nothing is left to change: what is decided meanwhile counts too. A refusal becomes a task."""
+        """Until nothing is left to change: what is decided meanwhile counts too. A refusal becomes a task.
+
+        One at a time: two about the same records would each do what the other has done.
+        """
+        async with self.turn:
+            await self._align(leased.errand.records)
+
+    async def _align(self, named: Sequence[RecordKey]) -> None:
         records: tuple[StoredRecord, ...] = ()
         try:
             for _ in range(_PASSES):
-                records = await self._known(leased.errand.records)
+                records = await self._known(named)
                 if len(records) < 2 or not await self.counterpart.align(records):
                     break
             else:
                 raise ConcurrentChange("the records keep changing hands")
         except ProviderRefusal:
-            await self._ask(records)
+            await self._ask([record for record in records if record.key in named] or records)
             return
         follow = Errand(ErrandKind.FOLLOW, tuple(r.key for r in records), Lane.REAL_TIME)
         await self.outbox.queue([follow])
@@ -174,6 +185,10 @@ class Alignment:
     async def retire(self, leased: LeasedErrand) -> None:
         """Replace a number there as well, unless it is in use again. A refusal becomes a task."""
         key, retired = leased.errand.records
+        async with self.turn:
+            await self._retire(key, retired)
+
+    async def _retire(self, key: RecordKey, retired: RecordKey) -> None:
         kept, gone = await self.store.record(key), await self.store.record(retired)
         if kept is None or gone is None or gone.mpi_id is not None:
             return
@@ -189,20 +204,39 @@ class Alignment:
             return
         await self.outbox.queue([Errand(ErrandKind.FOLLOW, (key,), Lane.REAL_TIME)])
 
-    async def _known(self, keys: Iterable[RecordKey]) -> tuple[StoredRecord, ...]:
-        """The records as they are, but those that it does not take as they are: a steward is asked about them."""
-        found = []
-        for record in await self._as_they_are(keys):
-            if await self._is_asked_about(record):
-                continue
-            try:
-                await self._check_known(record)
-            except ProviderRefusal:
-                name, now = self.counterpart.name, self.clock()
-                await ask_a_steward(self.store, (record,), UNTOLD, name, now)
-            else:
-                found.append(record)
+    async def _known(self, keys: Sequence[RecordKey]) -> tuple[StoredRecord, ...]:
+        """The records as they are, and those with whom they are by now: of those that were named some may have left.
+
+        But for those that it does not take as they are: a steward is asked about them.
+        """
+        named = await self._as_they_are(keys)
+        found = [record for record in named if await self._is_taken(record)]
+        for mpi_id in dict.fromkeys(record.mpi_id or "" for record in named):
+            found += await self._company(mpi_id, keys)
         return tuple(found)
+
+    async def _company(self, mpi_id: str, named: Sequence[RecordKey]) -> list[StoredRecord]:
+        """The other records of a person that are known there; one that is told of for it, if none is."""
+        person = await self.store.person(mpi_id)
+        others = [
+            record
+            for record in (person.records if person else ())
+            if record.key not in named and record.key.source not in self.counterpart.untold
+        ][:_MOST_BESIDE]
+        known = [record for record in others if await self._is_known(record)]
+        return known or [record for record in others[:1] if await self._is_taken(record)]
+
+    async def _is_taken(self, record: StoredRecord) -> bool:
+        """Whether it takes the record as it is, and is told if need be."""
+        if await self._is_asked_about(record):
+            return False
+        try:
+            await self._check_known(record)
+        except ProviderRefusal:
+            name, now = self.counterpart.name, self.clock()
+            await ask_a_steward(self.store, (record,), UNTOLD, name, now)
+            return False
+        return True
 
     async def _is_asked_about(self, record: StoredRecord) -> bool:
         """Whether a steward has yet to say who has the number: deciding that tells of it, and brings it to agree."""
@@ -240,7 +274,7 @@ class Alignment:
         return tuple(r for r in found if r is not None and r.mpi_id is not None)
 
     async def _ask(
-        self, records: tuple[StoredRecord, ...], named: Mapping[str, Any] = MappingProxyType({})
+        self, records: Sequence[StoredRecord], named: Mapping[str, Any] = MappingProxyType({})
     ) -> None:
         """A steward has to settle it there, or decide otherwise here."""
         now = self.clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -82,15 +83,16 @@ class VeratoCounterpart:
     async def _part(
         self, records: Sequence[StoredRecord], links: dict[RecordKey, str | None]
     ) -> bool:
-        """Nobody keeps a link that the record of another person has had before."""
-        holders: dict[str | None, StoredRecord] = {}
+        """Of the persons that share a link the one with the most records keeps it, of several the one named first."""
         parted = False
-        for record in records:
-            holder = holders.setdefault(links[record.key], record)
-            if holder.mpi_id != record.mpi_id:
-                self._answered(await self._index.unlink(holder.key, record.key))
-                links[record.key] = self._answered(await self._index.find(record.key)).link_id
-                parted = True
+        for sharing in _by_link(records, links):
+            ((keeper, _),) = Counter(record.mpi_id for record in sharing).most_common(1)
+            holder = next(record for record in sharing if record.mpi_id == keeper)
+            for record in sharing:
+                if record.mpi_id != keeper:
+                    self._answered(await self._index.unlink(holder.key, record.key))
+                    links[record.key] = self._answered(await self._index.find(record.key)).link_id
+                    parted = True
         return parted
 
     async def _join(
@@ -159,6 +161,15 @@ class VeratoCounterpart:
 
     def _answered(self, reply: Reply) -> Reply:
         return answered(self._index.client, reply)
+
+
+def _by_link(
+    records: Sequence[StoredRecord], links: Mapping[RecordKey, str | None]
+) -> list[list[StoredRecord]]:
+    found: dict[str | None, list[StoredRecord]] = {}
+    for record in records:
+        found.setdefault(links[record.key], []).append(record)
+    return list(found.values())
 
 
 def _left(notifications: Any) -> Iterator[int]:
