@@ -50,6 +50,7 @@ class Counterpart(Protocol):
     async def align(self, records: Sequence[StoredRecord]) -> bool:
         """Make the records one patient there exactly where they belong to one person here.
 
+        Deleted ones are taken apart from others as if they still belonged to that person, and put together with none.
         Returns whether anything had to be changed for that: others may have changed their persons meanwhile.
         """
         ...

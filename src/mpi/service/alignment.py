@@ -25,6 +25,7 @@ from mpi.matching.blocking import blocking_keys
 from mpi.ports import AskedLater, IndexStore, Outbox
 from mpi.ports.elsewhere import Counterpart
 from mpi.service.consequences import errands_of, introduced_along
+from mpi.service.deleted import as_if_living, deleted_from
 from mpi.service.history import is_known_elsewhere
 from mpi.service.refusals import UNTOLD, ask_a_steward
 from mpi.service.task_settlement import undecided_about
@@ -177,10 +178,11 @@ class Alignment:
             else:
                 raise ConcurrentChange("the records keep changing hands")
         except ProviderRefusal:
-            await self._ask([record for record in records if record.key in named] or records)
+            living = [record for record in records if record.status is RecordStatus.ACTIVE]
+            await self._ask([record for record in living if record.key in named] or living)
             return
-        follow = Errand(ErrandKind.FOLLOW, tuple(r.key for r in records), Lane.REAL_TIME)
-        await self.outbox.queue([follow])
+        keys = tuple(r.key for r in records if r.status is RecordStatus.ACTIVE)
+        await self.outbox.queue([Errand(ErrandKind.FOLLOW, keys, Lane.REAL_TIME)])
 
     async def retire(self, leased: LeasedErrand) -> None:
         """Replace a number there as well, unless it is in use again. A refusal becomes a task."""
@@ -211,9 +213,27 @@ class Alignment:
         """
         named = await self._as_they_are(keys)
         found = [record for record in named if await self._is_taken(record)]
-        for mpi_id in dict.fromkeys(record.mpi_id or "" for record in named):
+        persons = dict.fromkeys(record.mpi_id or "" for record in named)
+        for mpi_id in persons:
             found += await self._company(mpi_id, keys)
-        return tuple(found)
+        return (*found, *await self._deleted(keys, persons))
+
+    async def _deleted(
+        self, named: Sequence[RecordKey], persons: Iterable[str]
+    ) -> list[StoredRecord]:
+        """The deleted records of several persons, which may have to be parted: there they are still somebody's."""
+        found = [r for r in [await as_if_living(self.store, key) for key in named] if r is not None]
+        involved = {*persons, *(record.mpi_id or "" for record in found)}
+        if len(involved) < 2:
+            return []
+        others = [key for key in await deleted_from(self.store, involved) if key not in named]
+        found += [r for r in [await as_if_living(self.store, key) for key in others] if r]
+        told = [r for r in found if r.mpi_id in involved and r.key.source not in self._untold]
+        return [record for record in told if await self._is_known(record)]
+
+    @property
+    def _untold(self) -> frozenset[str]:
+        return self.counterpart.untold
 
     async def _company(self, mpi_id: str, named: Sequence[RecordKey]) -> list[StoredRecord]:
         """The other records of a person that are known there; one that is told of for it, if none is."""
@@ -221,7 +241,7 @@ class Alignment:
         others = [
             record
             for record in (person.records if person else ())
-            if record.key not in named and record.key.source not in self.counterpart.untold
+            if record.key not in named and record.key.source not in self._untold
         ][:_MOST_BESIDE]
         known = [record for record in others if await self._is_known(record)]
         return known or [record for record in others[:1] if await self._is_taken(record)]

@@ -72,8 +72,8 @@ async def open_tasks(api: Api) -> list[str]:
 
 
 async def test_a_person_that_is_split_in_two_moves_is_split_there(verato: Verato, api: Api) -> None:
-    for number, row in enumerate(STRANGERS, start=1):
-        await told(api, row, str(number))
+    for number, row in zip("1234", STRANGERS, strict=True):
+        await told(api, row, number)
     for number in "234":
         one, other = await holder(api, "1"), await holder(api, number)
         await decide(api, f"/mpi/persons/{one}/merge", retire=other)
@@ -117,3 +117,40 @@ async def test_a_merge_is_told_though_who_stood_for_the_person_has_left(
     await deliver(api)
     assert verato.link_of((SOURCE, "2")) == verato.link_of((SOURCE, "3"))
     assert await holder(api, "2") == await holder(api, "3")
+
+
+@pytest.mark.parametrize(
+    "deleted", ["before the merge", "after the merge", "before its undo is told"]
+)
+async def test_an_undo_takes_along_what_was_deleted(verato: Verato, api: Api, deleted: str) -> None:
+    for number, row in zip("312", (ALONE, *TWICE), strict=True):
+        await told(api, row, number)
+    other, mine = await holder(api, "3"), await holder(api, "1")
+    if deleted == "before the merge":
+        await api.client.delete(f"/mpi/records/{SOURCE}/2")
+    merge = await decide(api, f"/mpi/persons/{other}/merge", retire=mine)
+    await deliver(api)
+    if deleted == "after the merge":
+        await api.client.delete(f"/mpi/records/{SOURCE}/2")
+    await decide(api, f"/mpi/events/{merge['event_id']}/undo")
+    if deleted == "before its undo is told":
+        await api.client.delete(f"/mpi/records/{SOURCE}/2")
+    await deliver(api)
+    assert links(verato, "123") == [{"1", "2"}, {"3"}]
+    found = await match(api, TWICE[1], "4")
+    assert found["mpi_id"] == mine
+    assert await open_tasks(api) == []
+
+
+async def test_a_number_that_was_replaced_stays_replaced(verato: Verato, api: Api) -> None:
+    for number, row in zip("123", (*TWICE, ALONE), strict=True):
+        await told(api, row, number)
+    one, other = await holder(api, "1"), await holder(api, "3")
+    await decide(api, f"/mpi/records/{SOURCE}/2/replace", by="1")
+    await deliver(api)
+    merge = await decide(api, f"/mpi/persons/{one}/merge", retire=other)
+    await deliver(api)
+    await decide(api, f"/mpi/events/{merge['event_id']}/undo")
+    await deliver(api)
+    assert links(verato, "13") == [{"1"}, {"3"}]
+    assert await open_tasks(api) == []

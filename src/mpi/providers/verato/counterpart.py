@@ -12,7 +12,7 @@ import orjson
 
 from mpi.domain.errand import Lane
 from mpi.domain.identity import StoredRecord
-from mpi.domain.record import RecordKey
+from mpi.domain.record import RecordKey, RecordStatus
 from mpi.errors import ProviderRefusal, ProviderUnavailable
 from mpi.ports.elsewhere import Changes
 from mpi.providers.verato.health import answered
@@ -68,13 +68,21 @@ class VeratoCounterpart:
 
     async def align(self, records: Sequence[StoredRecord]) -> bool:
         """See :class:`mpi.ports.elsewhere.Counterpart`: first take apart, then put together."""
-        links = {record.key: await self._link_of(record) for record in records}
-        parted = await self._part(records, links)
-        return await self._join(records, links) or parted
+        links: dict[RecordKey, str | None] = {}
+        for record in records:
+            link = await self._link_of(record)
+            if link is not None or not _is_deleted(record):
+                links[record.key] = link
+        there = [record for record in records if record.key in links]
+        parted = await self._part(there, links)
+        together = [r for r in there if r.key in parted or not _is_deleted(r)]
+        return await self._join(together, links) or bool(parted)
 
     async def _link_of(self, record: StoredRecord) -> str | None:
-        """The link of a registration, which is posted if Verato has never heard of it."""
+        """The link of a registration, which is posted if Verato has none; of a deleted one only if it counts there."""
         reply = self._answered(await self._index.find(record.key))
+        if _is_deleted(record):
+            return reply.link_id if self._index.counts(reply, record.key) else None
         if reply.link_id is not None:
             return reply.link_id
         told = (await self._posted(record, new=True)).told
@@ -82,9 +90,12 @@ class VeratoCounterpart:
 
     async def _part(
         self, records: Sequence[StoredRecord], links: dict[RecordKey, str | None]
-    ) -> bool:
-        """Of the persons that share a link the one with the most records keeps it, of several the one named first."""
-        parted = False
+    ) -> set[RecordKey]:
+        """Take out whom another person shares a link with: the one with the most records keeps it, or comes first.
+
+        Returns who was taken out.
+        """
+        parted = set()
         for sharing in _by_link(records, links):
             ((keeper, _),) = Counter(record.mpi_id for record in sharing).most_common(1)
             holder = next(record for record in sharing if record.mpi_id == keeper)
@@ -92,7 +103,7 @@ class VeratoCounterpart:
                 if record.mpi_id != keeper:
                     self._answered(await self._index.unlink(holder.key, record.key))
                     links[record.key] = self._answered(await self._index.find(record.key)).link_id
-                    parted = True
+                    parted.add(record.key)
         return parted
 
     async def _join(
@@ -161,6 +172,10 @@ class VeratoCounterpart:
 
     def _answered(self, reply: Reply) -> Reply:
         return answered(self._index.client, reply)
+
+
+def _is_deleted(record: StoredRecord) -> bool:
+    return record.status is RecordStatus.DELETED
 
 
 def _by_link(
