@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -73,8 +73,9 @@ async def announced(
             errands += await _replacements(store, task)
             if task.reason == UNTOLD:
                 errands.append(Errand(ErrandKind.POST, (task.record,), Lane.REAL_TIME))
+    named = {*moved, *asserted}
     staying = [
-        key for name in dict.fromkeys(persons) for key in await _one_of(store, name, moved, untold)
+        key for name in dict.fromkeys(persons) for key in await _one_of(store, name, named, untold)
     ]
     records = dict.fromkeys((*staying, *asserted, *moved))
     told = tuple(key for key in records if key.source not in untold)
@@ -136,16 +137,16 @@ async def _owed(
 
 
 async def _one_of(
-    store: IndexStore, mpi_id: str | None, moved: Iterable[RecordKey], untold: frozenset[str]
+    store: IndexStore, mpi_id: str | None, named: Set[RecordKey], untold: frozenset[str]
 ) -> list[RecordKey]:
-    """A record of the person that stays, if there is one."""
+    """A record of the person beside those that are named, if there is one."""
     if mpi_id is None or mpi_id == NEW_PERSON:
         return []
     person = await store.person(mpi_id)
     staying = [
         record.key
         for record in (person.records if person else ())
-        if record.key not in moved and record.key.source not in untold
+        if record.key not in named and record.key.source not in untold
     ]
     return staying[:1]
 

@@ -176,6 +176,22 @@ async def test_what_verato_refuses_is_asked_a_steward(
     assert await tasks(api) == []
 
 
+@pytest.mark.parametrize("retired", [0, 1])
+async def test_what_verato_refused_is_told_anew_whoever_is_named(
+    verato: Verato, api: Api, retired: int
+) -> None:
+    """Whether the record that the task is about is the first of its person or not."""
+    persons = await strangers(api)
+    verato.plan("success_false:no", "linkIdentities")
+    kept, gone = persons[1 - retired], persons[retired]
+    await post(api, f"/mpi/persons/{kept}/merge", retire=gone)
+    await deliver(api)
+    (task,) = await tasks(api)
+    await post(api, f"/mpi/tasks/{task['task_id']}/decide", outcome="same")
+    await deliver(api)
+    assert verato.link_of(ONE) == verato.link_of(OTHER)
+
+
 @pytest.mark.parametrize("fault", ["success_false:The source is unknown", "overlay"])
 @pytest.mark.parametrize(("outcome", "told"), [("same", True), ("leave", False)])
 async def test_a_registration_that_verato_refuses_later_is_asked_a_steward(
