@@ -45,12 +45,12 @@ def told_in(event: Event) -> Told | None:
 def last_said(current: StoredRecord, events: Sequence[Event]) -> Told | None:
     """What was answered last about a registration, by the events of it, as far as it holds of the current version.
 
-    A version that was only kept is no evidence, whatever was said of it; nor is what was said of the version before
-    one that a person made current: that was another patient's, perhaps.
+    A version that was only kept is no evidence, whatever was said of it; nor is what was said before the last deletion,
+    or of the version before one that a person made current: that was another patient's, perhaps.
     """
     chosen: int | None = None
-    for event in reversed(events):
-        if event.record != current.key or chosen not in (None, event.record_version):
+    for event in _backwards(current, events):
+        if chosen not in (None, event.record_version):
             continue
         kept = KEPT_AS in event.detail
         if kept and event.record_version not in (chosen, current.version):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mpi.domain.errand import Errand, ErrandKind
+from mpi.domain.identity import EventKind
 from mpi.domain.record import RecordKey
 from mpi.domain.told import told_in
 from mpi.ports import IndexStore, Outbox
@@ -32,8 +33,8 @@ async def queue_untold(
 ) -> Queued:
     """Queue every active record of which no event says that it was told. Repeating it queues nothing twice.
 
-    What got no answer was not told. ``progress`` hears how many records were looked at. Holds the names of all told
-    records in memory.
+    What got no answer was not told, nor what was told before a deletion: of another patient, perhaps. ``progress``
+    hears how many records were looked at. Holds the names of all told records in memory.
     """
     told = await _told(store, counterpart.name)
     records = known = queued = 0
@@ -56,6 +57,8 @@ async def queue_untold(
 async def _told(store: IndexStore, provider: str) -> set[RecordKey]:
     found: set[RecordKey] = set()
     async for event in all_events(store):
+        if event.kind is EventKind.DELETED and event.record is not None:
+            found.discard(event.record)
         told = told_in(event)
         if event.record is not None and told and told.answered and told.provider == provider:
             found.add(event.record)

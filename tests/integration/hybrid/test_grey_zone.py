@@ -6,9 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from mpi.domain.errand import Errand, ErrandKind
+from mpi.domain.record import RecordKey
+from mpi.matching.blocking import keys_beside
 from tests.support.api import Api, serving
-from tests.support.hybrid import CLEAR, POSSIBLE, PROBABLE, STRANGERS, TWINS, VETOED, hybrid
-from tests.support.verato import Verato
+from tests.support.hybrid import (
+    CLEAR,
+    POSSIBLE,
+    PROBABLE,
+    STRANGERS,
+    TWINS,
+    VETOED,
+    hybrid,
+    reconcile,
+)
+from tests.support.verato import SOURCE, Verato
 from tests.support.verato_service import match
 
 
@@ -49,6 +61,38 @@ async def test_whom_verato_takes_for_one_person_is_one(
         again = await match(api, pair[1], "3", source="CLINIC")
         assert (again["status"], again["mpi_id"]) == ("matched", first["mpi_id"])
         assert verato.applied("postIdentity") == 2
+
+
+def undated(row: dict[str, str]) -> dict[str, str]:
+    """Registered now, after whatever was registered before."""
+    return row | {"recorded_at": ""}
+
+
+async def told(api: Api, row: dict[str, str], number: str) -> None:
+    """Registered, and known to Verato however clear it is."""
+    await match(api, row, number)
+    await api.parts.store.queue([Errand(ErrandKind.POST, (RecordKey(SOURCE, number),))])
+    await reconcile(api)
+
+
+async def test_what_verato_said_before_a_deletion_is_about_nobody(
+    verato: Verato, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, **hybrid(verato)) as api:
+        await told(api, undated(STRANGERS[0]), "1")
+        assert (await api.client.delete(f"/mpi/records/{SOURCE}/1")).status_code == 200
+        first = await match(api, undated(PROBABLE[0]), "1")
+        second = await match(api, PROBABLE[1], "2")
+        await reconcile(api)
+        one, other = [await api.parts.store.record(RecordKey(SOURCE, n)) for n in "12"]
+        assert first["status"] == "created"
+        # Verato keeps who had the number, so it says nothing of the two, and a steward is asked.
+        assert second["status"] == "review"
+        assert one is not None
+        assert other is not None
+        assert not set(keys_beside(one)) & set(keys_beside(other))
+        opinions = (await api.client.get("/metrics")).text
+        assert 'verato="different"' not in opinions
 
 
 async def test_whom_verato_knows_apart_is_somebody_new_and_nobodys_task(

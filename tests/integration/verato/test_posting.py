@@ -125,3 +125,15 @@ def test_the_command_queues_and_delivers(verato: Verato, tmp_path: Path) -> None
     assert verato.applied("postIdentity") == 5
     refused = run_mpi(tmp_path, "post", settings={**EMBEDDED})
     assert (refused.returncode, "MPI_PROVIDER" in refused.stderr) == (2, True)
+
+
+async def test_a_number_that_was_given_anew_is_told_again(verato: Verato, tmp_path: Path) -> None:
+    once, now = [row | {"recorded_at": ""} for row, _ in MADE[:2]]
+    async with serving(tmp_path, **settings(verato)) as api:
+        await match(api, once, "1")
+        assert await queue(api) == Queued(1, 1, 0)
+    async with serving(tmp_path) as internal:
+        await internal.client.delete(f"/mpi/records/{SOURCE}/1")
+        await match(internal, now, "1")
+    async with serving(tmp_path, **settings(verato)) as api:
+        assert await queue(api) == Queued(1, 0, 1)

@@ -57,6 +57,7 @@ SAID = [
     (3, [TOLD_1, event(2, detail=PENDING), CHOSEN_2, event(3, "L3")], "L3"),
     (3, [TOLD_1, WAITS_2, CHOSEN_2, UNDONE_3], None),
     (1, [TOLD_1, event(2, "L2", answered=False)], "L1"),
+    (3, [TOLD_1, event(2, kind=EventKind.DELETED), event(3, kind=EventKind.REVIVED)], None),
 ]
 
 
