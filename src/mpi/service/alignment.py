@@ -17,6 +17,7 @@ from mpi.domain.identity import (
     Task,
     TaskKind,
     TaskStatus,
+    Told,
 )
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import is_accepted, told_in
@@ -195,10 +196,12 @@ class Alignment:
         kept, gone = await self.store.record(key), await self.store.record(retired)
         if kept is None or gone is None or gone.mpi_id is not None:
             return
-        if not await self._was_told(gone):
+        said = await self._said(gone)
+        if not said:
             return
         try:
-            await self._check_known(gone)
+            if any(told.accepted for told in said):
+                await self._check_known(gone)
             await self._check_known(kept)
             await self.counterpart.retire(kept, retired)
         except ProviderRefusal:
@@ -216,7 +219,7 @@ class Alignment:
         found = [record for record in named if await self._is_taken(record)]
         persons = dict.fromkeys(record.mpi_id or "" for record in named)
         for mpi_id in persons:
-            found += await self._company(mpi_id, keys)
+            found += await self._company(mpi_id, keys, found)
         return (*found, *await self._deleted(keys, persons))
 
     async def _deleted(
@@ -236,8 +239,10 @@ class Alignment:
     def _untold(self) -> frozenset[str]:
         return self.counterpart.untold
 
-    async def _company(self, mpi_id: str, named: Sequence[RecordKey]) -> list[StoredRecord]:
-        """The other records of a person that are known there; one that is told of for it, if none is."""
+    async def _company(
+        self, mpi_id: str, named: Sequence[RecordKey], taken: Sequence[StoredRecord]
+    ) -> list[StoredRecord]:
+        """The other records of a person that are known there; for one that is there alone, another is told of."""
         person = await self.store.person(mpi_id)
         others = [
             record
@@ -245,7 +250,9 @@ class Alignment:
             if record.key not in named and record.key.source not in self._untold
         ][:_MOST_BESIDE]
         known = [record for record in others if await self._is_known(record)]
-        return known or [record for record in others[:1] if await self._is_taken(record)]
+        if known or sum(record.mpi_id == mpi_id for record in taken) > 1:
+            return known
+        return [record for record in others[:1] if await self._is_taken(record)]
 
     async def _is_taken(self, record: StoredRecord) -> bool:
         """Whether it takes the record as it is, and is told if need be."""
@@ -277,9 +284,11 @@ class Alignment:
             raise ProviderRefusal("another patient had the number there before it was deleted")
         post = Errand(ErrandKind.POST, (record.key,))
         is_waiting = await self.outbox.lane_of(post) is Lane.REAL_TIME
-        if is_waiting and await self._was_told(record):
+        if is_waiting and await self._said(record):
             raise ConcurrentChange("the record is being told first")
         position = await self.store.position()
+        if await self.store.record(record.key) != record:
+            raise ConcurrentChange("the record changed meanwhile")
         told = await self.counterpart.tell(record)
         heard = replace(record, along=(told,), received_at=self.clock())
         await self.store.commit(*await introduced_along(self.store, heard, position))
@@ -287,8 +296,10 @@ class Alignment:
     async def _is_known(self, record: StoredRecord) -> bool:
         return await is_known_elsewhere(self.store, record)
 
-    async def _was_told(self, record: StoredRecord) -> bool:
-        return any(map(told_in, await self.store.record_events(record.key)))
+    async def _said(self, record: StoredRecord) -> list[Told]:
+        """What became of telling of the number, ever."""
+        events = await self.store.record_events(record.key)
+        return [told for told in map(told_in, events) if told is not None]
 
     async def _as_they_are(self, keys: Iterable[RecordKey]) -> tuple[StoredRecord, ...]:
         found = [await self.store.record(key) for key in keys]

@@ -323,6 +323,23 @@ async def test_a_replacement_that_verato_refuses_is_told_again_when_it_is_decide
     assert await tasks(grey) == []
 
 
+async def test_a_number_that_verato_never_answered_about_is_replaced_without_a_question(
+    verato: Verato, tmp_path: Path
+) -> None:
+    first = {"MPI_PROVIDER": "hybrid", "MPI_HYBRID_STRATEGY": "verato_first"}
+    async with serving(tmp_path, **settings(verato, **first, **IMPATIENT)) as api:
+        verato.plan("503", "postIdentity", times=None)
+        await match(api, MADE[1][0], "2")
+        await match(api, MADE[1][0], "1")
+        verato.clear()
+        await post(api, f"/mpi/records/{SOURCE}/2/replace", by="1")
+        await api.parts.store.queue([Errand(ErrandKind.POST, (RecordKey(*ONE),))])
+        await deliver(api)
+        await api.parts.store.queue([RETIRED])
+        await deliver(api)
+        assert await tasks(api) == []
+
+
 async def test_a_number_that_is_in_use_again_is_not_retired(verato: Verato, api: Api) -> None:
     await strangers(api)
     await post(api, f"/mpi/records/{SOURCE}/2/replace", by="1")
