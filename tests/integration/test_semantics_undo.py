@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from mpi.domain.identity import NEW_PERSON, AssertionKind, Event, EventKind, TaskKind, TaskStatus
+from mpi.domain.identity import (
+    NEW_PERSON,
+    AssertionKind,
+    Event,
+    EventKind,
+    RecordMove,
+    TaskKind,
+    TaskStatus,
+)
 from mpi.errors import Conflict, NotFound
+from tests.contract.changes import change
 from tests.support.index import (
     MARGA,
     MARGA_BY_BIRTH,
@@ -305,7 +314,9 @@ async def test_a_record_whose_place_was_decided_anew_stays_there(index: Index) -
 async def test_undoing_a_merge_contradicts_no_earlier_same(index: Index) -> None:
     one, _ = await two_persons(index)
     await index.stewards.assert_pair("same", key("1"), key("2"), **BECAUSE)
-    moved = await index.stewards.move(key("2"), NEW_PERSON, **BECAUSE)
+    # An index of earlier code may hold a move that left this standing.
+    earlier = change(EventKind.MOVED, moves=(RecordMove(key("2"), one, NEW_PERSON),))
+    moved = await index.store.commit(earlier)
     merged = await index.stewards.merge(one, moved.mpi_id or "", **BECAUSE)
     await index.stewards.undo(merged.event_id or "", **BECAUSE)
     assert await index.partition() == {"1": one, "2": moved.mpi_id}

@@ -41,7 +41,7 @@ class MoveRequest(_Command):
 
     to: MpiId = Field(description='The person to move it to, or "new".')
     reason: Reason
-    override: bool = False
+    override: bool = Field(default=False, description="Move although assertions say otherwise.")
 
 
 class ReplaceRequest(_Command):

@@ -136,7 +136,12 @@ async def decided(store: IndexStore) -> Labels:
 
 
 def _asserted(event: Event) -> Labels:
-    """What an event says of pairs; of large persons kept apart a part, taken evenly."""
+    """What an event says of pairs; of large persons kept apart a part, taken evenly.
+
+    Nothing, if it is a move: the record does not belong there, but those who follow it next are its patient as well.
+    """
+    if event.kind is EventKind.MOVED:
+        return {}
     every = max(1, math.ceil(len(event.asserted) / _MOST_PAIRS))
     return {
         _pair(said.left, said.right): said.kind is AssertionKind.SAME

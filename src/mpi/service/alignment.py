@@ -12,6 +12,7 @@ from typing import Any
 from mpi.domain.errand import Errand, ErrandKind, Lane, LeasedErrand
 from mpi.domain.identity import (
     NEW_PERSON,
+    EventKind,
     IdentityChange,
     StoredRecord,
     Task,
@@ -64,7 +65,9 @@ async def announced(
     moved = [move.key for move in moves]
     persons = [move.target for move in moves] + [move.origin for move in moves]
     errands = [*change.errands]
-    pairs = [key for a in (*change.assertions, *change.lift) for key in (a.left, a.right)]
+    # Of a move, who moves and one whom it leaves are enough: they are asserted apart from each other.
+    said = () if change.kind is EventKind.MOVED else change.assertions
+    pairs = [key for a in (*said, *change.lift) for key in (a.left, a.right)]
     asserted = list(dict.fromkeys(pairs))[:_MOST_ASSERTED]
     for update in change.task_updates:
         task = await store.task(update.task_id)

@@ -36,6 +36,7 @@ S = TypeVar("S", bound="HumanDecisions")
 Retired = tuple[tuple[str, str | None], ...]
 
 APART = "these records are asserted not to be the same patient"
+_OPPOSITE = "the opposite is asserted of these two records"
 _MOST_PAIRS = 2_500
 """Of two sides in one decision: every decision about either reads them, and their event is one document."""
 _FEWEST_EACH = 2
@@ -116,7 +117,8 @@ class HumanDecisions:
     ) -> ChangeAnswer:
         """Make two persons one; the retired id stays an alias for ever. ``beside`` is asserted with it.
 
-        Raises ``Conflict`` naming the events that asserted not-same, unless ``override``: then they are lifted.
+        Raises ``Conflict`` naming the events that asserted not-same, unless ``override``: then they are lifted, as is
+        in any case what only a move has said.
         """
         kept, gone = await self._active(survivor), await self._active(retire)
         if kept.mpi_id == gone.mpi_id:
@@ -149,18 +151,25 @@ class HumanDecisions:
         if_match: int | None = None,
         task: Settled | None = None,
     ) -> ChangeAnswer:
-        """Take one record out of its person into another, or into a new one (``to`` = ``new``)."""
+        """Take one record out of its person into another, or into a new one (``to`` = ``new``).
+
+        It is not the same as those that it leaves then, until people decide otherwise: else the model, which put
+        them together, would do so again. Raises ``Conflict`` naming the events that asserted that it is, or that
+        it is not the same as those to whom it goes, unless ``override``: then they are lifted.
+        """
         record = await current_record(self._store, key)
         origin = await self._active(record.mpi_id or "")
-        lifted: tuple[Assertion, ...] = ()
+        left = [other.key for other in origin.company_of(key)]
+        apart = not_same([key], left, actor, reason, self._clock())
+        lifted = await self._opposed(apart, override=override)
         target = NEW_PERSON
         if to != NEW_PERSON:
             person = await self._active(to)
             target = person.mpi_id
             if target == origin.mpi_id:
                 raise Conflict("the record belongs to this person already")
-            lifted = await self._between((key,), _keys(person), override=override)
-        elif len(origin.records) == 1:
+            lifted += await self._between((key,), _keys(person), override=override)
+        elif not left:
             raise Conflict("the record is alone in its person already")
         return await self._commit(
             IdentityChange(
@@ -169,7 +178,8 @@ class HumanDecisions:
                 actor,
                 reason,
                 moves=(RecordMove(key, origin.mpi_id, target),),
-                retire=() if len(origin.records) > 1 else ((origin.mpi_id, target),),
+                retire=() if left else ((origin.mpi_id, target),),
+                assertions=apart,
                 lift=lifted,
                 expected_versions=expected(origin.mpi_id, if_match),
             ),
@@ -236,7 +246,7 @@ class HumanDecisions:
         for person in persons:
             others = [other.key for other in person.company_of(record.key)]
             assertions += not_same([record.key], others, actor, reason, now)
-        await self._opposed(assertions, override=False)
+        lifted = await self._opposed(assertions, override=False)
         leaving = any(p.mpi_id == record.mpi_id and len(p.records) > 1 for p in persons)
         return await self._commit(
             IdentityChange(
@@ -246,6 +256,7 @@ class HumanDecisions:
                 reason,
                 moves=(RecordMove(record.key, record.mpi_id, NEW_PERSON),) if leaving else (),
                 assertions=tuple(assertions),
+                lift=lifted,
             ),
             task,
         )
@@ -260,30 +271,52 @@ class HumanDecisions:
     async def _between(
         self, left: Iterable[RecordKey], right: Iterable[RecordKey], *, override: bool
     ) -> tuple[Assertion, ...]:
-        """Not-same assertions between two sides: lifted when overridden, else a ``Conflict`` that names them."""
+        """Not-same assertions between two sides, to be lifted; see :meth:`_overruled`."""
+        return await self._overruled(await self._parted(left, right), APART, override=override)
+
+    async def _parted(
+        self, left: Iterable[RecordKey], right: Iterable[RecordKey]
+    ) -> tuple[Assertion, ...]:
+        """Not-same assertions between two sides."""
         ours, theirs = set(left), set(right)
-        found = tuple(
+        return tuple(
             a
             for a in await self._store.assertions(sorted(ours))
             if a.kind is AssertionKind.NOT_SAME and a.joins(ours, theirs)
         )
-        if found and not override:
-            raise Conflict(APART, assertions=named(found))
-        return found
 
     async def _opposed(
         self, wanted: Sequence[Assertion], *, override: bool
     ) -> tuple[Assertion, ...]:
-        """What says the opposite of a pair: lifted when overridden, else a ``Conflict`` that names it."""
-        pairs = {a.pair: a.kind for a in wanted}
-        found = tuple(
-            a
-            for a in await self._store.assertions(sorted({a.left for a in wanted}))
-            if pairs.get(a.pair, a.kind) is not a.kind
-        )
-        if found and not override:
-            raise Conflict("the opposite is asserted of these two records", assertions=named(found))
-        return found
+        """What says the opposite of a pair, to be lifted (see :meth:`_overruled`); and what only a move has said, for
+        now it is stated."""
+        kinds = {a.pair: a.kind for a in wanted}
+        stored = await self._store.assertions(sorted({a.left for a in wanted}))
+        about = [a for a in stored if a.pair in kinds]
+        opposite = [a for a in about if a.kind is not kinds[a.pair]]
+        known = [a for a in about if a.kind is kinds[a.pair]]
+        lifted = await self._overruled(opposite, _OPPOSITE, override=override)
+        return (*lifted, *await self._of_moves(known))
+
+    async def _overruled(
+        self, found: Sequence[Assertion], why: str, *, override: bool
+    ) -> tuple[Assertion, ...]:
+        """All of these, to be lifted. Unless overridden, a ``Conflict`` names those that were stated outright.
+
+        What a move says binds the model alone: whoever takes a person apart record by record moves one after another
+        to those from whom an earlier move has just parted it.
+        """
+        moves = {a.event_id for a in await self._of_moves(found)}
+        stated = [a for a in found if a.event_id not in moves]
+        if stated and not override:
+            raise Conflict(why, assertions=named(stated))
+        return tuple(found)
+
+    async def _of_moves(self, assertions: Sequence[Assertion]) -> list[Assertion]:
+        """Those that nobody stated but by moving a record."""
+        events = [await self._store.event(name) for name in named(assertions)]
+        moves = {e.event_id for e in events if e is not None and e.kind is EventKind.MOVED}
+        return [a for a in assertions if a.event_id in moves]
 
     async def _commit(self, change: IdentityChange, task: Settled | None = None) -> ChangeAnswer:
         """One change, with the task that it settles and those that are settled with it."""

@@ -16,7 +16,7 @@ from mpi.domain.identity import (
 from mpi.domain.record import RecordKey, RecordStatus
 from mpi.errors import Conflict
 from mpi.service.answers import ChangeAnswer
-from mpi.service.decisions import at_once
+from mpi.service.decisions import APART, at_once, named
 from mpi.service.lookup import check_version, current_record
 from mpi.service.task_settlement import withdrawn
 from mpi.service.undoing import Undoing
@@ -39,7 +39,8 @@ class Replacing(Undoing):
         """Delete a registration that goes on under the number ``by``; two persons become one.
 
         That merge can be undone; the number may be registered again. ``if_match`` is the version of the person
-        that holds the registration. Raises ``Conflict`` as a merge does, ``PreconditionFailed``.
+        that holds the registration. Raises ``Conflict`` as a merge does, and against what a move has said;
+        ``PreconditionFailed``.
         """
         gone = await current_record(self._store, key)
         kept = await current_record(self._store, RecordKey(key.source, by))
@@ -52,6 +53,11 @@ class Replacing(Undoing):
         apart = await self._handed_on(gone.key, kept.key, company, reason, actor)
         retired: tuple[str, ...] = ()
         if holder.mpi_id != home:
+            against = await self._parted([r.key for r in holder.records], company)
+            if (
+                against and not override
+            ):  # a source is no steward: it joins nobody whom a move has parted
+                raise Conflict(APART, assertions=named(against))
             merge = await self.merge(
                 home, holder.mpi_id, reason=reason, actor=actor, override=override, beside=apart
             )

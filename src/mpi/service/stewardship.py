@@ -226,7 +226,7 @@ class Stewardship(Replacing):
     async def _separate(
         self, record: StoredRecord, actor: str, reason: str, done: Settled
     ) -> ChangeAnswer:
-        """The record is a person of its own; nothing is said of others."""
+        """The record is a person of its own; nothing is said of others than those whom it leaves."""
         person = await self._active(record.mpi_id or "")
         if len(person.records) == 1:
             return await self._commit(

@@ -150,8 +150,7 @@ class Undoing(HumanDecisions):
         reason, actor = together.reason, together.actor
         back = await self._way_back(event)
         lift = await self._in_force(event.asserted)
-        stands = set(await self._in_force(event.lifted))
-        again = [a for a in event.lifted if a not in stands]
+        again = await self._again(event, lift)
         forbidding = await self._forbidding(back, lift, together.own)
         if forbidding:
             raise Conflict(APART, assertions=named(forbidding))
@@ -240,6 +239,12 @@ class Undoing(HumanDecisions):
         record = await self._store.record(key)
         return None if record is None else record.mpi_id
 
+    async def _again(self, event: Event, lift: Sequence[Assertion]) -> list[Assertion]:
+        """What the event lifted and nobody has said since, but the event itself, which is taken back."""
+        gone = {(a.kind, a.pair) for a in lift}
+        stands = {a for a in await self._in_force(event.lifted) if (a.kind, a.pair) not in gone}
+        return [a for a in event.lifted if a not in stands]
+
     async def _in_force(self, assertions: Sequence[Assertion]) -> tuple[Assertion, ...]:
         stored = await self._store.assertions(sorted({a.left for a in assertions}))
         known = {(a.kind, a.pair) for a in stored}
@@ -258,7 +263,7 @@ class Undoing(HumanDecisions):
             person = await self._store.person(home or "")
             returning = [m.key for m in back.moves if m.target == home]
             residents = [r.key for r in person.records] if person else []
-            found += await self._between(returning, residents, override=True)
+            found += await self._parted(returning, residents)
         return tuple(a for a in found if a.pair not in gone and a.event_id not in own)
 
     async def _as_preview(self, answer: ChangeAnswer) -> ChangeAnswer:

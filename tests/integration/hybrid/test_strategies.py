@@ -76,6 +76,26 @@ async def test_people_outrank_both(verato: Verato, tmp_path: Path) -> None:
         assert moved["mpi_id"] != first["mpi_id"]
 
 
+@pytest.mark.parametrize("strategy", ["verato_first", "internal_first", "grey_zone"])
+async def test_what_a_steward_moved_out_and_verato_links_is_asked(
+    verato: Verato, tmp_path: Path, strategy: str
+) -> None:
+    async with serving(tmp_path, **hybrid(verato, strategy, MPI_HYBRID_FEED="all")) as api:
+        first = await match(api, PROBABLE[0], "1")
+        assert (await match(api, PROBABLE[1], "2"))["mpi_id"] == first["mpi_id"]
+        moving = {"to": "new", "reason": "two patients"}
+        moved = await api.client.post(f"/mpi/records/{SOURCE}/2/move", json=moving)
+        await reconcile(api)
+        verato.link((SOURCE, "1"), (SOURCE, "2"))
+        await api.parts.store.queue([Errand(ErrandKind.FOLLOW, (RecordKey(SOURCE, "2"),))])
+        await reconcile(api)
+        held = await api.parts.store.record(RecordKey(SOURCE, "2"))
+        assert held is not None
+        assert held.mpi_id == moved.json()["mpi_id"] != first["mpi_id"]
+        (task,) = (await api.client.get("/mpi/tasks")).json()["tasks"]
+        assert task["reason"] == "verato_links_what_people_parted"
+
+
 @pytest.mark.parametrize("strategy", ["verato_first", "internal_first"])
 async def test_a_veto_outranks_verato_wherever_it_has_the_word(
     verato: Verato, tmp_path: Path, strategy: str
