@@ -161,7 +161,8 @@ def build(settings: Settings, *, create: bool = True) -> Container:
         batch_size=settings.batch_size,
         side_by_side=_SIDE_BY_SIDE[settings.store],
         conflict=partial(metrics.count, "mpi_conflicts_total"),
-        outbox=None if late is None else store,
+        outbox=None if remote is None else store,
+        asked_later=late is not None,
     )
     return Container(
         settings=settings,

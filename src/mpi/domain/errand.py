@@ -21,6 +21,11 @@ class ErrandKind(StrEnum):
     LISTEN = "listen"  # ask what has changed there; goes on for ever
 
 
+SINCE = "since"
+"""The mark of a post of which the record is told even if it was answered about: something else was told since, and that
+was not stored."""
+
+
 class Lane(IntEnum):
     """A smaller lane goes first, always."""
 
@@ -32,7 +37,7 @@ class Lane(IntEnum):
 class Errand:
     """Something to be done, not before ``due_at`` (None: at once). Equal kind and records is the same errand.
 
-    ``mark`` is how far one has come that goes on.
+    ``mark`` is how far one has come that goes on; see also ``SINCE``.
     """
 
     kind: ErrandKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from mpi.domain.errand import Errand, ErrandKind, Lane
+from mpi.domain.errand import SINCE, Errand, ErrandKind, Lane
 from mpi.domain.identity import (
     KEPT_AS,
     NEW_PERSON,
@@ -60,13 +60,15 @@ class Enrolled:
 class Enrollment:
     """Registers and updates records in a store.
 
-    The ``outbox`` holds what the provider is asked later; None: it is asked at once or never.
+    The ``outbox`` holds what the provider is told again; None: it is told nothing. ``asked_later``: it may be asked
+    then only, and until then an answer is provisional.
     """
 
     store: IndexStore
     provider: Provider
     retrying: Retrying
     outbox: Outbox | None = None
+    asked_later: bool = False
 
     async def register(
         self,
@@ -82,9 +84,23 @@ class Enrollment:
         Raises ``PreconditionFailed`` when the person that holds the record is not at version ``if_match``, or
         somebody holds it and ``create_only`` is asked; ``ConcurrentChange`` when others kept being faster.
         """
-        return await self.retrying.run(
-            partial(self._attempt, record, keys, actor, if_match, create_only=create_only)
-        )
+        try:
+            return await self.retrying.run(
+                partial(self._attempt, record, keys, actor, if_match, create_only=create_only)
+            )
+        except PreconditionFailed:
+            # It held when the record was told. What is current here is told again, instead of what is not stored.
+            again = [replace(e, mark=SINCE) for e in corrections(record, RecordStatus.PENDING)]
+            if again and self.outbox is not None:
+                await self.outbox.queue(again)
+            raise
+
+    async def check(
+        self, key: RecordKey, if_match: int | None = None, *, create_only: bool = False
+    ) -> None:
+        """Raises ``PreconditionFailed`` as a registration of this key would now."""
+        if if_match is not None or create_only:
+            await self._demanded(key, if_match, create_only=create_only)
 
     async def _attempt(
         self,
@@ -95,10 +111,7 @@ class Enrollment:
         *,
         create_only: bool,
     ) -> Enrolled:
-        current = await self.store.record(record.key)
-        if create_only and current is not None and current.mpi_id is not None:
-            raise PreconditionFailed("the record is registered already")
-        expected = await self._expected(current, if_match)
+        current, expected = await self._demanded(record.key, if_match, create_only=create_only)
         if current is None or current.status is RecordStatus.DELETED:
             kind = None if current is None else EventKind.REVIVED
             return await self._place(as_current(record, current), keys, actor, kind)
@@ -107,6 +120,15 @@ class Enrollment:
         except PreconditionFailed as error:
             # Somebody was faster than this attempt; the next one sees whether the condition still holds.
             raise ConcurrentChange("the person changed meanwhile") from error
+
+    async def _demanded(
+        self, key: RecordKey, if_match: int | None, *, create_only: bool
+    ) -> tuple[StoredRecord | None, Expected]:
+        """The current version, and what a client who insists on one demands of its person."""
+        current = await self.store.record(key)
+        if create_only and current is not None and current.mpi_id is not None:
+            raise PreconditionFailed("the record is registered already")
+        return current, await self._expected(current, if_match)
 
     async def _expected(self, current: StoredRecord | None, if_match: int | None) -> Expected:
         """The version of the record's person that the change insists on: the one the client has seen."""
@@ -177,7 +199,7 @@ class Enrollment:
 
     async def _is_in_question(self, key: RecordKey) -> bool:
         """Whether the provider is still to be asked about the record; what it is only told of is in the other lane."""
-        if self.outbox is None:
+        if self.outbox is None or not self.asked_later:
             return False
         return await self.outbox.lane_of(Errand(ErrandKind.POST, (key,))) is Lane.REAL_TIME
 

@@ -58,7 +58,7 @@ class MasterPatientIndex:
 
     Who it is says the ``provider``, for every query without ``recall``; the ``model`` explains pairs and tells who is
     recognisable. ``side_by_side`` enrollments are under way at a time; ``conflict`` is told of late commits. The
-    ``outbox`` holds what the provider is asked later, if it is.
+    ``outbox`` holds what the provider is told again; ``asked_later``: it may be asked then only.
     """
 
     def __init__(
@@ -76,13 +76,16 @@ class MasterPatientIndex:
         side_by_side: int = 1,
         conflict: Callable[[], None] = lambda: None,
         outbox: Outbox | None = None,
+        asked_later: bool = False,
     ) -> None:
         self._store = store
         self._provider = provider
         self._model = model
         self._recall = recall
         self._prepare = Preparation(hmac_key, placeholders, clock)
-        self._enrollment = Enrollment(store, provider, Retrying(conflict), outbox)
+        self._enrollment = Enrollment(
+            store, provider, Retrying(conflict), outbox, asked_later=asked_later
+        )
         self._enrollment_in_group = replace(self._enrollment, retrying=Retrying(conflict))
         self._reservation = Reservation(provider, self._prepare, self._enrollment)
         self._clock = clock
@@ -111,6 +114,8 @@ class MasterPatientIndex:
         """
         if not self.enrolls(named=submission.key is not None, wish=enroll):
             return await self._query(submission, warnings, form, explain=explain)
+        if submission.key is not None:  # what is refused is none of an outside provider's business
+            await self._enrollment.check(submission.key, if_match, create_only=create_only)
         (ready,) = await introduced([submission], self._prepare, self._provider)
         if isinstance(ready, MpiError):
             raise ready

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from mpi.domain.errand import Errand, ErrandKind, LeasedErrand
+from mpi.domain.errand import SINCE, Errand, ErrandKind, LeasedErrand
 from mpi.domain.identity import (
     Candidate,
     EventKind,
@@ -47,14 +47,14 @@ class Reconciliation:
     retrying: Retrying
 
     async def post(self, leased: LeasedErrand) -> None:
-        """Tell the provider of a record as it stands, unless it has accepted that. Safe to repeat.
+        """Tell the provider of a record as it stands, unless it has accepted that last. Safe to repeat.
 
         What it takes for another patient's becomes a task. Raises ``ProviderUnavailable`` when there is no answer this
         time either.
         """
         (key,) = leased.errand.records
         record = await self._active(key)
-        if record is None or await self._is_accepted(record):
+        if record is None or (leased.errand.mark != SINCE and await self._is_accepted(record)):
             return
         while record is not None:
             home = await self.store.person(record.mpi_id or "")

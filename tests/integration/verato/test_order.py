@@ -12,7 +12,7 @@ import pytest
 from mpi.domain.record import RecordKey
 from tests.support.api import Api, serving
 from tests.support.verato import SOURCE, Verato, registrations
-from tests.support.verato_service import match, on_mongodb, settings
+from tests.support.verato_service import body, match, on_mongodb, settings
 
 MADE = [row | {"recorded_at": ""} for row, _ in registrations(300)]
 MINE, THEIRS = MADE[0], MADE[21]
@@ -131,3 +131,44 @@ async def test_an_ordinary_update_is_told_once(verato: Verato, two: Two) -> None
     await match(other, dated("302-555-0105"), "1")
     await follow(one)
     assert verato.calls("postIdentity") == 2
+
+
+async def put(api: Api, row: dict[str, str], source_id: str, **headers: str) -> int:
+    path = f"/mpi/records/{SOURCE}/{source_id}"
+    return (await api.client.put(path, json=body(row), headers=headers)).status_code
+
+
+async def test_what_a_stale_condition_forbids_is_not_told(verato: Verato, two: Two) -> None:
+    one, _ = two
+    await match(one, dated("302-555-0100"), "1")
+    later = dated("302-555-0105")
+    assert await put(one, later, "1", **{"If-Match": '"99"'}) == 412
+    assert await put(one, later, "1", **{"If-None-Match": "*"}) == 412
+    assert await put(one, THEIRS, "2", **{"If-Match": '"1"'}) == 412
+    assert verato.calls("postIdentity") == 1
+    assert phone_at(verato) == "3025550100"
+
+
+async def test_what_was_told_before_its_condition_failed_does_not_stay(
+    verato: Verato, two: Two
+) -> None:
+    one, other = two
+    persons = [
+        (await match(one, row, number))["mpi_id"] for row, number in ((MINE, "1"), (THEIRS, "2"))
+    ]
+    await match(one, dated("302-555-0100"), "1")
+    seen = (await one.client.get(f"/mpi/records/{SOURCE}/1")).headers["ETag"]
+    verato.plan("slow:1500", "postIdentity")
+    merging = {"retire": persons[1], "reason": "seen the passport"}
+    refused, merged = await asyncio.gather(
+        put(one, dated("302-555-0105"), "1", **{"If-Match": seen}),
+        after(0.5, other.client.post(f"/mpi/persons/{persons[0]}/merge", json=merging)),
+    )
+    assert (refused, merged.status_code) == (412, 200)
+    assert await phone_here(one) == "3025550100"
+    assert phone_at(verato) == "3025550105"
+    await follow(one)
+    assert phone_at(verato) == "3025550100"
+    posted = verato.calls("postIdentity")
+    await follow(one)
+    assert verato.calls("postIdentity") == posted
