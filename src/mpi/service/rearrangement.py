@@ -24,7 +24,8 @@ from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail
 from mpi.matching.blocking import keys_beside
 from mpi.ports import IndexStore
-from mpi.service.history import history_of, is_known_elsewhere
+from mpi.service.history import history_of, is_known_elsewhere, replayed
+from mpi.service.lookup import end_of_aliases
 from mpi.service.task_settlement import with_answered
 
 PARTED, JOINED = "parted_elsewhere", "joined_elsewhere"
@@ -88,7 +89,7 @@ class Rearrangement:
         kept = await self.store.person(self.person.mpi_id) or self.person
         for other in await self._others(part[0]):
             keys = {record.key for record in kept.records}
-            if await self._apart(keys, other) or await self._parted_by_people(other.mpi_id):
+            if await self._apart(keys, other) or await self._parted_by_people(kept, other):
                 task = NewTask(TaskKind.MERGE, part[0].key, (other.mpi_id,), None, JOINED)
                 change = IdentityChange(EventKind.TASK_OPENED, self.now, self.actor, tasks=(task,))
                 await self.store.commit(replace(change, detail={AUTOMATIC: True}))
@@ -149,24 +150,43 @@ class Rearrangement:
         said = await self.store.assertions(sorted(leaving))
         if any(a.kind is AssertionKind.SAME and a.joins(leaving, staying) for a in said):
             return True
-        for event in await self._decisions(self.person.mpi_id):
-            came = {move.key for move in event.moves if move.target == self.person.mpi_id}
-            if (leaving & came and staying - came) or (leaving - came and staying & came):
+        for event in await self._decisions(leaving | staying):
+            for target in {move.target for move in event.moves if move.target is not None}:
+                came = {move.key for move in event.moves if move.target == target}
+                there = await self._joined_then(event, target, leaving | staying) - came
+                if (leaving & came and staying & there) or (leaving & there and staying & came):
+                    return True
+        return False
+
+    async def _joined_then(self, event: Event, mpi_id: str, here: Set[RecordKey]) -> Set[RecordKey]:
+        """Whom of those ``here`` the person held when it was decided who joins it.
+
+        If all of them are gone, under numbers that were replaced perhaps, whoever is here stands for them.
+        """
+        history = await history_of(self.store, mpi_id)
+        held, *_ = replayed([each for each in history if each.seq < event.seq], mpi_id)
+        return (here & {*held} or here) if held else frozenset()
+
+    async def _parted_by_people(self, one: PersonState, other: Neighbour) -> bool:
+        """Whether people have moved a record from one of the two persons, as they are called now, to the other."""
+        keys = {record.key for person in (one, other) for record in person.records}
+        moves = {
+            (move.origin, move.target)
+            for event in await self._decisions(keys)
+            for move in event.moves
+            if move.origin is not None and move.target is not None
+        }
+        both = {one.mpi_id, other.mpi_id}
+        for ends in moves:
+            persons = [await end_of_aliases(self.store, mpi_id) for mpi_id in ends]
+            if {person.mpi_id for person in persons if person is not None} == both:
                 return True
         return False
 
-    async def _parted_by_people(self, other: str) -> bool:
-        """Whether people have moved a record from one of the two persons to the other."""
-        both = {self.person.mpi_id, other}
-        return any(
-            {move.origin, move.target} == both
-            for event in await self._decisions(other)
-            for move in event.moves
-        )
-
-    async def _decisions(self, mpi_id: str) -> list[Event]:
-        history = await history_of(self.store, mpi_id)
-        return [event for event in history if event.is_human and event.undone_by is None]
+    async def _decisions(self, keys: Set[RecordKey]) -> list[Event]:
+        """What people decided about the records, and is in force: persons may have become others since."""
+        found = {e.seq: e for key in sorted(keys) for e in await self.store.record_events(key)}
+        return [e for e in found.values() if e.is_human and e.undone_by is None]
 
 
 def _link(record: StoredRecord) -> str | None:

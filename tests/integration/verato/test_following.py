@@ -201,6 +201,44 @@ async def test_people_have_joined_what_verato_parts(verato: Verato, api: Api) ->
     assert (task["kind"], task["reason"]) == ("update", "parted_elsewhere")
 
 
+async def joined_in_a_chain(verato: Verato, api: Api) -> tuple[str, list[tuple[str, str]]]:
+    """Three strangers: people join the later two, and Verato those with the oldest. The one person, and who that is."""
+    places = (PAIR[0], OTHER_PAIR[0], by_people()[2][0])
+    first, second, third = await registered(api, *places)
+    keys = [(SOURCE, str(place)) for place in places]
+    merge = {"retire": third["mpi_id"], **ACTOR}
+    done = await api.client.post(f"/mpi/persons/{second['mpi_id']}/merge", json=merge)
+    assert done.status_code == 200, done.text
+    await poll(api)
+    verato.link(keys[0], keys[1])
+    await poll(api)
+    assert await crosswalk(api, first["mpi_id"]) == set(keys)
+    return first["mpi_id"], keys
+
+
+async def test_people_have_joined_what_verato_parts_after_it_joined_them_with_another(
+    verato: Verato, api: Api
+) -> None:
+    person, keys = await joined_in_a_chain(verato, api)
+    verato.unlink(keys[1], keys[2])
+    for _ in range(2):
+        await poll(api)
+    assert await crosswalk(api, person) == set(keys)
+    (task,) = await tasks(api)
+    assert (task["kind"], task["reason"]) == ("update", "parted_elsewhere")
+
+
+async def test_whom_only_verato_joined_with_those_whom_people_joined_leaves(
+    verato: Verato, api: Api
+) -> None:
+    person, keys = await joined_in_a_chain(verato, api)
+    verato.unlink(keys[1], keys[0])
+    for _ in range(2):
+        await poll(api)
+    assert await crosswalk(api, person) == {*keys[1:]}
+    assert await tasks(api) == []
+
+
 async def test_while_verato_is_away_nothing_is_missed(verato: Verato, api: Api) -> None:
     one, _ = await registered(api, *PAIR)
     verato.unlink((SOURCE, str(PAIR[0])), (SOURCE, str(PAIR[1])))
