@@ -42,8 +42,8 @@ PURPOSES: Mapping[str, Mapping[str, str]] = {
         "VERATO_CLIENT_PFX_FILE": "Certificate and key as Verato hands them out, instead of the two above.",
         "VERATO_CLIENT_PFX_PASSWORD_FILE": "The password of the PFX file.",
         "VERATO_CA_FILE": "Who signs Verato's own certificate; the system's authorities when unset.",
-        "VERATO_SOURCE_MAP": "Our sources as Verato names them; others keep their names. The first is asked for to see "
-        "whether Verato answers.",
+        "VERATO_SOURCE_MAP": "Our sources as Verato names them, each by another name; others keep theirs. The first is "
+        "asked for to see whether Verato answers.",
         "VERATO_RESPONSE_FORMATS": "The views that Verato answers with.",
         "VERATO_DATE_FORMAT": "How dates are sent: 1980-01-02 or 19800102.",
         "VERATO_SSN_FORMAT": "How social security numbers are sent: 123456789 or 123-45-6789.",

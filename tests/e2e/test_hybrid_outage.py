@@ -74,7 +74,7 @@ def verato(tmp_path: Path, effort: Effort) -> Iterator[Verato]:
 @pytest.mark.proof
 async def test_an_outage_leaves_no_trace(verato: Verato, tmp_path: Path, effort: Effort) -> None:
     rows = rows_of(effort(40, _PROVING))
-    sources = {row["source"]: "HOSP-A" for row in rows}
+    sources = {row["source"]: row["source"] for row in rows}
     chosen = hybrid(
         verato,
         VERATO_SOURCE_MAP=json.dumps(sources),

@@ -22,8 +22,10 @@ from mpi.demo.verato.service import Options, Simulated
 from mpi.demo.verato.truth import People
 
 SOURCE = "HOSP-A"
+OTHERS = ("CLINIC-D", "ED-E", "LAB-C", "PAYER-F", "URGENT-G")
+"""The other sources of the demo population."""
 OPTIONS = Options(
-    username="ada", password="a-made-up-secret", sources=(SOURCE, "HOSP-B", "LAB"), tps=0
+    username="ada", password="a-made-up-secret", sources=(SOURCE, "HOSP-B", "LAB", *OTHERS), tps=0
 )
 
 

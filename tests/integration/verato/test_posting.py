@@ -111,7 +111,7 @@ def test_the_command_queues_and_delivers(verato: Verato, tmp_path: Path) -> None
     rows = [{k: v for k, v in row.items() if v} for row, _ in MADE[:5]]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert run_mpi(tmp_path, "load", str(file), "--embedded").returncode == 0
-    sources = {row["source"]: "LAB" for row in rows}
+    sources = {row["source"]: row["source"] for row in rows}
     place = {**EMBEDDED, **settings(verato, VERATO_SOURCE_MAP=json.dumps(sources))}
     queued = run_mpi(tmp_path, "post", "--json", settings=place)
     assert json.loads(queued.stdout) == {

@@ -314,3 +314,15 @@ async def test_a_certificate_that_expires_within_a_month_is_told_of(
         ready = await api.client.get("/health/ready")
     assert ready.status_code == 200
     assert ready.json()["parts"]["certificate"]["code"] == code
+
+
+@pytest.mark.parametrize("more", [{}, {"MPI_PROVIDER": "hybrid"}], ids=["verato", "hybrid"])
+async def test_a_source_that_goes_by_the_name_of_another_is_refused(
+    verato: Verato, tmp_path: Path, more: dict[str, str]
+) -> None:
+    sources = '{"CLINIC": "HOSP-B"}'
+    async with serving(tmp_path, **settings(verato, VERATO_SOURCE_MAP=sources, **more)) as api:
+        assert (await match(api, ROW, "1", source="CLINIC"))["mpi_id"]
+        answer = await api.client.post("/mpi/match", json=body(ROW, "1", source="HOSP-B"))
+        assert (answer.status_code, answer.json()["code"]) == (422, "provider_refusal")
+        assert "VERATO_SOURCE_MAP" in answer.json()["detail"]

@@ -191,6 +191,11 @@ def test_a_source_name_that_verato_does_not_allow_is_refused(name: str) -> None:
         check_sources({"HOSP-A": name})
 
 
+def test_two_sources_of_one_name_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"^VERATO_SOURCE_MAP"):
+        check_sources({"HOSP-A": "ACME.ELIG", "CLINIC": "ACME.ELIG"})
+
+
 def test_nothing_secret_is_in_a_repr(given: dict[str, Any]) -> None:
     credentials = Credentials(**given, api_key=SECRET)
     assert SECRET not in repr(credentials)

@@ -82,11 +82,17 @@ class HybridProvider:
     async def introduce(self, records: Sequence[StoredRecord]) -> Sequence[StoredRecord | MpiError]:
         """See :class:`mpi.ports.Provider`: Verato is told of what the strategy asks about, within the deadline."""
         if len(records) == 1:
-            return [await self._introduced(records[0], Lane.REAL_TIME, self._deadline)]
+            return [await self._admitted(records[0], Lane.REAL_TIME, self._deadline)]
         # The turns of a batch take their time. What hangs must not hold it for longer than it holds one patient.
         turns = len(records) / self._verato.client.pacer.rate
         deadline = min(_BATCH_DEADLINE_S, self._deadline + turns)
-        return await asyncio.gather(*(self._introduced(r, Lane.BATCH, deadline) for r in records))
+        return await asyncio.gather(*(self._admitted(r, Lane.BATCH, deadline) for r in records))
+
+    async def _admitted(
+        self, record: StoredRecord, lane: Lane, deadline: float
+    ) -> StoredRecord | MpiError:
+        refused = self._verato.refusal(record.key)
+        return refused or await self._introduced(record, lane, deadline)
 
     async def _introduced(self, record: StoredRecord, lane: Lane, deadline: float) -> StoredRecord:
         if record.told is not None or not self._links.may_be_told(record.key):

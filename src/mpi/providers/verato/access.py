@@ -75,10 +75,10 @@ def open_access(endpoint: str | None, prefix: str, credentials: Credentials) -> 
 
 
 def check_sources(sources: dict[str, str]) -> None:
-    """Refuse names that no Verato source can have.
+    """Refuse names that no Verato source can have, or that are given to two of ours: number 1 of both would be one.
 
     Raises:
-        ConfigurationError: one of them is too long or has a character that is not allowed.
+        ConfigurationError: one of them is too long, has a character that is not allowed or stands twice.
     """
     for name in sources.values():
         if not 0 < len(name) <= _LONGEST_SOURCE or _UNWANTED & set(name) or " " in name:
@@ -86,6 +86,11 @@ def check_sources(sources: dict[str, str]) -> None:
                 "VERATO_SOURCE_MAP holds a name that Verato does not allow: at most 255 characters, "
                 "without spaces and without \" | : '; correct it"
             )
+    if len(set(sources.values())) < len(sources):
+        raise ConfigurationError(
+            "VERATO_SOURCE_MAP gives two sources one name, as if the same number were one patient in both; give each "
+            "a source of its own at Verato"
+        )
 
 
 def _address(endpoint: str | None, prefix: str) -> str:

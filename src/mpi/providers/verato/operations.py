@@ -13,6 +13,7 @@ from typing import Any
 from mpi.domain.errand import Lane
 from mpi.domain.identity import StoredRecord
 from mpi.domain.record import RecordKey
+from mpi.errors import ProviderRefusal
 from mpi.providers.verato.client import Ask, Check, VeratoClient
 from mpi.providers.verato.order import InOrder
 from mpi.providers.verato.outcome import CONSEQUENCES, CallOutcome, Reason
@@ -111,6 +112,14 @@ class VeratoIndex:
     async def current(self, link_id: str, lane: Lane = Lane.REAL_TIME) -> Reply:
         """The id by which a link goes now."""
         return await self.client.read(BY_LINK, self._formats() | {"linkId": link_id}, lane)
+
+    def refusal(self, key: RecordKey) -> ProviderRefusal | None:
+        """Why nothing may be told of a number that Verato would take for one of another source of ours."""
+        if self._form.names(key.source):
+            return None
+        return ProviderRefusal(
+            "VERATO_SOURCE_MAP gives the name of this source to another one; map this one as well"
+        )
 
     def keys_of(self, name: str, native_id: str) -> Iterator[RecordKey]:
         """The registrations of ours that Verato may mean by its name of a source and the number there."""

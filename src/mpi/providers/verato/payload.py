@@ -42,10 +42,15 @@ class PayloadForm:
         """A record's ids as Verato names them."""
         return {"name": self.sources.get(key.source, key.source), "id": key.source_id}
 
+    def names(self, source: str) -> bool:
+        """Whether a source of ours has a name of its own there: one that is not mapped keeps its own, unless another
+        goes by that."""
+        return source in self.sources or source not in self.sources.values()
+
     def ours(self, name: str) -> Iterator[str]:
-        """Our names of a source of Verato's: several may be one there."""
+        """Our name of a source of Verato's, if it has one."""
         yield from (source for source, theirs in self.sources.items() if theirs == name)
-        if name not in self.sources:
+        if name not in self.sources and self.names(name):
             yield name
 
     def identity(self, record: StoredRecord, *, posted: bool) -> Content:

@@ -72,6 +72,8 @@ class VeratoProvider:
     async def _introduced(self, record: StoredRecord, lane: Lane) -> StoredRecord | MpiError:
         if record.told is not None or record.key.source == self._unposted:
             return record
+        if refused := self._index.refusal(record.key):
+            return refused
         found = await standing(self._store, record)
         if not found.tellable:
             return record
