@@ -38,7 +38,8 @@ class Replacing(Undoing):
     ) -> ChangeAnswer:
         """Delete a registration that goes on under the number ``by``; two persons become one.
 
-        That merge can be undone; the number may be registered again. ``if_match`` is the version of the person
+        That merge can be undone as long as anybody is left who came with the number; the number may be registered
+        again, unless an index elsewhere refuses that. ``if_match`` is the version of the person
         that holds the registration. Raises ``Conflict`` as a merge does, and against what a move has said;
         ``PreconditionFailed``.
         """

@@ -14,7 +14,7 @@ from mpi.domain.record import RecordKey
 from mpi.providers.verato.links import link_key
 from tests.support.api import Api, serving
 from tests.support.verato import SOURCE, Verato, registrations
-from tests.support.verato_service import IMPATIENT, match, on_mongodb, settings
+from tests.support.verato_service import IMPATIENT, body, match, on_mongodb, settings
 
 MADE = registrations(300)
 REASON = {"reason": "seen together"}
@@ -347,3 +347,18 @@ async def test_a_number_that_is_in_use_again_is_not_retired(verato: Verato, api:
     await deliver(api)
     assert not is_retired(verato)
     assert verato.calls("mergeIdentities") == 0
+
+
+async def test_a_replaced_number_that_comes_again_is_refused_and_why(
+    verato: Verato, api: Api
+) -> None:
+    await strangers(api)
+    await post(api, f"/mpi/records/{SOURCE}/2/replace", by="1")
+    await deliver(api)
+    assert is_retired(verato)
+    answer = await api.client.post("/mpi/match", json=body(MADE[2][0], "2"))
+    assert (answer.status_code, answer.json()["code"]) == (422, "provider_refusal")
+    assert "unmergeIdentities" in answer.json()["detail"]
+    verato.plan("success_false:no", "postIdentity")
+    answer = await api.client.post("/mpi/match", json=body(MADE[2][0], "3"))
+    assert "source" in answer.json()["detail"], "one that was never replaced"

@@ -13,7 +13,7 @@ from dataclasses import replace
 from mpi.domain.errand import Lane
 from mpi.domain.identity import Candidate, PersonState, StoredRecord, Told
 from mpi.domain.record import RecordKey
-from mpi.errors import MpiError, ProviderUnavailable
+from mpi.errors import MpiError, ProviderRefusal, ProviderUnavailable
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Decision, Explanation, Outcome
 from mpi.ports import IndexStore, Likely, Resolution
@@ -27,6 +27,11 @@ from mpi.providers.verato.watch import Watch
 ASSERTED = "asserted_not_same"
 OTHER_LINK = "linked_elsewhere"
 WAITS = "linked_to_what_waits"
+
+RETIRED = (
+    "the number was replaced by another one, and Verato takes no registration of it any more; have Verato unmerge the "
+    "two (unmergeIdentities), then send it again"
+)
 
 _FOR_EVER = 2**62
 
@@ -87,7 +92,15 @@ class VeratoProvider:
             told = told_by(answered(self._index.client, reply))
             return known_as(record, replace(told, instead_of=found.version))
         except MpiError as error:
+            return await self._why_refused(error, record.key) if found.version else error
+
+    async def _why_refused(self, error: MpiError, key: RecordKey) -> MpiError:
+        """The error, or if the number is known there as one that another has replaced, what to do about that."""
+        if not isinstance(error, ProviderRefusal):
             return error
+        reply = await self._index.find(key)
+        retired = reply.link_id is not None and self._index.counts(reply, key) is False
+        return ProviderRefusal(RETIRED) if retired else error
 
     async def resolve(
         self, record: StoredRecord, keys: BlockingKeys, home: PersonState | None = None
