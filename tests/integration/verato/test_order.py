@@ -172,3 +172,14 @@ async def test_what_was_told_before_its_condition_failed_does_not_stay(
     posted = verato.calls("postIdentity")
     await follow(one)
     assert verato.calls("postIdentity") == posted
+
+
+async def test_what_comes_back_after_another_process_told_something_else_is_told(
+    verato: Verato, two: Two
+) -> None:
+    one, other = two
+    await match(one, dated("302-555-0105", 1), "1")
+    await match(other, dated("302-555-0109", 2), "1")
+    await match(one, dated("302-555-0105", 3), "1")
+    await follow(one)
+    assert await phone_here(one) == phone_at(verato) == "3025550105"

@@ -113,7 +113,11 @@ class HybridProvider:
             if home is None:
                 self._clear.put(record, found)
             return record
-        told = await self._told(record, found, home, lane, deadline, new=not known.version)
+        # Where there is another version, another process may have told of that since this one was told before.
+        again = known.version > 0
+        told = await self._told(
+            record, found, home, lane, deadline, new=not known.version, again=again
+        )
         if told.told is None:
             self._answered(FALLBACK)
             return told
