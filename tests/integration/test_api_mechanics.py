@@ -201,11 +201,20 @@ async def test_broken_json_on_a_modelled_route(api: Api) -> None:
     assert_problem(response, 400, "malformed_body")
 
 
-async def test_if_match_must_be_an_etag_of_ours(api: Api) -> None:
+@pytest.mark.parametrize("given", [f'"{SENTINEL}"', '"0"'])
+async def test_if_match_must_be_an_etag_of_ours(api: Api, given: str) -> None:
+    await api.client.put("/mpi/records/HOSP-A/1", json=PATIENT)
     response = await api.client.put(
-        "/mpi/records/HOSP-A/1", json=PATIENT, headers={"if-match": f'"{SENTINEL}"'}
+        "/mpi/records/HOSP-A/1", json=PATIENT, headers={"if-match": given}
     )
     assert_problem(response, 412, "precondition_failed")
+
+
+async def test_a_reason_says_something(api: Api) -> None:
+    for reason in ("", " "):
+        moving = {"to": "new", "reason": reason}
+        response = await api.client.post("/mpi/records/HOSP-A/1/move", json=moving)
+        assert response.status_code == 422
 
 
 async def test_batches_are_limited_in_rows(api: Api) -> None:

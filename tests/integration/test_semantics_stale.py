@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from mpi.domain.identity import ANY_VERSION, StoredRecord, TaskStatus
 from mpi.domain.record import RecordKey
-from mpi.errors import PreconditionFailed
+from mpi.errors import Conflict, PreconditionFailed
 from tests.support.index import (
     MARGA,
     Index,
@@ -85,6 +86,19 @@ async def test_a_stale_screen_changes_nothing(index: Index) -> None:
     assert await index.partition() == {"1": one, "2": other}
     version = (await index.mpi.person(one)).version
     assert (await index.stewards.merge(one, other, if_match=version, **BECAUSE)).event_id
+
+
+async def test_of_two_who_claim_a_task_at_once_one_is_told_of_the_other(
+    index: Index, tmp_path: Path
+) -> None:
+    *_, task = await doubtful(index)
+    async with indexing(tmp_path) as elsewhere:
+        claims = [
+            each.stewards.claim(task, actor=name)
+            for each, name in ((index, "eve"), (index, "ann"), (elsewhere, "bob"))
+        ]
+        found = await asyncio.gather(*claims, return_exceptions=True)
+    assert [type(each) for each in found if isinstance(each, Exception)] == [Conflict] * 2
 
 
 async def test_a_stale_task_is_neither_claimed_nor_decided_nor_put_off(index: Index) -> None:

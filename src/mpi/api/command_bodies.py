@@ -22,7 +22,7 @@ class _Command(BaseModel):
 SourceName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SOURCE)]
 SourceId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SOURCE_ID)]
 MpiId = Annotated[str, StringConstraints(min_length=1, max_length=32)]
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 KeyPair = Annotated[list[str], Field(min_length=2, max_length=2, examples=[["HOSP-A", "0042"]])]
 Outcome = Literal["same", "not-same", "new", "accept", "reject", "leave"]
 _CANDIDATE = "The candidate that is meant; without it `not-same` is said of all."

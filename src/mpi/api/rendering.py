@@ -16,7 +16,7 @@ from mpi.bootstrap.container import Container
 from mpi.domain.identity import ANY_VERSION
 from mpi.errors import PreconditionFailed
 
-_ETAG = re.compile(r'(?:W/)?"(\d{1,15})"')
+_ETAG = re.compile(r'(?:W/)?"([1-9]\d{0,14})"')
 JSON = "application/json"
 
 

@@ -71,12 +71,14 @@ class Stewardship(Replacing):
         )
         return (await self._store.commit(change)).task_ids if tasks else ()
 
+    @at_once
     async def claim(self, task_id: str, *, actor: str, if_match: int | None = None) -> Task:
         """Take a task for oneself. Raises ``Conflict`` when somebody else holds it or it is decided."""
         task = await self._free(task_id, actor)
         update = TaskUpdate(task_id, TaskStatus.CLAIMED, assignee=actor)
         return await self._change(task, EventKind.TASK_CLAIMED, actor, None, update, if_match)
 
+    @at_once
     async def defer(
         self,
         task_id: str,
@@ -98,6 +100,7 @@ class Stewardship(Replacing):
         update = TaskUpdate(task_id, task.status, task.assignee, deferred_until=until)
         return await self._change(task, EventKind.TASK_DEFERRED, actor, reason, update, if_match)
 
+    @at_once
     async def reassign(
         self,
         task_id: str,
