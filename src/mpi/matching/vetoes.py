@@ -87,6 +87,8 @@ _A_NEWBORNS_OWN = (_OWN_NATIONAL_ID, _OWN_IDENTIFIER)
 """Without a given name an SSN may be the mother's, who is told for her newborn children."""
 _ONE_STREET = _levels("address", "street")
 _ONE_TOWN = _levels("locality", "zip", "zip_spelling")
+_OTHER_TOWN = _levels("locality", "state", "different")
+_ANOTHER_HOME = _levels("address", "different", "street")
 _ONE_HOME = _levels("address", "exact", "other_unit", "street_spelling", "house_spelling")
 _ONE_MAILBOX = _levels("email", "exact", "mailbox", "similar")
 _AT_HOME = (
@@ -227,7 +229,7 @@ def _unproven(seen: _Seen) -> bool:
 
 def _one_street(seen: _Seen) -> bool:
     """A street of one name is another one in another town."""
-    return _any(seen, _ONE_STREET) and _any(seen, _ONE_TOWN)
+    return _any(seen, _ONE_STREET) and not _only(seen, _OTHER_TOWN)
 
 
 def _nothing_personal_agrees(seen: _Seen) -> bool:
@@ -259,8 +261,8 @@ def _rests_on_a_town(seen: _Seen) -> bool:
     if _one_street(seen):
         return False
     # More people than ten thousand have a frequent name, and one of these has any four digits; among the immigrants of
-    # one country hundreds have all three names.
-    if _none_better(seen, _OTHER_BIRTH_OR_DECADE):
+    # one country hundreds have all three names, in homes of their own.
+    if _none_better(seen, _OTHER_BIRTH_OR_DECADE) and _any(seen, _LAST_FOUR, _ANOTHER_HOME):
         return True
     if _any(seen, _LAST_FOUR, _SAME_MIDDLE):
         return False

@@ -191,7 +191,12 @@ AT_HOME = _with(phones=PHONE, emails=("M.OTT@EXAMPLE.ORG",))
         (TOWN, TOWN._replace(family=("OTT",)), ("nothing_personal_agrees",)),
         (TOWN._replace(ssn_last4="7813"), TOWN._replace(ssn_last4="7813"), ()),
         (TOWN._replace(identifiers=("MRN|A|7",)), TOWN._replace(identifiers=("MRN|A|7",)), ()),
-        (_of_one_town(dob=""), _of_one_town(dob=""), (UNPROVEN,)),
+        (
+            _of_one_town(dob="", home="12 MAIN"),
+            _of_one_town(dob="", home="30 ELM"),
+            (UNPROVEN,),
+        ),
+        (_of_one_town(dob=""), _of_one_town(dob="", home="30 ELM"), ()),
         (_of_one_town(), _of_one_town(dob="1961-11-02"), ("birth_dates_differ",)),
         (_of_one_town(), _of_one_town(), ()),
         (_of_one_town(dob="", phones=PHONE), _of_one_town(dob="", phones=PHONE), ()),
