@@ -6,7 +6,8 @@ from tests.support.api import Api
 from tests.support.verato import Verato, registrations
 from tests.support.verato_service import settings
 
-MADE = [row for row, _ in registrations(800)]
+_REGISTERED = registrations(800)
+MADE = [row for row, _ in _REGISTERED]
 
 PROBABLE = (MADE[60], MADE[477])
 """One person, probable to our matching."""
@@ -16,8 +17,10 @@ STRANGERS = (MADE[37], MADE[525])
 """Two persons, barely possible."""
 TWINS = (MADE[473], MADE[741])
 """Two persons, probable but vetoed."""
-VETOED = (MADE[608], MADE[799])
-"""One person, more than certain but vetoed."""
+VETOED = (MADE[608], {**MADE[799], "first_name": "KATRINA"})
+"""One person, more than certain but vetoed: a clerk wrote KATRINA for Kate, whose name is Catherine."""
+KNOWN = (*_REGISTERED, (VETOED[1], _REGISTERED[799][1]))
+"""What Verato knows, with the truth."""
 CLEAR = (MADE[1], {**MADE[1], "phone": ""})
 """One person, certainly."""
 

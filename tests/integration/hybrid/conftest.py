@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from mpi.demo.verato.truth import People
-from tests.support.verato import Verato, registrations, running
+from tests.support.hybrid import KNOWN
+from tests.support.verato import Verato, running
 
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verato]:
     people = People(sensitivity=1, ppv=1)
-    people.learn(registrations(800))
+    people.learn(KNOWN)
     with running(tmp_path_factory.mktemp("verato"), people=people) as verato:
         yield verato
 

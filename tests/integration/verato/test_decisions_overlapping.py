@@ -96,7 +96,7 @@ async def test_who_leaves_before_an_assertion_is_told_leaves_the_others_together
         await told(api, row, number)
     records = [[SOURCE, "1"], [SOURCE, "2"]]
     await decide(api, "/mpi/assertions", kind="same", records=records)
-    await decide(api, f"/mpi/records/{SOURCE}/1/move", to="new")
+    await decide(api, f"/mpi/records/{SOURCE}/1/move", to="new", override=True)
     await deliver(api)
     assert links(verato, "123") == [{"1"}, {"2", "3"}]
     assert await holder(api, "1") != await holder(api, "2") == await holder(api, "3")
