@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mpi.matching.folding import words
+from mpi.matching.newborns import spell_out
 from mpi.matching.tables import census_frequencies, read_rows, read_words
 from mpi.matching.text_cache import remembered
 
@@ -61,7 +62,7 @@ class FamilyName:
 @remembered(65_536)
 def read_given(text: str) -> GivenName:
     """``Dr. John Q. Jr`` is given JOHN, middle Q, suffix JR; ``Mary Ann`` are two given tokens; ``Thi Lan`` is LAN."""
-    written = _written(text, "given")
+    written = _written(spell_out(text), "given")
     tokens, suffix = _without_suffix(_without_titles(written), _SUFFIXES)
     own = (*tokens[:1], *_without_patronymics(tokens[1:]))
     joined = _join_particles(own, _GIVEN_PARTICLES)

@@ -88,7 +88,8 @@ def standardize(
         or child.birth_order,
         multiple_birth=reader.code(
             demographics.multiple_birth, "multiple_birth", read_multiple_birth
-        ),
+        )
+        or child.multiple_birth,
         deceased=reader.date(demographics.deceased_date, "deceased_date").iso,
     )
     return record, tuple(reader.warnings)

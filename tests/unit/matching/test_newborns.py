@@ -8,7 +8,7 @@ from mpi.matching.standardize import standardize
 from mpi.matching.vetoes import vetoes_between
 
 
-def newborn(given: str, **traits: str) -> Demographics:
+def newborn(given: str, **traits: object) -> Demographics:
     return Demographics(names=(Name(given=given, family="Ott"),), dob="2024-05-02", **traits)  # type: ignore[arg-type]
 
 
@@ -41,6 +41,44 @@ def newborn(given: str, **traits: str) -> Demographics:
         ("INFANT OF MARIA", "", ""),
         ("BABY LABOY", "", ""),
         ("NEWBORN MALE", "", "M"),
+        ("BB", "", "M"),
+        ("Bg Faiza A", "1", "F"),
+        ("BG Faiza 2", "2", "F"),
+        ("BB Maria B", "2", "M"),
+        ("B/B Maria", "", "M"),
+        ("B / G Maria", "", "F"),
+        ("B/G A", "1", "F"),
+        ("B/O Maria", "", ""),
+        ("BG1", "1", "F"),
+        ("BBB", "2", "M"),
+        ("GirlA", "1", "F"),
+        ("GIRLB", "2", "F"),
+        ("BoyA", "1", "M"),
+        ("BOYB", "2", "M"),
+        ("Boy1", "1", "M"),
+        ("FaizaGirlA", "1", "F"),
+        ("FAIZAGIRLB", "2", "F"),
+        ("MariaboyA", "1", "M"),
+        ("MariaBoy", "", "M"),
+        ("JudysgirlB", "2", "F"),
+        ("1Judysgirl", "1", "F"),
+        ("2 Judysgirl", "2", "F"),
+        ("Judy's Girl A", "1", "F"),
+        ("InfantGirlA", "1", "F"),
+        ("InfantBoy", "", "M"),
+        ("BABYMALEB", "2", "M"),
+        ("BABYBOYB MARIA", "2", "M"),
+        ("NBF A", "1", "F"),
+        ("NBM", "", "M"),
+        ("NB M", "", "M"),
+        ("N/B Male", "", "M"),
+        ("NB B", "2", ""),
+        ("Bebe A", "1", ""),
+        ("Beb\u00e9 2", "2", ""),
+        ("Unnamed A", "1", ""),
+        ("Baby Boy Two", "2", "M"),
+        ("Mrs Baby Girl B", "2", "F"),
+        ("Mrs. C", "", ""),
         ("UNKNOWN", "", ""),
         ("Ann A", "", ""),
         ("Leroy", "", ""),
@@ -54,7 +92,9 @@ def test_a_newborn_s_temporary_name_tells_order_and_sex(given: str, order: str, 
 @pytest.mark.parametrize(
     "given",
     "BOY MARIA|GIRL ALEXIS|INFANT OF MARIA|BABY OF MARIA|BBOY|BGIRL|MARIAS BOY|NEWBORN MALE|"
-    "TWIN A GIRL|BABY A GIRL|BABYGIRLB|BOY|GRAY BOY|BABY BOYD".split("|"),
+    "TWIN A GIRL|BABY A GIRL|BABYGIRLB|BOY|GRAY BOY|BABY BOYD|BB Maria|Bg Faiza A|B/B Maria|B/O Maria|GirlA|BoyA|"
+    "BOY1|FaizaGirlA|MariaBoy|MARIABOYA|1Judysgirl|2 Judysgirl|InfantBoy|NBF A|NB Male|Bebe A|Unnamed|Unnamed A|TBD|"
+    "Mrs Baby|Dr. Unknown|Hija de Rosa".split("|"),
 )
 def test_the_temporary_name_of_a_newborn_is_no_name(given: str) -> None:
     record, warnings = standardize(newborn(given))
@@ -62,6 +102,27 @@ def test_the_temporary_name_of_a_newborn_is_no_name(given: str) -> None:
     assert [(warning.field, warning.code) for warning in warnings] == [
         ("first_name", "placeholder")
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [("Mrs. C", ("C",)), ("Mrs A", ("A",)), ("Miss Ann", ("ANN",)), ("Mr. Boyd", ("BOYD",))],
+)
+def test_a_title_is_no_newborn(given: str, read: tuple[str, ...]) -> None:
+    record, warnings = standardize(newborn(given))
+    assert (record.given, record.birth_order, warnings) == (read, "", ())
+
+
+@pytest.mark.parametrize("family", ["Boy", "Girl", "Laboy", "Child", "Bebe", "Boyd"])
+def test_a_family_name_is_never_that_of_a_newborn(family: str) -> None:
+    record, warnings = standardize(Demographics(names=(Name(given="Ann", family=family),)))
+    assert (record.family, warnings) == ((family.upper(),), ())
+
+
+def test_a_twin_without_a_name_is_of_a_multiple_birth() -> None:
+    assert standardize(newborn("TWIN BOY"))[0].multiple_birth == "Y"
+    assert standardize(newborn("TWIN BOY", multiple_birth="N"))[0].multiple_birth == "N"
+    assert standardize(newborn("BABY BOY"))[0].multiple_birth == ""
 
 
 @pytest.mark.parametrize("given", ["BOYD", "BOYCE", "GIRLIE", "LEROY BOYD", "TWILA", "BABETTE"])
@@ -91,6 +152,16 @@ def test_what_the_registration_says_itself_counts_more_than_the_name() -> None:
         ("BABY A BOY", "BABY B BOY"),
         ("BABYBOYA", "BABYBOYB"),
         ("TWIN I", "TWIN II"),
+        ("Bg Faiza A", "Bg Faiza B"),
+        ("BB Maria 1", "BB Maria 2"),
+        ("GirlA", "GirlB"),
+        ("FaizaGirlA", "FaizaGirlB"),
+        ("1Judysgirl", "2Judysgirl"),
+        ("NBM A", "NBM B"),
+        ("InfantBoyA", "InfantBoyB"),
+        ("Bebe A", "Bebe B"),
+        ("Unnamed A", "Unnamed B"),
+        ("BoyA", "BoyB"),
     ],
 )
 def test_newborn_twins_without_names_are_never_linked(one: str, other: str) -> None:
@@ -105,7 +176,12 @@ def test_one_of_twins_without_a_name_is_no_named_child_before_somebody_says_so(o
     assert "one_of_several" in vetoes_between(compare(named, [unnamed]))
 
 
-@pytest.mark.parametrize("given", ["Boya", "Boyd", "Girly", "Babe", "BB Riley", "NB Kumar"])
+@pytest.mark.parametrize(
+    "given",
+    "Boya|BOYA|Boyd|Girly|Babe|B.B. Riley|B. B. Riley|B G|NB Kumar|Bebe|Bebe R|Beyonce|Laboy|Bobby|Ma".split(
+        "|"
+    ),
+)
 def test_a_name_that_looks_like_a_newborns_is_a_name(given: str) -> None:
     record, warnings = standardize(newborn(given))
     assert record.given
