@@ -166,22 +166,21 @@ Birth = tuple[str, str, bool]
 def compare_birth_order(left: Birth, right: Birth) -> str:
     """Birth order, multiple-birth flag, whether there is a given name: the facts that tell twins apart.
 
-    Two who have no name yet and are said to have a twin may be the two.
+    Who has no name yet is any child of that birth, and of several if either record says so.
     """
     if left[0] and right[0]:
         return "same" if left[0] == right[0] else "conflict"
-    if _one_of_several(left, right) or _one_of_several(right, left):
-        return "one_of_several"
-    if left[1] == right[1] == "Y" and not left[2] and not right[2]:
+    if not (left[2] and right[2]) and (_one_of_several(left) or _one_of_several(right)):
         return "one_of_several"
     if left[1] and right[1]:
         return MISSING if left[1] == right[1] else "flag_differs"
     return MISSING
 
 
-def _one_of_several(unnamed: Birth, named: Birth) -> bool:
-    """BABY BOY A has a name now, and so has BABY BOY B: it is not told whose this one is."""
-    return bool(unnamed[0] and not unnamed[2] and named[2])
+def _one_of_several(birth: Birth) -> bool:
+    """Whether there are other children of that birth. Some systems write a 1 for every child that is born alone."""
+    order, flag, _ = birth
+    return flag == "Y" or (bool(order) and (flag != "N" or order != "1"))
 
 
 def compare_mothers_maiden(left: str, right: str) -> str:

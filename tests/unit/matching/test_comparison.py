@@ -201,12 +201,20 @@ BIRTH_ORDER = [
     (("1", "", False), ("1", "", False), "same"),
     (("1", "", False), ("2", "", False), "conflict"),
     (("1", "", False), ("", "", True), "one_of_several"),
+    (("", "", False), ("2", "", True), "one_of_several"),
+    (("", "", False), ("", "Y", True), "one_of_several"),
     (("1", "", True), ("", "", True), MISSING),
-    (("", "Y", False), ("", "N", False), "flag_differs"),
+    (("", "", False), ("", "", True), MISSING),
+    (("", "", False), ("1", "N", True), MISSING),  # born alone, as the first and the last
+    (("", "", False), ("2", "N", True), "one_of_several"),
+    (("", "Y", True), ("", "N", True), "flag_differs"),
+    (("", "Y", False), ("", "N", True), "one_of_several"),
     (("", "Y", False), ("", "Y", False), "one_of_several"),
     (("", "Y", True), ("", "Y", True), MISSING),
-    (("", "Y", False), ("", "Y", True), MISSING),
-    (("1", "", False), ("", "Y", False), MISSING),
+    (("", "Y", False), ("", "Y", True), "one_of_several"),
+    (("1", "", False), ("", "Y", False), "one_of_several"),
+    (("1", "", False), ("", "", False), "one_of_several"),
+    (("", "", False), ("", "", False), MISSING),
 ]
 PLAIN = [
     (c.compare_suffix, "JR", "JR", "same"),

@@ -177,6 +177,28 @@ def test_one_of_twins_without_a_name_is_no_named_child_before_somebody_says_so(o
 
 
 @pytest.mark.parametrize(
+    ("one", "other"), [("TWIN BOY", "Jordan"), ("TWIN BOY", "BABY BOY"), ("BOY A", "BOY")]
+)
+def test_whoever_is_said_to_have_a_twin_may_be_that_twin(one: str, other: str) -> None:
+    left, right = (standardize(newborn(given))[0] for given in (one, other))
+    assert "one_of_several" in vetoes_between(compare(left, [right]))
+    assert "one_of_several" in vetoes_between(compare(right, [left]))
+
+
+@pytest.mark.parametrize("sign", [{"birth_order": "2"}, {"multiple_birth": "Y"}])
+def test_a_newborn_without_a_name_may_be_the_twin_of_a_named_one(sign: dict[str, str]) -> None:
+    unnamed, named = standardize(newborn("BABY BOY"))[0], standardize(newborn("Jordan", **sign))[0]
+    assert "one_of_several" in vetoes_between(compare(unnamed, [named]))
+    assert "one_of_several" in vetoes_between(compare(named, [unnamed]))
+
+
+def test_who_is_born_alone_is_the_first_of_one() -> None:
+    unnamed = standardize(newborn("BABY BOY"))[0]
+    named = standardize(newborn("Jordan", birth_order="1", multiple_birth="N"))[0]
+    assert "one_of_several" not in vetoes_between(compare(unnamed, [named]))
+
+
+@pytest.mark.parametrize(
     "given",
     "Boya|BOYA|Boyd|Girly|Babe|B.B. Riley|B. B. Riley|B G|NB Kumar|Bebe|Bebe R|Beyonce|Laboy|Bobby|Ma".split(
         "|"
