@@ -34,6 +34,7 @@ def pairs_of(found: LabelledSet, model: Model, step: Step) -> LabelledPairs:
         strangers=~same & ~_related(compared, people[left], people[right], found.related),
         records=len(records),
         true_pairs=true_pairs(number_of),
+        unnamed=compared.unnamed,
     )
 
 

@@ -113,6 +113,7 @@ def labelled_pairs(labels: Labels, records: Records, model: Model, size: int) ->
         strangers=np.zeros_like(same),
         records=size,
         true_pairs=max(1, int(same.sum())),
+        unnamed=compared.unnamed,
     )
 
 

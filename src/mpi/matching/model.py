@@ -26,6 +26,7 @@ from mpi.matching.tables import census_frequencies
 Matrix = NDArray[np.int8]
 Weights = NDArray[np.float64]
 Places = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 Names = Mapping[str, Mapping[str, float]]
 
 FREQUENCY_TRAITS = ("given", "family")
@@ -48,6 +49,20 @@ _OF_ANYBODY = ("given", "family", "dob", "sex", "suffix", "birth_order")
 
 RIVALS = ("relative", "twin")
 """Who may look like the same person without being it, besides strangers."""
+
+_HOUSEHOLD = ("family", "address", "locality", "phone", "email", "mothers_maiden_name")
+_SAME_DAY = tuple(level_number("dob", level) for level in ("exact", "january_first"))
+
+
+def _common_to_twins() -> NDArray[np.bool_]:
+    cells = np.zeros((len(TRAITS), WIDEST), np.bool_)
+    cells[[TRAIT_INDEX[trait] for trait in _HOUSEHOLD]] = True
+    cells[TRAIT_INDEX["sex"], level_number("sex", "same")] = True
+    return cells
+
+
+COMMON_TO_TWINS = _common_to_twins()
+"""Levels [trait, level] that two children of one birth have in common as often as a child has them with itself."""
 
 
 class SharedName(NamedTuple):
@@ -112,6 +127,7 @@ class Model:
     community_share: float  # of the index that is of one's origin
     thresholds: Thresholds
     sums: Weights = field(init=False)  # (T · L, R + 2): what is summed over traits
+    unnamed: Weights = field(init=False)  # (T · L, R): the rivals of a child that has no name yet
 
     def __post_init__(self) -> None:
         """Lay side by side what :meth:`said` sums, so that one look finds all of a level.
@@ -121,15 +137,21 @@ class Model:
         placing = (self.match > 0) & np.array([[t.name not in _OF_ANYBODY] for t in TRAITS])
         sums = np.stack([*self.rivals, self.community, placing], axis=-1)
         object.__setattr__(self, "sums", sums.reshape(-1, len(RIVALS) + 2))
+        unnamed = np.where(COMMON_TO_TWINS, self.match, self.rivals)
+        object.__setattr__(self, "unnamed", np.stack([*unnamed], axis=-1).reshape(-1, len(RIVALS)))
 
     def matched(self, levels: Matrix) -> Weights:
         """The match weight of each trait. ``levels`` and the answer have shape (N, T)."""
         return self.match.take(levels + OFFSETS)
 
-    def said(self, levels: Matrix) -> Said:
-        """What else pairs say. ``levels`` has shape (N, T)."""
+    def said(self, levels: Matrix, unnamed: Flags | None = None) -> Said:
+        """What else pairs say. ``levels`` has shape (N, T), ``unnamed`` (see :func:`child_or_twin`) (N,)."""
         sums = self.sums.take(levels + OFFSETS, axis=0).sum(axis=1)
-        return Said(sums[:, : len(RIVALS)], sums[:, -2], sums[:, -1] > 0)
+        rivals = sums[:, : len(RIVALS)]
+        if unnamed is not None and unnamed.any():
+            these = np.flatnonzero(child_or_twin(levels, unnamed))
+            rivals[these] = self.unnamed.take(levels[these] + OFFSETS, axis=0).sum(axis=1)
+        return Said(rivals, sums[:, -2], sums[:, -1] > 0)
 
     def prior(self, index_size: int) -> float:
         """Log2 odds that one given person of the index is the one asked for.
@@ -201,6 +223,18 @@ class Model:
             return 0.0
         share = max(table.get(value, self.rarest) for value in values)
         return math.log2(self.chance[TRAIT_INDEX[trait], 1] / max(share, self.rarest))
+
+
+def child_or_twin(levels: Matrix, unnamed: Flags) -> Flags:
+    """Which pairs are a child without a name and one born that very day: that child, or its twin. Shape (N,).
+
+    ``unnamed`` tells of which pairs one, and one only, has a given name. The home of a household is that of each of
+    its children: however much of it agrees, it speaks for a twin no more than for the child itself
+    (:data:`COMMON_TO_TWINS`).
+    """
+    silent = levels[:, TRAIT_INDEX["given"]] == 0  # a lone family name may be the given name
+    found: Flags = unnamed & silent & np.isin(levels[:, TRAIT_INDEX["dob"]], _SAME_DAY)
+    return found
 
 
 _NOT_SHARED = SharedName(())

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mpi.matching.blocking import BLOCK_LIMIT, NARROWED_FACTOR, blocking_keys, stored_keys
 from mpi.matching.comparison import TRAIT_INDEX, informative
 from mpi.matching.kinds import Kinds, kinds_of
-from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Places, Said, Weights
+from mpi.matching.model import FREQUENCY_TRAITS, Flags, Matrix, Model, Places, Said, Weights
 from mpi.matching.pairs import Columns
 from mpi.matching.record import StandardRecord
 from mpi.matching.shared_names import SharedNames
@@ -36,7 +36,8 @@ class ComparedPairs:
     left: Places  # (N,): the later record
     right: Places  # (N,)
     levels: Matrix  # (N, T)
-    kinds: Kinds  # of comparison vectors
+    unnamed: Flags  # (N,): whether one, and one only, has a given name
+    kinds: Kinds  # of comparison vectors, and of these
     shared: tuple[SharedNames, ...]  # per frequency trait, the N names that both have
 
     def __len__(self) -> int:
@@ -71,7 +72,8 @@ class ComparedPairs:
         return self.levels[self.kinds.first]
 
     def _said(self, model: Model) -> Said:
-        return model.said(self._different).of(self.kinds.of)
+        unnamed = self.unnamed[self.kinds.first]
+        return model.said(self._different, unnamed).of(self.kinds.of)
 
 
 def candidates_before(
@@ -120,7 +122,9 @@ def compare_pairs(
     """The pairs that are named, by the places of their records in the columns."""
     one, other = np.asarray(left, dtype=np.int64), np.asarray(right, dtype=np.int64)
     levels = informative(columns.compare(one, other))
-    return ComparedPairs(one, other, levels, kinds_of(levels), columns.names.shared(one, other))
+    unnamed = columns.names.one_unnamed(one, other)
+    kinds = kinds_of(levels, unnamed.astype(np.int64))
+    return ComparedPairs(one, other, levels, unnamed, kinds, columns.names.shared(one, other))
 
 
 def compare_all(

@@ -12,6 +12,7 @@ import numpy as np
 from mpi.matching.coding import Coded, Codes, numbered
 from mpi.matching.model import (
     FREQUENCY_TRAITS,
+    Flags,
     Model,
     Places,
     SharedName,
@@ -51,6 +52,12 @@ class Names:
             for trait, place in _PLACES.items()
         }
         self._spelled = ("", *numbers)
+
+    def one_unnamed(self, left: Places, right: Places) -> Flags:
+        """Of which pairs of records one, and one only, has a given name. Shape (N,)."""
+        named = np.fromiter((bool(name[0]) for name in self._names.values), np.bool_)
+        found: Flags = named[self._names.codes.take(left)] != named[self._names.codes.take(right)]
+        return found
 
     def shared(self, left: Places, right: Places) -> tuple[SharedNames, ...]:
         """For each frequency trait what :func:`mpi.matching.model.shared_value` answers for each pair of records.

@@ -20,7 +20,17 @@ from mpi.matching.comparison import TRAITS
 from mpi.matching.descent import minimise
 from mpi.matching.document import with_weights
 from mpi.matching.kinds import learned_from
-from mpi.matching.model import OFFSETS, RIVALS, Matrix, Model, Weights
+from mpi.matching.model import (
+    COMMON_TO_TWINS,
+    OFFSETS,
+    RIVALS,
+    Flags,
+    Matrix,
+    Model,
+    Places,
+    Weights,
+    child_or_twin,
+)
 from mpi.matching.monotone import CHAINS, bounds_in_order, ordered
 
 BOX = 2.0
@@ -64,6 +74,7 @@ class LabelledPairs:
     records: int
     true_pairs: int
     share: float = 1.0
+    unnamed: Flags | None = None  # (N,): see model.child_or_twin; None: of no pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +82,7 @@ class _Term:
     """One set as it would lie in an index of ``size`` records."""
 
     pairs: LabelledPairs
-    columns: NDArray[
-        np.int64
-    ]  # (N, T): where the weights of the levels stand in a flattened [trait, level]
+    columns: Places  # (1 + R, N, T): where the weights of the levels stand in a flattened [class, trait, level]
     counts: Weights  # (N,): how many pairs of the set look like this one
     excess: Weights  # (N,): see Model.excess
     catchments: Weights  # (N,): see Model.catchments
@@ -127,10 +136,10 @@ def _term(anchor: Model, pairs: LabelledPairs) -> _Term:
     scaled = pairs.records >= _WORTH_SCALING and bool(pairs.strangers.any())
     sizes = tuple({max(size, pairs.records) for size in (SIZES if scaled else SIZES[:1])})
     kinds, counts = _alike(pairs)
-    said = anchor.said(kinds.levels)
+    said = anchor.said(kinds.levels, kinds.unnamed)
     return _Term(
         pairs=kinds,
-        columns=kinds.levels.astype(np.int64) + OFFSETS,
+        columns=_columns(kinds),
         counts=counts,
         excess=anchor.excess(said, kinds.rarities),
         catchments=anchor.catchments(said, kinds.rarities),
@@ -138,9 +147,27 @@ def _term(anchor: Model, pairs: LabelledPairs) -> _Term:
     )
 
 
+def _columns(pairs: LabelledPairs) -> Places:
+    """For the match and each rival the weights that are summed: for a child without a name a rival has some of the
+    match's.
+    """
+    own = pairs.levels.astype(np.int64) + OFFSETS
+    taken = COMMON_TO_TWINS.ravel()[own]
+    taken &= child_or_twin(pairs.levels, _unnamed(pairs))[:, np.newaxis]
+    size = COMMON_TO_TWINS.size
+    return np.stack(
+        [own, *(np.where(taken, own, own + (1 + r) * size) for r in range(len(RIVALS)))]
+    )
+
+
+def _unnamed(pairs: LabelledPairs) -> Flags:
+    return np.zeros(len(pairs.same), np.bool_) if pairs.unnamed is None else pairs.unnamed
+
+
 def _alike(pairs: LabelledPairs) -> tuple[LabelledPairs, Weights]:
     """Pairs that look alike as one, and how many there are of each."""
-    also = (pairs.same.astype(np.int64), pairs.strangers.astype(np.int64))
+    unnamed = _unnamed(pairs)
+    also = [told.astype(np.int64) for told in (pairs.same, pairs.strangers, unnamed)]
     kinds, rarities = learned_from(pairs.levels, pairs.rarities, *also)
     told = replace(
         pairs,
@@ -148,6 +175,7 @@ def _alike(pairs: LabelledPairs) -> tuple[LabelledPairs, Weights]:
         rarities=rarities,
         same=pairs.same[kinds.first],
         strangers=pairs.strangers[kinds.first],
+        unnamed=unnamed[kinds.first],
     )
     return told, kinds.counts.astype(float)
 
@@ -199,21 +227,15 @@ class _Problem:
         return total, gradient
 
     def _of(self, term: _Term, point: Weights) -> tuple[float, Weights]:
-        width = math.prod(self._shape[1:])
-        sums = [
-            point[start : start + width][term.columns].sum(axis=1) + term.pairs.rarities
-            for start in range(0, len(point) - len(RIVALS), width)
-        ]
+        sums = [point[columns].sum(axis=1) + term.pairs.rarities for columns in term.columns]
         total, pulls = 0.0, np.zeros((len(sums), len(term.pairs.same)))
         for size in term.sizes:
             value, pull = self._at(term, sums, point[-len(RIVALS) :], size)
             total += value
             pulls += pull
-        columns = term.columns.ravel()
-        slopes = [
-            np.bincount(columns, np.repeat(pull, len(TRAITS)), minlength=width) for pull in pulls
-        ]
-        return total, np.concatenate([*slopes, pulls[1:].sum(axis=1)])
+        repeated = np.repeat(pulls.ravel(), len(TRAITS))
+        slope = np.bincount(term.columns.ravel(), repeated, minlength=math.prod(self._shape))
+        return total, np.concatenate([slope, pulls[1:].sum(axis=1)])
 
     def _at(
         self, term: _Term, sums: Sequence[Weights], expected: Weights, size: int

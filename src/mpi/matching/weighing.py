@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from mpi.domain.identity import Candidate
 from mpi.matching.comparison import TRAIT_INDEX, TRAITS, informative
 from mpi.matching.gathering import Compared, compare_persons
-from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, Weights, shared_value
+from mpi.matching.model import FREQUENCY_TRAITS, Flags, Matrix, Model, Weights, shared_value
 from mpi.matching.record import StandardRecord
 
 _COLUMNS = np.arange(len(TRAITS))
+_GIVEN = TRAIT_INDEX["given"]
 _FREQUENCY_COLUMNS = [(trait, TRAIT_INDEX[trait]) for trait in FREQUENCY_TRAITS]
 
 
@@ -92,7 +93,7 @@ def weigh(
     compared = compare_persons(record, persons)
     best = _most_telling(compared, model)
     levels = informative(compared.vectors[best, _COLUMNS])
-    said, weights = model.said(levels), model.matched(levels)
+    said, weights = model.said(levels, _unnamed(record, persons, levels)), model.matched(levels)
     lost = np.zeros(len(persons))
     for number, (start, end) in enumerate(pairwise(compared.starts)):
         if end - start > 1:
@@ -105,6 +106,18 @@ def weigh(
     return Weighing(
         compared, best, levels, weights, rarities, unplaced, penalties, model.prior(index_size)
     )
+
+
+def _unnamed(record: StandardRecord, persons: Sequence[Candidate], levels: Matrix) -> Flags:
+    """Whether the record has a given name and the person none, or the other way round. Shape (P,).
+
+    A person that came without a name before is not met by its nursery's record, but by another one: perhaps its twin's.
+    """
+    silent: Flags = levels[:, _GIVEN] == 0
+    if not record.given:
+        for number in np.flatnonzero(silent).tolist():
+            silent[number] = all(r.standard.given for r in persons[number].records)
+    return silent
 
 
 def _most_telling(compared: Compared, model: Model) -> NDArray[np.intp]:

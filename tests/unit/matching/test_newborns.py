@@ -2,10 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from mpi.domain.record import Demographics, Name
+from mpi.domain.record import Address, Demographics, Name
 from mpi.matching.comparison import compare
+from mpi.matching.decision import Outcome, decide, explain_person
+from mpi.matching.model import load_default_model
+from mpi.matching.pairing import compare_pairs
+from mpi.matching.pairs import Columns
 from mpi.matching.standardize import standardize
 from mpi.matching.vetoes import vetoes_between
+from tests.support.matching import person_of
+
+MODEL = load_default_model()
+_ADDRESS = Address(line1="712 Elm Street", city="Columbus", state="OH", zip="43215")
 
 
 def newborn(given: str, **traits: object) -> Demographics:
@@ -208,3 +216,83 @@ def test_a_name_that_looks_like_a_newborns_is_a_name(given: str) -> None:
     record, warnings = standardize(newborn(given))
     assert record.given
     assert warnings == ()
+
+
+_HOME = {"phones": ("614-234-5678",), "addresses": (_ADDRESS,)}
+
+
+def _weight(
+    one: Demographics, other: Demographics, size: int = 50_000
+) -> tuple[float, tuple[str, ...]]:
+    left, right = standardize(one)[0], standardize(other)[0]
+    told = explain_person(left, person_of("A", right), MODEL, size)
+    assert (
+        explain_person(right, person_of("A", left), MODEL, size).match_weight == told.match_weight
+    )
+    (bulk,) = compare_pairs(Columns([left, right]), [0], [1]).weights(MODEL, size)
+    assert bulk == pytest.approx(told.match_weight)
+    return told.match_weight, told.vetoes
+
+
+@pytest.mark.parametrize("traits", [("phones",), ("addresses",), ("phones", "addresses")])
+def test_a_newborn_without_a_name_is_the_child_of_that_day_and_home(
+    traits: tuple[str, ...],
+) -> None:
+    home = {trait: _HOME[trait] for trait in traits}
+    weight, vetoes = _weight(
+        newborn("BABY BOY", sex="M", **home), newborn("Jordan", sex="M", **home)
+    )
+    assert weight >= MODEL.thresholds.link
+    assert vetoes == ()
+
+
+def test_the_more_of_a_home_agrees_the_likelier_is_a_newborn_the_child_of_that_day() -> None:
+    weights = [
+        _weight(newborn("BABY BOY", sex="M", **home), newborn("Jordan", sex="M", **home))[0]
+        for home in (
+            {},
+            {"phones": _HOME["phones"]},
+            _HOME,
+            {**_HOME, "emails": ("j.ott@example.org",)},
+        )
+    ]
+    assert weights == sorted(weights)
+
+
+def test_who_has_one_name_in_either_field_is_no_newborn() -> None:
+    one = Demographics(names=(Name(family="Saraswati"),), dob="2024-05-02")
+    other = Demographics(names=(Name(given="Saraswati", family="Saraswati"),), dob="2024-05-02")
+    assert _weight(one, other)[0] > 0
+
+
+def test_two_newborns_without_names_of_one_home_may_be_twins() -> None:
+    """Each of them has a record of its own: there the home speaks for either."""
+    assert (
+        _weight(newborn("BABY BOY", **_HOME), newborn("BABY BOY", **_HOME))[0]
+        < MODEL.thresholds.link
+    )
+
+
+def test_a_newborn_is_left_to_a_steward_where_two_children_were_born_that_day() -> None:
+    unnamed, first, second = (
+        standardize(newborn(g, **_HOME))[0] for g in ("BABY BOY", "Jordan", "Tyler")
+    )
+    persons = [person_of("A", first), person_of("B", second)]
+    decision = decide(unnamed, None, persons, (), MODEL, 50_000)
+    assert (decision.outcome, decision.reason) == (Outcome.REVIEW, "ambiguous")
+
+
+def test_babies_of_two_mothers_of_one_name_are_two() -> None:
+    one, other = (
+        Demographics(
+            names=(Name(given="BB Jessica", family=family),),
+            dob="2022-01-12",
+            sex="M",
+            addresses=(home,),
+        )
+        for family, home in (
+            ("Kelley", _ADDRESS),
+            ("Bartlett", Address(line1="15 Ninth Ave", city="Columbus", zip="43230")),
+        )
+    )
+    assert _weight(one, other)[0] < MODEL.thresholds.review

@@ -180,6 +180,19 @@ def test_of_unknown_place_a_stranger_counts_as_often_as_the_catchment_holds_them
     assert doubtful_weight(far, found) < doubtful_weight(near, found) + 0.5
 
 
+def test_of_a_child_without_a_name_the_home_says_of_a_twin_what_it_says_of_the_child() -> None:
+    """There is nothing to learn of twins from what they have in common with the child itself."""
+    found = pairs_of(WORLD, 8, ("dob", "address"))
+    found.levels[:, TRAIT_INDEX["dob"]] = level_number("dob", "exact")
+    unnamed = replace(found, unnamed=np.ones(len(found.same), dtype=bool))
+    row = TRAIT_INDEX["address"]
+    taught, untaught = (
+        train(ANCHOR, [pairs], ridge=1e-7, steps=20).rivals[:, row] for pairs in (found, unnamed)
+    )
+    assert np.array_equal(untaught, ANCHOR.rivals[:, row])
+    assert not np.array_equal(taught, ANCHOR.rivals[:, row])
+
+
 @pytest.mark.parametrize(("matches", "strangers"), [(FEWEST - 1, 500), (500, FEWEST - 1)])
 def test_too_few_labels_are_refused(matches: int, strangers: int) -> None:
     with pytest.raises(TooFewLabels, match=f"{FEWEST - 1} labelled pairs"):
