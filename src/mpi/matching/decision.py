@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -11,12 +11,15 @@ import numpy as np
 from mpi.domain.identity import Assertion, AssertionKind, Candidate, Member, Neighbour
 from mpi.domain.record import RecordKey
 from mpi.matching.comparison import compare, informative
-from mpi.matching.model import FREQUENCY_TRAITS, Model, shared_value
+from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, shared_value
 from mpi.matching.record import StandardRecord
 from mpi.matching.vetoes import (
+    ONE_OF_SEVERAL,
     TWIN_PATTERN,
     UNPROVEN,
     another_middle_name,
+    may_be_a_twin_s,
+    of_one_birth,
     two_names_in_use,
     vetoes_between,
 )
@@ -214,7 +217,33 @@ def _ranked(
         or _is_possible(weight, weight - unplaced[number], model)
         or (asserted and any(r.key in asserted for r in persons[number].records))
     ]
-    return sorted(scored, key=lambda s: (not s.same_assertion, -s.weight, s.mpi_id))
+    told = _with_twins(record, scored, {person.mpi_id: person for person in persons})
+    return sorted(told, key=lambda s: (not s.same_assertion, -s.weight, s.mpi_id))
+
+
+def _with_twins(
+    record: StandardRecord, scored: list[ScoredPerson], people: Mapping[str, Candidate]
+) -> list[ScoredPerson]:
+    """Where another child was born that day in that home, a newborn without a name is one of several."""
+
+    def levels(person: ScoredPerson) -> Matrix:
+        return compare(record, [r.standard for r in people[person.mpi_id].records])
+
+    def is_any_of_them(person: ScoredPerson) -> bool:
+        return not _has_a_name(people[person.mpi_id]) and may_be_a_twin_s(levels(person))
+
+    others = (s for s in scored if TWIN_PATTERN in s.vetoes)
+    if not record.given or not any(of_one_birth(levels(s)) for s in others):
+        return scored
+    return [_one_of_several(s) if is_any_of_them(s) else s for s in scored]
+
+
+def _one_of_several(scored: ScoredPerson) -> ScoredPerson:
+    return replace(scored, vetoes=tuple(dict.fromkeys((*scored.vetoes, ONE_OF_SEVERAL))))
+
+
+def _has_a_name(person: Candidate) -> bool:
+    return any(record.standard.given for record in person.records)
 
 
 def _is_possible(weight: float, question: float, model: Model) -> bool:
@@ -306,20 +335,27 @@ def _could_be_one(
     """No assertion, contradiction or impossible member pair stands between two persons that an arriving record joins.
 
     That two members prove nothing about each other does not part what a third record joins, nor does a name that is
-    none where that record has the number or the name of the other. But KEVIN does not make KEVIN S. and KEVIN J. one.
+    none where that record has the number or the name of the other, nor a newborn without a name where it has a name of
+    either. But KEVIN does not make KEVIN S. and KEVIN J. one, nor two newborns without names, each of whom he may be.
     """
     ours, theirs = {r.key for r in left.records}, {r.key for r in right.records}
     if any(a.kind is AssertionKind.NOT_SAME and a.joins(ours, theirs) for a in assertions):
         return False
-    seen = weigh(arriving, [right], model, index_size).compared.vectors
+    nameless = not _has_a_name(left) and not _has_a_name(right)
+    seen, joined = (weigh(arriving, [p], model, index_size).compared.vectors for p in (right, left))
     for member in _different(left):
         weighing = weigh(member, [right], model, index_size)
         vectors = weighing.compared.vectors
         seen = np.concatenate((seen, vectors))
         misread = set() if two_names_in_use(vectors) else {TWIN_PATTERN}
-        contradictions = set(vetoes_between(vectors)) - {UNPROVEN} - misread
+        contradictions = set(vetoes_between(vectors)) - {UNPROVEN, ONE_OF_SEVERAL} - misread
         # Two members that name no place are not the less possible for it.
-        likely = weighing.totals()[0] - float(weighing.unplaced[0])
+        total = weighing.totals()[0]
+        likely = total - float(weighing.unplaced[0])
         if contradictions or another_middle_name(vectors) or likely < model.thresholds.impossible:
             return False
-    return TWIN_PATTERN not in vetoes_between(seen)
+        if nameless and total < model.thresholds.link:
+            return False
+    if TWIN_PATTERN in vetoes_between(seen):
+        return False
+    return ONE_OF_SEVERAL not in vetoes_between(np.concatenate((seen, joined)))

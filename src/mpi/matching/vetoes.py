@@ -18,6 +18,7 @@ UNPROVEN = "nothing_personal_agrees"
 two people of one town."""
 
 TWIN_PATTERN = "twin_pattern"
+ONE_OF_SEVERAL = "one_of_several"
 
 _Seen = Sequence[int]
 """For each trait the levels that were seen between a record and the records of one person: a bit for each level."""
@@ -39,7 +40,8 @@ def _either(one: _Wanted, other: _Wanted) -> _Wanted:
 
 _CONFLICTING_SUFFIX = _levels("suffix", "conflict")
 _ANOTHER_CHILD = _levels("birth_order", "conflict")
-_ONE_OF_SEVERAL = _levels("birth_order", "one_of_several")
+_SAME_CHILD = _levels("birth_order", "same")
+_WHICH_OF_SEVERAL = _levels("birth_order", "one_of_several")
 _OTHER_SSN = _levels("ssn", "different", "last_four_differ")
 _OTHER_WHOLE_SSN = _levels("ssn", "different")
 _OTHER_NATIONAL_ID = _levels("national_id", "different")
@@ -120,6 +122,20 @@ def two_names_in_use(levels: Matrix) -> bool:
     return _any(_seen(levels), _TWO_NAMES)
 
 
+def of_one_birth(levels: Matrix) -> bool:
+    """Whether there is another child of that birthday and home."""
+    seen = _seen(levels)
+    return _twin_pattern(seen) and _any(seen, *_AT_HOME)
+
+
+def may_be_a_twin_s(levels: Matrix) -> bool:
+    """Whether a child without a name is any of those born that day: neither number nor order of birth tells which."""
+    seen = _seen(levels)
+    if seen[_GIVEN] != _SILENT or not _any(seen, _BORN_TOGETHER):
+        return False
+    return not _any(seen, *_A_NEWBORNS_OWN, _SAME_CHILD)
+
+
 def _seen(levels: Matrix) -> _Seen:
     seen: list[int] = np.bitwise_or.reduce(_BITS.take(levels), axis=0).tolist()
     return seen
@@ -138,6 +154,16 @@ def _none_better(seen: _Seen, wanted: _Wanted) -> bool:
 def _only(seen: _Seen, wanted: _Wanted) -> bool:
     """The trait was compared somewhere, and agrees nowhere better than as wanted."""
     return seen[wanted[0]] != _SILENT and _none_better(seen, wanted)
+
+
+def _told_which(seen: _Seen) -> bool:
+    """Whether it is told which of several children it is.
+
+    By a number of its own, or by another record of the person that has the name already: no two of one birth have one.
+    """
+    if _any(seen, *_A_NEWBORNS_OWN):
+        return True
+    return _any(seen, _EQUAL_GIVEN) and _any(seen, _BORN_TOGETHER)
 
 
 def _another_ssn(seen: _Seen) -> bool:
@@ -285,9 +311,7 @@ def _half_named(seen: _Seen) -> bool:
 _CONTRADICTIONS: dict[str, Callable[[_Seen], bool]] = {
     "suffix_conflict": lambda seen: _any(seen, _CONFLICTING_SUFFIX),
     "birth_order_conflict": lambda seen: _any(seen, _ANOTHER_CHILD),
-    "one_of_several": lambda seen: (
-        _any(seen, _ONE_OF_SEVERAL) and not _any(seen, *_A_NEWBORNS_OWN)
-    ),
+    ONE_OF_SEVERAL: lambda seen: _any(seen, _WHICH_OF_SEVERAL) and not _told_which(seen),
     "ssn_conflict": _another_ssn,
     "national_id_conflict": _another_national_id,
     "death_dates_differ": lambda seen: _only(seen, _OTHER_DEATH),

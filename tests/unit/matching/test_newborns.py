@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mpi.domain.record import Address, Demographics, Name
@@ -8,6 +10,7 @@ from mpi.matching.decision import Outcome, decide, explain_person
 from mpi.matching.model import load_default_model
 from mpi.matching.pairing import compare_pairs
 from mpi.matching.pairs import Columns
+from mpi.matching.record import StandardRecord
 from mpi.matching.standardize import standardize
 from mpi.matching.vetoes import vetoes_between
 from tests.support.matching import person_of
@@ -282,6 +285,47 @@ def test_a_newborn_is_left_to_a_steward_where_two_children_were_born_that_day() 
     assert (decision.outcome, decision.reason) == (Outcome.REVIEW, "ambiguous")
 
 
+def _standard(*given: str) -> list[StandardRecord]:
+    return [standardize(newborn(name, sex="M", **_HOME))[0] for name in given]
+
+
+def test_a_name_does_not_make_two_newborns_without_names_one() -> None:
+    named, *unnamed = _standard("Jordan", "BABY BOY", "NEWBORN")
+    persons = [person_of(mpi_id, one) for mpi_id, one in zip("AB", unnamed, strict=True)]
+    decision = decide(named, None, persons, (), MODEL, 50_000)
+    assert (decision.outcome, decision.reason) == (Outcome.REVIEW, "ambiguous")
+
+
+def test_a_second_newborn_without_a_name_is_not_the_child_that_had_one_record_without_a_name() -> (
+    None
+):
+    named, first, second = _standard("Jordan", "BABY BOY", "NEWBORN")
+    decision = decide(second, None, [person_of("A", first, named)], (), MODEL, 50_000)
+    assert decision.outcome is Outcome.REVIEW
+
+
+def test_a_newborn_without_a_name_is_nobody_s_where_another_child_was_born_that_day() -> None:
+    """The newborn was left to a steward; one of the two comes again."""
+    unnamed, first, second = _standard("BABY BOY", "Jordan", "Tyler")
+    persons = [person_of("A", unnamed), person_of("B", first), person_of("C", second)]
+    again = decide(first, None, persons, (), MODEL, 50_000)
+    assert (again.outcome, again.mpi_id, again.merge) == (Outcome.LINK, "B", ())
+    alone = decide(first, None, [persons[0], persons[2]], (), MODEL, 50_000)
+    assert (alone.outcome, alone.reason) == (Outcome.REVIEW, "vetoed")
+    assert alone.best is not None
+    assert alone.best.vetoes == ("one_of_several",)
+
+
+def test_the_order_of_birth_tells_which_of_several_a_newborn_is() -> None:
+    unnamed, named = _standard("BABY BOY A", "Jordan")
+    other = standardize(newborn("Tyler", birth_order="2", sex="M", **_HOME))[0]
+    named = named._replace(birth_order="1")
+    decision = decide(
+        named, None, [person_of("A", unnamed), person_of("B", other)], (), MODEL, 50_000
+    )
+    assert (decision.outcome, decision.mpi_id) == (Outcome.LINK, "A")
+
+
 def test_babies_of_two_mothers_of_one_name_are_two() -> None:
     one, other = (
         Demographics(
@@ -296,3 +340,32 @@ def test_babies_of_two_mothers_of_one_name_are_two() -> None:
         )
     )
     assert _weight(one, other)[0] < MODEL.thresholds.review
+
+
+_BRODY = newborn("Brody", ssn="412-55-7813", **_HOME)
+
+
+def test_a_newborn_s_record_without_a_name_keeps_nobody_from_the_person_of_the_same_name() -> None:
+    """Which of several it was is told by another record of that person."""
+    unnamed, named, again = (
+        standardize(d)[0]
+        for d in (newborn("INFANT 2", **_HOME), replace(_BRODY, birth_order="2"), _BRODY)
+    )
+    person = person_of("A", unnamed, named)
+    assert decide(again, None, [person], (), MODEL, 50_000).outcome is Outcome.LINK
+    twin = standardize(newborn("Tyler", **_HOME))[0]
+    assert decide(twin, None, [person], (), MODEL, 50_000).outcome is not Outcome.LINK
+
+
+def test_a_newborn_s_record_without_a_name_parts_no_persons_of_one_name() -> None:
+    unnamed, named, again = (
+        standardize(d)[0]
+        for d in (newborn("INFANT 2", **_HOME), replace(_BRODY, birth_order="2"), _BRODY)
+    )
+    for persons in (
+        [person_of("A", unnamed), person_of("B", again)],
+        [person_of("B", again), person_of("A", unnamed)],
+    ):
+        decision = decide(named, None, persons, (), MODEL, 50_000)
+        assert decision.outcome is Outcome.LINK
+        assert {decision.mpi_id, *decision.merge} == {"A", "B"}
