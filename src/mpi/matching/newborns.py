@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
+from mpi.matching.folding import words
 from mpi.matching.numbers import read_birth_order, read_sex
 from mpi.matching.placeholders import BIRTH_ORDERS, Placeholders, without_titles
 
@@ -52,6 +53,15 @@ _SHORT_FORMS: dict[re.Pattern[str], Callable[[str], str]] = {
     _BABY: _BABIES.__getitem__,
     _NEWBORN: lambda sex: f"NEWBORN {_NEWBORNS.get(sex, sex)}",
 }
+
+
+def goes_on(written: tuple[str, ...], middle: str, placeholders: Placeholders) -> bool:
+    """Whether a middle name is more of a temporary name: ``Baby`` and ``Boy A``. There is none before a first name.
+
+    ``written`` are the words of the given name.
+    """
+    own = without_titles(written)
+    return placeholders.is_temporary(own) and placeholders.is_name("given", (*own, *words(middle)))
 
 
 def read_newborn(written: tuple[str, ...], placeholders: Placeholders) -> Newborn:

@@ -67,6 +67,12 @@ class Placeholders:
             return True
         return len(tokens) > 1 and all(self._says_nothing(trait, t) for t in tokens)
 
+    def is_temporary(self, tokens: tuple[str, ...]) -> bool:
+        """Whether a given name is that of a newborn: ``BABY BOY``, but not ``UNKNOWN``."""
+        if not tokens or not self.is_name("given", tokens):
+            return False
+        return self._is_newborn(tokens) or tokens[0] in self.values["given_stem"]
+
     def _says_nothing(self, trait: str, word: str) -> bool:
         return word in self.values["name"] or word in self.values[trait] or _is_repeat(word)
 

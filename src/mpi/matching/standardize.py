@@ -35,7 +35,7 @@ from mpi.matching.names import (
     read_suffix,
     split_whole_name,
 )
-from mpi.matching.newborns import NOT_A_NEWBORN, Newborn, read_newborn
+from mpi.matching.newborns import NOT_A_NEWBORN, goes_on, read_newborn
 from mpi.matching.numbers import (
     ReadNumber,
     read_birth_order,
@@ -67,7 +67,7 @@ def standardize(
     given, middle, family, suffix = reader.names(demographics.names)
     born = reader.date(demographics.dob, "dob")
     number = reader.ssn(demographics)
-    child = NOT_A_NEWBORN if given else reader.newborn(demographics.names)
+    child = NOT_A_NEWBORN if given else reader.newborn
     record = StandardRecord(
         given=given,
         middle=middle,
@@ -98,11 +98,13 @@ def standardize(
 class _Reader:
     """Reads the traits of one record and gathers the warnings."""
 
-    __slots__ = ("_placeholders", "warnings")
+    __slots__ = ("_placeholders", "newborn", "warnings")
 
     def __init__(self, placeholders: Placeholders) -> None:
         self._placeholders = placeholders
         self.warnings: list[TraitWarning] = []
+        self.newborn = NOT_A_NEWBORN
+        """What a name that stands for a newborn tells; nothing else tells BABY BOY A from BABY BOY B."""
 
     def warn(self, field: str, code: str) -> None:
         if code:
@@ -290,9 +292,14 @@ class _Reader:
             whole = split_whole_name(given_text or family_text)
             if whole is not None:
                 family_text, given_text = whole
-        given = self._part("given", read_given, given_text, columns["given"])
-        family = self._part("family", read_family, family_text, columns["family"])
         middle_text = self.usable(name.middle, columns["middle"])
+        written = read_given(given_text).written
+        if middle_text and goes_on(written, middle_text, self._placeholders):
+            given_text, middle_text = f"{given_text} {middle_text}", ""
+        given = self._part("given", read_given, given_text, columns["given"])
+        if given_text and not given.written and self.newborn == NOT_A_NEWBORN:
+            self.newborn = read_newborn(read_given(given_text).written, self._placeholders)
+        family = self._part("family", read_family, family_text, columns["family"])
         middle = self._part("middle", read_middle, middle_text, columns["middle"])
         suffix = self.code(name.suffix, columns["suffix"], read_suffix)
         suffix = suffix or family.suffix or given.suffix or middle.suffix
@@ -302,12 +309,6 @@ class _Reader:
             return _WholeName((), middle.middle, (), suffix)
         first, further = part_given(given.given, (*middle.middle, *given.middle))
         return _WholeName(first, further, family.family, suffix)
-
-    def newborn(self, names: tuple[Name, ...]) -> Newborn:
-        """What a name that stands for a newborn tells; nothing else tells BABY BOY A from BABY BOY B."""
-        texts = (name.given for name in names if name.given and len(name.given) <= MAX_TEXT)
-        found = (read_newborn(read_given(text).written, self._placeholders) for text in texts)
-        return next((newborn for newborn in found if newborn != NOT_A_NEWBORN), NOT_A_NEWBORN)
 
     def _part(self, trait: str, read: Callable[[str], _Part], text: str, field: str) -> _Part:
         """A part of a name as its reader understands it; empty where it says nothing."""

@@ -148,6 +148,40 @@ def test_a_middle_name_is_never_that_of_a_newborn(middle: str) -> None:
     assert (record.given, record.middle) == (("ANN",), tuple(middle.split()))
 
 
+@pytest.mark.parametrize(
+    ("given", "middle", "order", "sex"),
+    [
+        ("Baby", "Boy", "", "M"),
+        ("BABY", "BOY A", "1", "M"),
+        ("Girl", "B", "2", "F"),
+        ("BG", "Faiza A", "1", "F"),
+        ("Baby Girl", "Maria", "", "F"),
+        ("Judysgirl", "2", "2", "F"),
+    ],
+)
+def test_the_temporary_name_of_a_newborn_may_go_on_as_its_middle_name(
+    given: str, middle: str, order: str, sex: str
+) -> None:
+    names = (Name(given=given, middle=middle, family="Ott"),)
+    record, _ = standardize(Demographics(names=names, dob="2024-05-02"))
+    assert (record.given, record.middle) == ((), ())
+    assert (record.birth_order, record.sex) == (order, sex)
+
+
+@pytest.mark.parametrize(
+    ("given", "middle"), [("FNU", "B"), ("Unknown", "Kumar"), ("Bebe", "A"), ("Boyd", "A")]
+)
+def test_the_middle_name_of_who_is_no_newborn_stays(given: str, middle: str) -> None:
+    record, _ = standardize(Demographics(names=(Name(given=given, middle=middle, family="Ott"),)))
+    assert (record.middle, record.birth_order) == ((middle.upper(),), "")
+
+
+def test_the_temporary_name_of_a_newborn_may_stand_behind_the_family_name() -> None:
+    record, _ = standardize(Demographics(names=(Name(family="Ott, Baby Boy B"),)))
+    assert (record.given, record.family) == ((), ("OTT",))
+    assert (record.birth_order, record.sex) == ("2", "M")
+
+
 def test_what_the_registration_says_itself_counts_more_than_the_name() -> None:
     record, _ = standardize(newborn("BABY BOY A", birth_order="2", sex="F"))
     assert (record.birth_order, record.sex) == ("2", "F")
