@@ -9,7 +9,7 @@ from tests.support.verato_service import settings
 _REGISTERED = registrations(800)
 MADE = [row for row, _ in _REGISTERED]
 
-PROBABLE = (MADE[60], MADE[477])
+PROBABLE = (MADE[718], MADE[742])
 """One person, probable to our matching."""
 POSSIBLE = (MADE[32], MADE[396])
 """One person, barely possible."""

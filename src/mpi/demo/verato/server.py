@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -75,7 +76,8 @@ class SimulatorServer:
         finally:
             # What hangs on purpose hangs no longer.
             for connection in tuple(self._connections()):
-                connection.transport.abort()
+                with suppress(AttributeError):  # asyncio's own, of one that has just been closed
+                    connection.transport.abort()
             await asyncio.sleep(0)
 
     def stop(self) -> None:
