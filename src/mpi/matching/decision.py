@@ -19,6 +19,7 @@ from mpi.matching.vetoes import (
     UNPROVEN,
     another_middle_name,
     may_be_a_twin_s,
+    may_be_twins,
     of_one_birth,
     two_names_in_use,
     vetoes_between,
@@ -224,16 +225,20 @@ def _ranked(
 def _with_twins(
     record: StandardRecord, scored: list[ScoredPerson], people: Mapping[str, Candidate]
 ) -> list[ScoredPerson]:
-    """Where another child was born that day in that home, a newborn without a name is one of several."""
+    """A newborn without a name is one of several where another child was born that day in that home, or has no name."""
 
-    def levels(person: ScoredPerson) -> Matrix:
-        return compare(record, [r.standard for r in people[person.mpi_id].records])
+    def levels(person: ScoredPerson, *, unnamed: bool = False) -> Matrix:
+        records = (r.standard for r in people[person.mpi_id].records)
+        return compare(record, [r for r in records if not (unnamed and r.given)])
 
     def is_any_of_them(person: ScoredPerson) -> bool:
-        return not _has_a_name(people[person.mpi_id]) and may_be_a_twin_s(levels(person))
+        if record.given:
+            return not _has_a_name(people[person.mpi_id]) and may_be_a_twin_s(levels(person))
+        found = levels(person, unnamed=True)
+        return bool(len(found)) and may_be_twins(found)
 
     others = (s for s in scored if TWIN_PATTERN in s.vetoes)
-    if not record.given or not any(of_one_birth(levels(s)) for s in others):
+    if record.given and not any(of_one_birth(levels(s)) for s in others):
         return scored
     return [_one_of_several(s) if is_any_of_them(s) else s for s in scored]
 
@@ -350,11 +355,10 @@ def _could_be_one(
         misread = set() if two_names_in_use(vectors) else {TWIN_PATTERN}
         contradictions = set(vetoes_between(vectors)) - {UNPROVEN, ONE_OF_SEVERAL} - misread
         # Two members that name no place are not the less possible for it.
-        total = weighing.totals()[0]
-        likely = total - float(weighing.unplaced[0])
+        likely = weighing.totals()[0] - float(weighing.unplaced[0])
         if contradictions or another_middle_name(vectors) or likely < model.thresholds.impossible:
             return False
-        if nameless and total < model.thresholds.link:
+        if nameless and may_be_twins(vectors):
             return False
     if TWIN_PATTERN in vetoes_between(seen):
         return False

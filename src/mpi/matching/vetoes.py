@@ -136,6 +136,11 @@ def may_be_a_twin_s(levels: Matrix) -> bool:
     return not _any(seen, *_A_NEWBORNS_OWN, _SAME_CHILD)
 
 
+def may_be_twins(levels: Matrix) -> bool:
+    """Whether two newborns without names are any of those born that day: each of two has a record of its own."""
+    return may_be_a_twin_s(levels) and not _any(_seen(levels), *_OF_ONE_PERSON)
+
+
 def _seen(levels: Matrix) -> _Seen:
     seen: list[int] = np.bitwise_or.reduce(_BITS.take(levels), axis=0).tolist()
     return seen

@@ -302,14 +302,6 @@ def test_who_has_one_name_in_either_field_is_no_newborn() -> None:
     assert _weight(one, other)[0] > 0
 
 
-def test_two_newborns_without_names_of_one_home_may_be_twins() -> None:
-    """Each of them has a record of its own: there the home speaks for either."""
-    assert (
-        _weight(newborn("BABY BOY", **_HOME), newborn("BABY BOY", **_HOME))[0]
-        < MODEL.thresholds.link
-    )
-
-
 def test_a_newborn_is_left_to_a_steward_where_two_children_were_born_that_day() -> None:
     unnamed, first, second = (
         standardize(newborn(g, **_HOME))[0] for g in ("BABY BOY", "Jordan", "Tyler")
@@ -321,6 +313,26 @@ def test_a_newborn_is_left_to_a_steward_where_two_children_were_born_that_day() 
 
 def _standard(*given: str) -> list[StandardRecord]:
     return [standardize(newborn(name, sex="M", **_HOME))[0] for name in given]
+
+
+@pytest.mark.parametrize("traits", [("phones",), ("addresses",), ("phones", "addresses")])
+def test_two_newborns_without_names_of_one_home_may_be_twins(traits: tuple[str, ...]) -> None:
+    """Each of two has a record of its own, so that two records are the sign of several."""
+    home = {trait: _HOME[trait] for trait in traits}
+    one, other = (standardize(newborn(name, **home))[0] for name in ("BABY BOY", "NEWBORN"))
+    decision = decide(one, None, [person_of("A", other)], (), MODEL, 50_000)
+    assert decision.outcome is not Outcome.LINK
+
+
+@pytest.mark.parametrize("own", [{"birth_order": "1"}, {"mrn": True}, {"ssn": "412557813"}])
+def test_two_newborns_without_names_are_one_by_order_of_birth_or_number(
+    own: dict[str, object],
+) -> None:
+    (unnamed,) = _standard("BABY BOY")
+    told = {"identifiers": ("MRN|LAB|7",)} if "mrn" in own else own
+    unnamed = unnamed._replace(**told)
+    decision = decide(unnamed, None, [person_of("A", unnamed)], (), MODEL, 50_000)
+    assert decision.outcome is Outcome.LINK
 
 
 def test_a_name_does_not_make_two_newborns_without_names_one() -> None:
