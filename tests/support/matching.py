@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from mpi.domain.identity import PersonState, StoredRecord
-from mpi.domain.record import Demographics, RecordKey, RecordStatus
+from mpi.domain.record import Demographics, Name, RecordKey, RecordStatus
 from mpi.matching.record import StandardRecord
 
 AT = datetime(2026, 1, 5, tzinfo=UTC)
@@ -32,3 +32,8 @@ def person_of(mpi_id: str, *records: StandardRecord) -> PersonState:
     """A person whose records are called A1, A2 … when it is called A."""
     held = tuple(stored(f"{mpi_id}{n}", record) for n, record in enumerate(records, start=1))
     return PersonState(mpi_id, 1, active=True, records=held)
+
+
+def newborn(given: str, **traits: object) -> Demographics:
+    """A child of one birthday, under the name that it has or had on the labor ward."""
+    return Demographics(names=(Name(given=given, family="Ott"),), dob="2024-05-02", **traits)  # type: ignore[arg-type]

@@ -54,7 +54,7 @@ _HOUSEHOLD = ("family", "address", "locality", "phone", "email", "mothers_maiden
 _SAME_DAY = tuple(level_number("dob", level) for level in ("exact", "january_first"))
 
 
-def _common_to_twins() -> NDArray[np.bool_]:
+def _common_to_twins() -> Flags:
     cells = np.zeros((len(TRAITS), WIDEST), np.bool_)
     cells[[TRAIT_INDEX[trait] for trait in _HOUSEHOLD]] = True
     cells[TRAIT_INDEX["sex"], level_number("sex", "same")] = True

@@ -229,14 +229,18 @@ class Alignment:
         self, named: Sequence[RecordKey], persons: Iterable[str]
     ) -> list[StoredRecord]:
         """The deleted records of several persons, which may have to be parted: there they are still somebody's."""
-        found = [r for r in [await as_if_living(self.store, key) for key in named] if r is not None]
+        found = await self._as_if_living(named)
         involved = {*persons, *(record.mpi_id or "" for record in found)}
         if len(involved) < 2:
             return []
         others = [key for key in await deleted_from(self.store, involved) if key not in named]
-        found += [r for r in [await as_if_living(self.store, key) for key in others] if r]
+        found += await self._as_if_living(others)
         told = [r for r in found if r.mpi_id in involved and r.key.source not in self._untold]
         return [record for record in told if await self._is_known(record)]
+
+    async def _as_if_living(self, keys: Iterable[RecordKey]) -> list[StoredRecord]:
+        found = [await as_if_living(self.store, key) for key in keys]
+        return [record for record in found if record is not None]
 
     @property
     def _untold(self) -> frozenset[str]:

@@ -26,11 +26,11 @@ def _of_one_town(
     phones: tuple[str, ...] = (),
     home: str = "",
     city: str = "SPRINGFIELD",
-    zip: str = "62701",  # noqa: A002 -- as the field is called
+    postcode: str = "62701",
 ) -> StandardRecord:
     """Three names that hundreds may have, and where they live."""
     house, _, street = home.partition(" ")
-    place = StandardAddress(house=house, core=street, city=city, zip=zip)
+    place = StandardAddress(house=house, core=street, city=city, zip=postcode)
     return _with(dob=dob, middle=("THI",), phones=phones, addresses=(place,))
 
 
@@ -203,7 +203,7 @@ AT_HOME = _with(phones=PHONE, emails=("M.OTT@EXAMPLE.ORG",))
         (_of_one_town(dob="", home="12 MAIN"), _of_one_town(dob="", home="907 MAIN"), ()),
         (
             _of_one_town(dob="", home="12 MAIN"),
-            _of_one_town(dob="", home="907 MAIN", city="DECATUR", zip="62521"),
+            _of_one_town(dob="", home="907 MAIN", city="DECATUR", postcode="62521"),
             (UNPROVEN,),
         ),
         (
