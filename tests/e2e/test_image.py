@@ -22,6 +22,7 @@ from packaging.utils import canonicalize_name
 
 from tests.support.dockerfile import Step, build, stages
 from tests.support.service import command, environment, free_port
+from tests.support.workers import handles
 
 NOBODY = 10001
 # What Debian's smallest image and Python's own slim one bring.
@@ -189,7 +190,7 @@ def test_process_1_heeds_sigterm_while_it_is_starting(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
-        while not _handles(service, signal.SIGTERM):
+        while not handles(service.pid, signal.SIGTERM):
             assert service.poll() is None
             time.sleep(0.01)
         with socket.socket() as client:
@@ -199,9 +200,3 @@ def test_process_1_heeds_sigterm_while_it_is_starting(tmp_path: Path) -> None:
     finally:
         service.kill()
         service.wait()
-
-
-def _handles(process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    caught = re.search(r"^SigCgt:\s+(\w+)$", status, re.MULTILINE)
-    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)

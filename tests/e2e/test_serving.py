@@ -19,7 +19,7 @@ import pytest
 from bench.daemons import Mongod
 from mpi.demo.population import Population
 from tests.support.service import command, environment, on_mongodb, run_mpi, running
-from tests.support.workers import until
+from tests.support.workers import handles, until, workers
 
 PATIENT = {"first_name": "Ada", "last_name": "Byron", "dob": "1915-12-10", "ssn": "424-19-7908"}
 
@@ -95,13 +95,13 @@ def test_what_was_accepted_is_finished_and_what_was_answered_is_kept(tmp_path: P
             assert httpx2.get(service.url + path).status_code == 200
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("count", ["1", "2"])
 def test_who_waits_for_a_store_that_hangs_is_told_that_the_service_stops(
-    tmp_path: Path, mongod: Mongod, database: str, workers: str
+    tmp_path: Path, mongod: Mongod, database: str, count: str
 ) -> None:
     profile = on_mongodb(mongod.uri, database, MPI_SHUTDOWN_TIMEOUT="2")
     answers: list[httpx2.Response] = []
-    with running(tmp_path, "--workers", workers, profile=profile) as service:
+    with running(tmp_path, "--workers", count, profile=profile) as service:
 
         def send() -> None:
             url = f"{service.url}/mpi/match"
@@ -122,9 +122,28 @@ def test_who_waits_for_a_store_that_hangs_is_told_that_the_service_stops(
     assert "Exception in ASGI application" not in log
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_an_answer_survives_the_death_of_the_service(tmp_path: Path, workers: str) -> None:
-    with running(tmp_path, "--workers", workers) as service:
+def test_a_worker_that_waits_for_its_store_holds_nobody_who_stops_the_service(
+    tmp_path: Path, mongod: Mongod, database: str
+) -> None:
+    patience = {"MPI_SHUTDOWN_TIMEOUT": "1", "MPI_MONGO_TIMEOUT": "60"}
+    profile = on_mongodb(mongod.uri, database, **patience)
+    with running(tmp_path, "--workers", "2", profile=profile) as service:
+        until(lambda: len(workers(service)) == 2, "two workers")
+        with mongod.paused():
+            lost = workers(service).pop()
+            os.kill(lost, signal.SIGKILL)
+            until(lambda: len(workers(service) - {lost}) == 2, "another in its place")
+            newcomer = max(workers(service))
+            until(lambda: handles(newcomer, signal.SIGUSR1), "it gets to its store")
+            assert service.stop() == 0
+        log = service.output.read_text()
+    assert "worker_silent" not in log, "it had to be killed"
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_an_answer_survives_the_death_of_the_service(tmp_path: Path, count: str) -> None:
+    with running(tmp_path, "--workers", count) as service:
         answer = httpx2.post(f"{service.url}/mpi/match", json=registration(1), timeout=30).json()
         children = _children(service.process.pid)
         for pid in (service.process.pid, *children):

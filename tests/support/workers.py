@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,13 @@ def _is_worker(pid: str) -> bool:
     except OSError:
         return False
     return b"resource_tracker" not in command and command != b""
+
+
+def handles(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has said what it does on a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = re.search(r"^SigCgt:\s+(\w+)$", status, re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float = 180) -> float:

@@ -8,8 +8,10 @@ it (``Connection: close``) that the next request belongs elsewhere.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -93,7 +95,10 @@ class Server(uvicorn.Server):
                 signal.signal(name, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """See uvicorn."""
+        """See uvicorn; here also before it serves: nobody waits for it, and a store that hangs must not hold it."""
+        if not self.started:
+            logging.disable()  # where that finds it is no error, but would be logged as one
+            sys.exit(0)
         self._hurry.set()
         super().handle_exit(sig, frame)
 
