@@ -10,6 +10,7 @@ from mpi.domain.identity import (
     AUTOMATIC,
     NEW_PERSON,
     AssertionKind,
+    Event,
     EventKind,
     IdentityChange,
     Neighbour,
@@ -23,8 +24,7 @@ from mpi.domain.record import RecordKey, RecordStatus
 from mpi.domain.told import told_detail
 from mpi.matching.blocking import keys_beside
 from mpi.ports import IndexStore
-from mpi.service.history import is_known_elsewhere
-from mpi.service.human_decisions import decisions_about, joined_by_people
+from mpi.service.history import history_of, is_known_elsewhere, replayed
 from mpi.service.lookup import end_of_aliases
 from mpi.service.task_settlement import with_answered
 
@@ -66,7 +66,7 @@ class Rearrangement:
         others = await self._others(part[0])
         target = others[0].mpi_id if others else NEW_PERSON
         question: tuple[NewTask, ...] = ()
-        if await joined_by_people(self.store, keys, staying) or (
+        if await self._joined_by_people(keys, staying) or (
             others and await self._apart(keys, others[0])
         ):
             candidate = target if others else self.person.mpi_id
@@ -145,12 +145,34 @@ class Rearrangement:
             for a in await self.store.assertions(sorted(keys))
         )
 
+    async def _joined_by_people(self, leaving: set[RecordKey], staying: set[RecordKey]) -> bool:
+        """Whether people have put some that leave together with some that stay."""
+        said = await self.store.assertions(sorted(leaving))
+        if any(a.kind is AssertionKind.SAME and a.joins(leaving, staying) for a in said):
+            return True
+        for event in await self._decisions(leaving | staying):
+            for target in {move.target for move in event.moves if move.target is not None}:
+                came = {move.key for move in event.moves if move.target == target}
+                there = await self._joined_then(event, target, leaving | staying) - came
+                if (leaving & came and staying & there) or (leaving & there and staying & came):
+                    return True
+        return False
+
+    async def _joined_then(self, event: Event, mpi_id: str, here: Set[RecordKey]) -> Set[RecordKey]:
+        """Whom of those ``here`` the person held when it was decided who joins it.
+
+        If all of them are gone, under numbers that were replaced perhaps, whoever is here stands for them.
+        """
+        history = await history_of(self.store, mpi_id)
+        held, *_ = replayed([each for each in history if each.seq < event.seq], mpi_id)
+        return (here & {*held} or here) if held else frozenset()
+
     async def _parted_by_people(self, one: PersonState, other: Neighbour) -> bool:
         """Whether people have moved a record from one of the two persons, as they are called now, to the other."""
         keys = {record.key for person in (one, other) for record in person.records}
         moves = {
             (move.origin, move.target)
-            for event in await decisions_about(self.store, keys)
+            for event in await self._decisions(keys)
             for move in event.moves
             if move.origin is not None and move.target is not None
         }
@@ -160,6 +182,11 @@ class Rearrangement:
             if {person.mpi_id for person in persons if person is not None} == both:
                 return True
         return False
+
+    async def _decisions(self, keys: Set[RecordKey]) -> list[Event]:
+        """What people decided about the records, and is in force: persons may have become others since."""
+        found = {e.seq: e for key in sorted(keys) for e in await self.store.record_events(key)}
+        return [e for e in found.values() if e.is_human and e.undone_by is None]
 
 
 def _link(record: StoredRecord) -> str | None:

@@ -28,8 +28,6 @@ from mpi.matching.decision import Outcome
 from mpi.ports import AskedLater, IndexStore, Outbox, Resolution
 from mpi.service.consequences import guarded, introduced_along, joining, tasks_of
 from mpi.service.history import is_known_elsewhere
-from mpi.service.human_decisions import joined_by_people
-from mpi.service.rearrangement import PARTED
 from mpi.service.refusals import UNTOLD, ask_a_steward
 from mpi.service.retrying import Retrying
 from mpi.service.task_settlement import undecided_about, with_answered
@@ -126,7 +124,6 @@ class Reconciliation:
         record = replace(told, received_at=self.clock())
         found = await self.provider.resolve(record, blocking_keys(record.standard), home=person)
         merges, tasks, settled = await self._consequences(record, person, found)
-        tasks += await self._parted(current, record, person)
         change = IdentityChange(
             kind=EventKind.UPDATED,
             at=record.received_at,
@@ -157,17 +154,6 @@ class Reconciliation:
         merges = joining(person, found.decision, people, record, actor) if alone else ()
         tasks = tasks_of(record.key, found.decision)
         return merges, tasks, await self._settled(record, merges, actor)
-
-    async def _parted(
-        self, before: StoredRecord, record: StoredRecord, person: PersonState
-    ) -> tuple[NewTask, ...]:
-        """A question where the provider has taken it apart from records that people have put it together with."""
-        was, now = keys_beside(before), keys_beside(record)
-        others = {r.key: keys_beside(r) for r in person.records if r.key != record.key}
-        left = {key for key, links in others.items() if was & links and not now & links}
-        if not now or not left or not await joined_by_people(self.store, {record.key}, left):
-            return ()
-        return (NewTask(TaskKind.UPDATE, record.key, (person.mpi_id,), None, PARTED),)
 
     async def _settled(
         self, record: StoredRecord, merges: Sequence[IdentityChange], actor: str
