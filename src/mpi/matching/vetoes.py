@@ -72,7 +72,7 @@ _OTHER_DATE = _levels("dob", "different", "generation")
 _OTHER_DATE_OR_DECADE = _either(_OTHER_DATE, _OTHER_DECADE)
 _OTHER_BIRTH_OR_DECADE = _either(_OTHER_BIRTH, _OTHER_DECADE)
 _OTHER_GENERATION = _levels("dob", "generation")
-_NEARLY_OF_ONE_AGE = _levels("dob", "one_edit", "year_only")
+_NEARLY_OF_ONE_AGE = _levels("dob", "one_edit", "two_edits", "year_only")
 _ANOTHER_BIRTHDAY = _either(_OTHER_BIRTH_OR_DECADE, _NEARLY_OF_ONE_AGE)
 _GIVEN, _FAMILY = TRAIT_INDEX["given"], TRAIT_INDEX["family"]
 _OWN_IDENTIFIER = _levels("identifier", "exact")
@@ -297,7 +297,7 @@ def _rests_on_a_town(seen: _Seen) -> bool:
         return True
     if _any(seen, _LAST_FOUR, _SAME_MIDDLE):
         return False
-    # Cousins of one name are born a year or a day apart, or in one year.
+    # Cousins of one name are born a year or a day apart, or in one year, as are strangers of a frequent one.
     if _only(seen, _ANOTHER_BIRTHDAY) and _any(seen, _NEARLY_OF_ONE_AGE):
         return True
     return _half_named(seen) or _only(seen, _OTHER_SEX) or _only(seen, _OTHER_INITIAL)

@@ -198,6 +198,13 @@ AT_HOME = _with(phones=PHONE, emails=("M.OTT@EXAMPLE.ORG",))
         ),
         (_of_one_town(dob=""), _of_one_town(dob="", home="30 ELM"), ()),
         (_of_one_town(), _of_one_town(dob="1961-11-02"), ("birth_dates_differ",)),
+        # Of one town and year; two digits of the birthday differ.
+        (
+            _of_one_town()._replace(middle=()),
+            _of_one_town(dob="1961-05-18")._replace(middle=()),
+            (UNPROVEN,),
+        ),
+        (_of_one_town(phones=PHONE), _of_one_town(dob="1961-05-18", phones=PHONE), ()),
         (_of_one_town(), _of_one_town(), ()),
         (_of_one_town(dob="", phones=PHONE), _of_one_town(dob="", phones=PHONE), ()),
         (_of_one_town(dob="", home="12 MAIN"), _of_one_town(dob="", home="907 MAIN"), ()),
