@@ -51,26 +51,15 @@ async def test_a_hanging_verato_holds_nobody_longer_than_the_deadline(
             took.append(time.monotonic() - started)
             assert reply.outcome in {CallOutcome.UNAVAILABLE, CallOutcome.THROTTLED}
 
-        turns: list[float] = []
-        watching = asyncio.create_task(_turn(turns))
         for _ in range(4):
             await asyncio.gather(*(ask() for _ in range(40)))
-        watching.cancel()
         assert index.client.breaker_state is BreakerState.OPEN
         started = time.monotonic()
         assert (await index.query(record(ROW))).reason is Reason.BREAKER_OPEN
         assert time.monotonic() - started < QUICK.read
-    # The rest is the turn of this machine's busy loop: as long as it takes, twice, and what many waiters cost.
-    assert max(took) <= QUICK.total + 0.5 + 2 * max(turns)
+    # The rest is the turn of this machine's busy loop.
+    assert max(took) <= QUICK.total + 0.5
     assert verato.state()["most_open"] <= UNLIMITED.concurrency
-
-
-async def _turn(turns: list[float]) -> None:
-    """Note how long turns of the loop take, while others use the machine as well."""
-    while True:
-        began = time.monotonic()
-        await asyncio.sleep(0.005)
-        turns.append(time.monotonic() - began)
 
 
 async def test_a_breaker_lets_calls_through_again_when_verato_is_back(verato: Verato) -> None:
