@@ -1,4 +1,4 @@
-"""Blocking keys in two tables: whatever moves when, everybody is found under the current keys only."""
+"""Blocking keys on their way from the log to the large table: whatever moves when, everybody is found under the current keys only."""
 
 from __future__ import annotations
 
@@ -12,23 +12,32 @@ import pytest
 
 from mpi.domain.identity import EventKind
 from mpi.errors import Conflict
-from mpi.stores.sqlite import blocking
+from mpi.stores.sqlite import blocking, memtable
 from mpi.stores.sqlite.store import SqliteStore, open_store
 from mpi.stores.sqlite.verify import verify_store
 from tests.contract.changes import change, create, delete, plain, record
+from tests.support.sqlite_keys import settle_keys
 
 FINGERPRINT = b"fingerprint"
 KEYS = range(1, 60)
+TABLES = ("blocking_key", "blocking_recent", "blocking_log")
 BEFORE_RECENT_KEYS = """
     DROP TABLE errand;
-    INSERT INTO blocking_key SELECT key, record FROM blocking_recent;
     DROP TABLE activation;
     DROP TABLE model;
     DROP TABLE blocking_recent;
+    DROP TABLE blocking_log;
     ALTER TABLE tally DROP COLUMN recent_keys;
     ALTER TABLE tally DROP COLUMN next_key;
+    ALTER TABLE tally DROP COLUMN settled_seq;
+    ALTER TABLE tally DROP COLUMN frozen_seq;
+    ALTER TABLE tally DROP COLUMN next_span;
     PRAGMA user_version = 2;
 """
+
+
+class GivenUp(Exception):
+    """A group ends with it, and nothing of it stays."""
 
 
 @pytest.fixture
@@ -40,6 +49,7 @@ def path(tmp_path: Path) -> Path:
 def store(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteStore]:
     monkeypatch.setattr(blocking, "RECENT_KEYS", 40)
     monkeypatch.setattr(blocking, "_SLICE", 7)
+    monkeypatch.setattr(memtable, "GENERATION_KEYS", 30)
     store = open_store(path, FINGERPRINT)
     yield store
     store.close()
@@ -75,10 +85,42 @@ async def test_records_are_found_wherever_their_keys_lie(store: SqliteStore, pat
             del truth[other]
     for key in KEYS:
         assert await found(store, key) == {s for s, keys in truth.items() if key in keys}
-    # Both tables are in use, and the small one stays small.
+    # All of them are in use, and the small ones stay small.
     assert rows(path, "blocking_key") > 200
-    assert 0 < rows(path, "blocking_recent") <= 40 + 7
+    assert 0 < rows(path, "blocking_recent") <= 40 + 30 + 7
+    assert 0 < rows(path, "blocking_log") < 40
     assert verify_store(path) == []
+
+
+async def test_everybody_finds_the_same_whoever_writes_and_gives_up(
+    store: SqliteStore, path: Path
+) -> None:
+    """Two who write in turn, one who looks now and then, and one who comes at the end."""
+    chance = random.Random(5)
+    other, onlooker = open_store(path, FINGERPRINT), open_store(path, FINGERPRINT)
+    truth: dict[str, tuple[int, ...]] = {}
+    for number in range(150):
+        writer = chance.choice((store, other))
+        keys = tuple(chance.sample(KEYS, 5))
+        if number % 3 == 0:
+            with pytest.raises(GivenUp):
+                async with writer.group():
+                    for extra in range(chance.randrange(12)):
+                        await writer.commit(create(f"{number}-{extra}", *keys))
+                        await found(writer, keys[0])
+                    raise GivenUp
+        await writer.commit(create(str(number), *keys))
+        truth[str(number)] = keys
+        if number % 40 == 39:
+            assert await found(onlooker, keys[0]) == {s for s, k in truth.items() if keys[0] in k}
+    late = open_store(path, FINGERPRINT)
+    for key in KEYS:
+        expected = {source_id for source_id, keys in truth.items() if key in keys}
+        for each in (store, other, onlooker, late):
+            assert await found(each, key) == expected
+    assert verify_store(path) == []
+    for each in (other, onlooker, late):
+        each.close()
 
 
 async def test_a_refused_change_moves_nothing(store: SqliteStore, path: Path) -> None:
@@ -93,15 +135,19 @@ async def test_a_refused_change_moves_nothing(store: SqliteStore, path: Path) ->
     assert await found(store, 25) == {"5", "25"}
 
 
-async def test_blocks_in_two_tables_are_narrowed_as_one(path: Path, store: SqliteStore) -> None:
+async def test_blocks_are_narrowed_as_one_wherever_they_lie(
+    path: Path, store: SqliteStore
+) -> None:
     store.close()
     store = open_store(path, FINGERPRINT, block_limit=6)
-    for number in range(14):
+    for number in range(30):
         await store.commit(create(str(number), 1, 100 + number, 200 + number, 300 + number))
-    assert rows(path, "blocking_key") > 0
-    around = await store.candidates([(1, (103,))])
-    assert around.narrowed == 1
-    assert {r.key.source_id for p in around.persons for r in p.records} == {"3"}
+        around = await store.candidates([(1, (100 + number,))])
+        is_large = number >= 6
+        assert around.narrowed == is_large
+        expected = {str(number)} if is_large else {str(n) for n in range(number + 1)}
+        assert {r.key.source_id for p in around.persons for r in p.records} == expected
+    assert all(rows(path, table) > 0 for table in TABLES)
     store.close()
 
 
@@ -109,13 +155,14 @@ async def test_a_database_without_a_table_of_recent_keys_is_taken_over(path: Pat
     store = open_store(path, FINGERPRINT)
     await store.commit(create("1", 7, 8))
     store.close()
+    settle_keys(path)
     with closing(sqlite3.connect(path)) as raw:
         raw.executescript(BEFORE_RECENT_KEYS)
     store = open_store(path, FINGERPRINT)
     await store.commit(create("2", 8, 9))
     assert await found(store, 8) == {"1", "2"}
     store.close()
-    assert (rows(path, "blocking_key"), rows(path, "blocking_recent")) == (2, 2)
+    assert [rows(path, table) for table in TABLES] == [2, 0, 1]
     assert verify_store(path) == []
 
 

@@ -16,6 +16,7 @@ from mpi.stores.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, connect, un
 from mpi.stores.sqlite.store import open_store
 from tests.contract.changes import change, create, created, key, review
 from tests.support.full_disk import files_of_at_most
+from tests.support.sqlite_keys import settle_keys
 
 FINGERPRINT = b"fingerprint"
 
@@ -211,12 +212,15 @@ def test_an_open_connection_waits_for_no_lock(path: Path) -> None:
 
 FIRST_SCHEMA = """
     DROP TABLE errand;
-    INSERT INTO blocking_key SELECT key, record FROM blocking_recent;
     DROP TABLE activation;
     DROP TABLE model;
     DROP TABLE blocking_recent;
+    DROP TABLE blocking_log;
     ALTER TABLE tally DROP COLUMN recent_keys;
     ALTER TABLE tally DROP COLUMN next_key;
+    ALTER TABLE tally DROP COLUMN settled_seq;
+    ALTER TABLE tally DROP COLUMN frozen_seq;
+    ALTER TABLE tally DROP COLUMN next_span;
     DROP VIEW task_row;
     ALTER TABLE task DROP COLUMN deferred_until;
     CREATE VIEW task_row AS SELECT id FROM task;
@@ -229,6 +233,7 @@ async def test_an_older_database_is_brought_forward_with_its_tasks(path: Path) -
     first = await created(store, "1")
     (task_id,) = (await store.commit(change(tasks=(review("1", first),)))).task_ids
     store.close()
+    settle_keys(path)
     with closing(sqlite3.connect(path)) as raw:
         raw.executescript(FIRST_SCHEMA)
     store = open_store(path, FINGERPRINT)

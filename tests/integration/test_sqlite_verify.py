@@ -100,7 +100,9 @@ def test_an_index_that_lived_through_everything_is_whole(path: Path) -> None:
         (["INSERT INTO link VALUES (1, 9, 1, NULL)"], "wrong_link"),
         (["INSERT INTO blocking_key VALUES (30, 3)"], "wrong_blocking_key"),
         (["INSERT INTO blocking_key VALUES (31, 77)"], "wrong_blocking_key"),
-        (["DELETE FROM blocking_recent WHERE key = 42"], "wrong_blocking_key"),
+        (["INSERT INTO blocking_recent VALUES (30, 3)"], "wrong_blocking_key"),
+        (["DELETE FROM blocking_log WHERE record = 4"], "wrong_blocking_key"),
+        (["UPDATE blocking_log SET added = x'01' WHERE record = 4"], "unreadable_version"),
         (["INSERT INTO blocking_key VALUES (43, 4)"], "wrong_blocking_key"),
         (["INSERT INTO event VALUES (99, 'moved', 0, 'x', NULL, NULL, '{}')"], "event_gap"),
         (

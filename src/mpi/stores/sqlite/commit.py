@@ -12,51 +12,49 @@ from mpi.stores.history_codec import payload
 from mpi.stores.plan import Plan, make_plan
 from mpi.stores.rows import VERSION_BITS, Head, RecordRow
 from mpi.stores.sqlite import outbox
-from mpi.stores.sqlite.blocking import Recent
 from mpi.stores.sqlite.guard import check_guard, read_head, undone_seq
 from mpi.stores.sqlite.reads import EvidenceCache
 from mpi.stores.sqlite.records import replace_keys, write_link, write_version
 from mpi.stores.sqlite.rows import SqliteRows
+from mpi.stores.sqlite.schema import Connection
 from mpi.stores.sqlite.stewardship import write_assertions, write_tasks
 
 
 def apply(
-    connection: sqlite3.Connection, cache: EvidenceCache, changes: Sequence[IdentityChange]
+    connection: Connection, cache: EvidenceCache, changes: Sequence[IdentityChange]
 ) -> Committed:
     """Write the changes and their events. See :meth:`mpi.ports.IdentityStore.commit` for the errors.
 
     ``cache`` gets the new version: what was just registered is what is asked for next.
     """
-    head, recent = read_head(connection)
+    head = read_head(connection)
     for change in changes:
         check_guard(connection, change, head)
-    committed = _apply(connection, cache, changes[0], head, recent)
+    committed = _apply(connection, cache, changes[0], head)
     for change in changes[1:]:
-        committed = _apply(connection, cache, change, *read_head(connection))
+        committed = _apply(connection, cache, change, read_head(connection))
     return committed
 
 
 def _apply(
-    connection: sqlite3.Connection,
+    connection: Connection,
     cache: EvidenceCache,
     change: IdentityChange,
     head: Head,
-    recent: Recent,
 ) -> Committed:
     undoes = undone_seq(connection, change.undoes)
     plan = make_plan(change, head, SqliteRows(connection))
     event = plan.event()
-    _write(connection, cache, plan, event, undoes, recent)
+    _write(connection, cache, plan, event, undoes)
     return Committed(event=event, mpi_id=plan.subject(), task_ids=tuple(plan.tasks.ids))
 
 
 def _write(
-    connection: sqlite3.Connection,
+    connection: Connection,
     cache: EvidenceCache,
     plan: Plan,
     event: Event,
     undoes: int | None,
-    recent: Recent,
 ) -> None:
     at = encode_time(event.at)
     records = [record.number for record in plan.records.values()]
@@ -65,16 +63,15 @@ def _write(
         "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", (*columns, payload(event, records))
     )
     _write_persons(connection, plan)
-    recent = _write_records(connection, cache, plan, recent)
+    _write_records(connection, cache, plan)
     write_assertions(connection, plan.asserting, plan.seq)
     write_tasks(connection, plan.tasks, at, plan.seq)
     outbox.queue(connection, plan.change.errands, event.at)
     connection.execute(
         """UPDATE tally SET minted = minted + :minted, records = records + :records,
         persons = persons + :persons, retired = retired + :retired,
-        tasks_open = tasks_open + :tasks_open, assertions = assertions + :assertions,
-        recent_keys = :recent_keys, next_key = :next_key""",
-        plan.tally() | {"recent_keys": recent.rows, "next_key": recent.next_key},
+        tasks_open = tasks_open + :tasks_open, assertions = assertions + :assertions""",
+        plan.tally(),
     )
 
 
@@ -95,9 +92,7 @@ def _write_persons(connection: sqlite3.Connection, plan: Plan) -> None:
         connection.execute("INSERT INTO event_person VALUES (?, ?)", (person.number, plan.seq))
 
 
-def _write_records(
-    connection: sqlite3.Connection, cache: EvidenceCache, plan: Plan, recent: Recent
-) -> Recent:
+def _write_records(connection: Connection, cache: EvidenceCache, plan: Plan) -> None:
     for key, record in plan.records.items():
         before = plan.before[key]
         person = None if record.person is None else plan.person(record.person).number
@@ -112,25 +107,24 @@ def _write_records(
                 "UPDATE record SET version = ?, status = ?, person = ? WHERE id = ?",
                 (*values, record.number),
             )
-        recent = _write_content(connection, cache, plan, key, recent)
+        _write_content(connection, cache, plan, key)
         if record.person != before.person:
             write_link(connection, before, person, plan.seq)
         connection.execute("INSERT INTO event_record VALUES (?, ?)", (record.number, plan.seq))
-    return recent
 
 
 def _write_content(
-    connection: sqlite3.Connection, cache: EvidenceCache, plan: Plan, key: RecordKey, recent: Recent
-) -> Recent:
+    connection: Connection, cache: EvidenceCache, plan: Plan, key: RecordKey
+) -> None:
     """The version that the change brings, if it is one of this record."""
     content = plan.change.record
     if content is None or plan.version is None or key != content.key:
-        return recent
+        return
     before, record = plan.before[key], plan.records[key]
     write_version(connection, before, content, plan.version, plan.seq)
     if content.status is RecordStatus.ACTIVE and record.person is not None:
         cache.put(_version_id(record), member(content.key, content.standard))
-    return replace_keys(connection, before, content, recent)
+    replace_keys(connection, before, content, plan.seq)
 
 
 def _version_id(record: RecordRow) -> int:

@@ -10,17 +10,16 @@ from mpi.stores.history_codec import touched_records
 from mpi.stores.numbering import event_seq, task_number
 from mpi.stores.plan import named_persons
 from mpi.stores.rows import Head
-from mpi.stores.sqlite.blocking import Recent
 from mpi.stores.sqlite.history import undone_by
 from mpi.stores.sqlite.reads import keys_of_versions, record_number
 
 
-def read_head(connection: sqlite3.Connection) -> tuple[Head, Recent]:
+def read_head(connection: sqlite3.Connection) -> Head:
     """The counters from which a change numbers what it makes."""
-    position, last_record, minted, assertions, *recent = connection.execute("""SELECT
+    row = connection.execute("""SELECT
         (SELECT coalesce(max(seq), 0) FROM event), (SELECT coalesce(max(id), 0) FROM record),
-        minted, assertions, recent_keys, next_key FROM tally""").fetchone()
-    return Head(position, last_record, minted, assertions), Recent(*recent)
+        minted, assertions FROM tally""").fetchone()
+    return Head(*row)
 
 
 def check_guard(connection: sqlite3.Connection, change: IdentityChange, head: Head) -> None:

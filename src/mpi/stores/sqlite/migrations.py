@@ -226,5 +226,18 @@ CREATE TRIGGER activation_is_never_deleted BEFORE DELETE ON activation
     BEGIN SELECT RAISE(ABORT, 'activations are append-only'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _DEFERRED_TASKS, _RECENT_KEYS, _ERRANDS, _MODELS)
+_KEY_LOG = """
+-- Keys that are in no table of keys yet, by the event that changed them; see memtable.py.
+CREATE TABLE blocking_log (
+    seq INTEGER PRIMARY KEY,
+    record INTEGER NOT NULL,
+    added BLOB NOT NULL,
+    removed BLOB NOT NULL
+);
+ALTER TABLE tally ADD COLUMN settled_seq INTEGER NOT NULL DEFAULT 0;  -- the log up to here has moved over
+ALTER TABLE tally ADD COLUMN frozen_seq INTEGER NOT NULL DEFAULT 0;   -- from there to here it is moving
+ALTER TABLE tally ADD COLUMN next_span INTEGER NOT NULL DEFAULT 0;    -- the first part of that to move next
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _DEFERRED_TASKS, _RECENT_KEYS, _ERRANDS, _MODELS, _KEY_LOG)
 """Migration n leads from schema n to n + 1. Released ones are never edited."""

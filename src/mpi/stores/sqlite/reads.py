@@ -34,6 +34,7 @@ from mpi.stores.codec import (
 from mpi.stores.history_codec import asserted
 from mpi.stores.rows import VERSION_BITS
 from mpi.stores.sqlite import blocking
+from mpi.stores.sqlite.schema import Connection
 
 # In the order of numbers: the oldest person first, and so its records.
 _NEIGHBOURS = """SELECT p.mpi_id, r.id, r.version_id, r.source, r.source_id, v.standard
@@ -93,7 +94,7 @@ def as_list(values: Iterable[int]) -> str:
 
 
 def candidates(
-    connection: sqlite3.Connection,
+    connection: Connection,
     cache: EvidenceCache,
     blocking_keys: BlockingKeys,
     limit: int,

@@ -15,7 +15,8 @@ from mpi.stores.codec import (
     encode_warnings,
 )
 from mpi.stores.rows import VERSION_BITS, RecordRow, VersionPlan
-from mpi.stores.sqlite.blocking import Recent, exchange
+from mpi.stores.sqlite.blocking import exchange
+from mpi.stores.sqlite.schema import Connection
 
 
 def write_version(
@@ -50,14 +51,14 @@ def write_version(
 
 
 def replace_keys(
-    connection: sqlite3.Connection, record: RecordRow, content: StoredRecord, recent: Recent
-) -> Recent:
+    connection: Connection, record: RecordRow, content: StoredRecord, seq: int
+) -> None:
     """Find a record under the keys of its new version only, if that becomes the current one.
 
     ``record`` still names the current version as it was.
     """
     if content.status not in {RecordStatus.ACTIVE, RecordStatus.DELETED}:
-        return recent
+        return
     keys = set(content.blocking_keys) if content.status is RecordStatus.ACTIVE else set()
     old: set[int] = set()
     if record.version:
@@ -68,7 +69,7 @@ def replace_keys(
         if status == RecordStatus.ACTIVE.value:
             old = set(decode_keys(blob))
             _set_history(connection, current)
-    return exchange(connection, record.number, old - keys, keys - old, recent)
+    exchange(connection, seq, record.number, old - keys, keys - old)
 
 
 def _set_history(connection: sqlite3.Connection, version_id: int) -> None:

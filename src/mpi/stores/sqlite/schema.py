@@ -9,8 +9,10 @@ import stat
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mpi.errors import ConfigurationError
+from mpi.stores.sqlite.memtable import Memtable
 from mpi.stores.sqlite.migrations import MIGRATIONS
 
 APPLICATION_ID = 0x4D504931
@@ -26,7 +28,15 @@ OPEN_DEADLINE = 10.0
 SCHEMA_VERSION = len(MIGRATIONS)
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+class Connection(sqlite3.Connection):
+    """A connection that knows of the blocking keys which are in no table of them yet."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.new_keys = Memtable()
+
+
+def connect(path: Path, *, read_only: bool = False) -> Connection:
     """A connection in explicit transaction mode that fails at once on another process's lock, once it is open.
 
     Opening waits: a process that closes the database keeps it locked for a moment.
@@ -41,6 +51,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         timeout=OPEN_DEADLINE,
         check_same_thread=False,
         cached_statements=512,
+        factory=Connection,
     )
     try:
         for pragma in (

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from mpi.errors import StoreUnavailable
 from mpi.stores.sqlite.calls import in_thread, patiently, translated
-from mpi.stores.sqlite.schema import connect
+from mpi.stores.sqlite.schema import Connection, connect
 from mpi.stores.write_queue import Waiting, WaitingRoom
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ _TOGETHER = 16
 """Changes of one transaction, at most: they are written inline, and each takes up to a millisecond."""
 
 
-_Body = Callable[[sqlite3.Connection], Any]
+_Body = Callable[[Connection], Any]
 
 
 class Transactions:
@@ -52,6 +52,7 @@ class Transactions:
         self._disk_is_busy = disk_is_busy
         self._reader = connect(path, read_only=True)
         self._writer = connect(path)
+        self._known = 0
         self._file = path.stat()
         self._write_lock = asyncio.Lock()
         self._room = WaitingRoom[_Body, Any](self._write_together)
@@ -67,14 +68,14 @@ class Transactions:
     def _in_group(self) -> bool:
         return self._group is not None and self._my_group.get() is self._group
 
-    async def read(self, body: Callable[[sqlite3.Connection], T]) -> T:
+    async def read(self, body: Callable[[Connection], T]) -> T:
         """Run ``body`` on one snapshot; inside a group it sees what the group has committed."""
         self._check_open()
         if self._in_group:
             return translated(lambda: body(self._writer))
         return await patiently(lambda: self._snapshot(body))
 
-    def _snapshot(self, body: Callable[[sqlite3.Connection], T]) -> T:
+    def _snapshot(self, body: Callable[[Connection], T]) -> T:
         connection = self._outside
         connection.execute("BEGIN")
         try:
@@ -84,13 +85,13 @@ class Transactions:
                 connection.execute("ROLLBACK")
 
     @property
-    def _outside(self) -> sqlite3.Connection:
+    def _outside(self) -> Connection:
         """Where to read what is committed: the writing connection may be in the midst of others' changes."""
         if self._is_committing_aside or self._writer.in_transaction:
             return self._reader
         return self._writer
 
-    async def aside(self, body: Callable[[sqlite3.Connection], T]) -> T:
+    async def aside(self, body: Callable[[Connection], T]) -> T:
         """Run a long read in a thread, on a connection of its own: the loop goes on meanwhile."""
         if self._in_group:
             return await self.read(body)
@@ -134,7 +135,7 @@ class Transactions:
                 yield batch
                 await asyncio.sleep(0)
 
-    async def write(self, body: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, body: Callable[[Connection], T]) -> T:
         """Run ``body`` whole or not at all; durable on return, or inside a group when that ends."""
         self._check_open()
         if self._in_group:
@@ -160,7 +161,7 @@ class Transactions:
         for waiting, outcome in zip(together, outcomes, strict=True):
             waiting.answer(outcome)
 
-    def _outcome(self, body: Callable[[sqlite3.Connection], T], *, alone: bool) -> T | Exception:
+    def _outcome(self, body: Callable[[Connection], T], *, alone: bool) -> T | Exception:
         """What it returns, or what it raised without harm to the others."""
         if alone:
             return translated(lambda: body(self._writer))
@@ -170,14 +171,16 @@ class Transactions:
             self._check_group()
             return refusal
 
-    def _nested(self, body: Callable[[sqlite3.Connection], T]) -> T:
+    def _nested(self, body: Callable[[Connection], T]) -> T:
         self._check_group()
+        known = self._writer.new_keys.last_seq
         self._writer.execute("SAVEPOINT change")
         try:
             return translated(lambda: body(self._writer))
         except BaseException:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK TO change")
+            self._writer.new_keys.undo(known)
             self._on_rollback()
             raise
         finally:
@@ -223,7 +226,10 @@ class Transactions:
 
     async def _begin(self) -> None:
         self.check_file()
-        await patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
+        try:
+            await patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
+        finally:
+            self._known = self._writer.new_keys.last_seq
 
     async def _commit(self) -> None:
         """Make it durable. A millisecond inline, but ten beside other writing: then the loop goes on meanwhile."""
@@ -243,6 +249,7 @@ class Transactions:
             translated(lambda: self._writer.execute("COMMIT"))
 
     def _rollback(self) -> None:
+        self._writer.new_keys.undo(self._known)
         self._on_rollback()
         # On a failing disk, or after the end, it fails as well; who waits is told of the first error.
         with suppress(sqlite3.Error):

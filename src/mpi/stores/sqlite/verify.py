@@ -6,9 +6,9 @@ Findings name rows by our own numbers and ids, never by values of a source.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from mpi.domain.mpi_id import format_mpi_id
@@ -17,6 +17,7 @@ from mpi.stores.codec import UnreadableBlob, decode_demographics, decode_keys, d
 from mpi.stores.sqlite.replay import replay
 from mpi.stores.sqlite.schema import (
     SCHEMA_VERSION,
+    Connection,
     check_known,
     connect,
     get_meta,
@@ -31,7 +32,7 @@ from mpi.stores.verification import (
     Violation,
 )
 
-Check = Callable[[sqlite3.Connection], Iterator[str]]
+Check = Callable[[Connection], Iterator[str]]
 
 _QUERIES: tuple[tuple[str, str, str], ...] = (
     (
@@ -176,9 +177,15 @@ def _contents(connection: sqlite3.Connection) -> Iterator[str]:
             decode_keys(row[4])
         except DAMAGED:
             yield f"version {row[1]} of record {row[0]} cannot be read"
+    for seq, added, removed in connection.execute("SELECT seq, added, removed FROM blocking_log"):
+        try:
+            decode_keys(added)
+            decode_keys(removed)
+        except DAMAGED:
+            yield f"the blocking keys that event {seq} has changed cannot be read"
 
 
-def _blocking(connection: sqlite3.Connection) -> Iterator[str]:
+def _blocking(connection: Connection) -> Iterator[str]:
     """The rows of a record are the keys of its current version while it is active, else none.
 
     Number and sum of the keys are compared, not the keys: the table lies in the order of keys, and
@@ -190,11 +197,20 @@ def _blocking(connection: sqlite3.Connection) -> Iterator[str]:
         WHERE r.status = 'active'"""
     ):
         balance[record] = sum(key + _ONE_ROW for key in _keys(blob))
-    for key, record in connection.execute(_ALL_KEYS):
+    for key, record in chain(connection.execute(_ALL_KEYS), _new_keys(connection)):
         balance[record] = balance.get(record, 0) - key - _ONE_ROW
     for record, rest in balance.items():
         if rest:
             yield f"record {record} is not under the blocking keys of its current version"
+
+
+def _new_keys(connection: Connection) -> Iterable[tuple[int, int]]:
+    """Key and record of what is in no table of keys yet."""
+    try:
+        connection.new_keys.catch_up(connection)
+    except UnreadableBlob:
+        return ()  # `unreadable_version` tells it.
+    return connection.new_keys.rows()
 
 
 _ALL_KEYS = """SELECT key, record FROM blocking_key
@@ -280,5 +296,5 @@ def _check_taken_over(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _run(code: str, check: Check, connection: sqlite3.Connection, most: int) -> list[Violation]:
+def _run(code: str, check: Check, connection: Connection, most: int) -> list[Violation]:
     return [Violation(code, detail) for detail in islice(check(connection), most)]
