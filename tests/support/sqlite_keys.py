@@ -7,7 +7,9 @@ from pathlib import Path
 
 from mpi.stores.sqlite.schema import Connection, connect
 
-_IN_TABLES = "SELECT key, record FROM blocking_key UNION ALL SELECT key, record FROM blocking_recent"
+_IN_TABLES = (
+    "SELECT key, record FROM blocking_key UNION ALL SELECT key, record FROM blocking_recent"
+)
 
 
 def all_keys(path: Path) -> list[tuple[int, int]]:

@@ -24,7 +24,7 @@ from mpi.stores.sqlite.schema import Connection
 RECENT_KEYS = 1_000_000
 """Rows of the small table before they start to move over: some 40,000 records, 19 MB."""
 
-_SLICE = 1_024
+_SLICE = 256
 _LOWEST = -(1 << 63)
 
 _UNDER_KEYS = """SELECT b.record FROM json_each(?1) j CROSS JOIN blocking_key b ON b.key = j.value

@@ -83,8 +83,8 @@ class Generation:
 
 
 def span_of(key: int) -> int:
-    """The span of a key, which is a signed number of 64 bits, in the order of keys."""
-    return (key >> 56) + SPANS // 2
+    """The span of a key, which is a number of 63 bits, in the order of keys."""
+    return key >> 55 & (SPANS - 1)
 
 
 class Memtable:
