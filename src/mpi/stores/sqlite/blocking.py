@@ -57,7 +57,7 @@ def members(
     new = connection.new_keys
     new.catch_up(connection)
     keys = [key for key, _ in blocking_keys]
-    found = [record for key in keys for record in new.under(key)]
+    found = new.under(keys)
     found += _first(connection, _UNDER_KEYS, _listed(keys), limit + 1)
     if len(found) <= limit:
         # All blocks together hold no more than one may: nothing to narrow. This is the usual case.
@@ -68,11 +68,11 @@ def members(
     narrow = {near for key in large for near in narrower[key] or (key,)}
     capped = _larger_than(connection, narrow, limit * NARROWED_FACTOR)
     whole = [key for key in narrower if key not in large] + list(narrow - capped)
-    found = [record for key in whole for record in new.under(key)]
+    found = new.under(whole)
     found += _first(connection, _ALL_UNDER_KEYS, _listed(whole))
     for key in capped:
         most = limit * NARROWED_FACTOR
-        found += [*_first(connection, _UNDER_KEY, key, most), *new.under(key)][:most]
+        found += [*_first(connection, _UNDER_KEY, key, most), *new.under([key])][:most]
     return set(found), len(large)
 
 
@@ -82,7 +82,7 @@ def _first(connection: sqlite3.Connection, statement: str, *values: Any) -> list
 
 
 def _larger_than(connection: Connection, keys: Iterable[int], limit: int) -> set[int]:
-    room = [(key, limit - len(connection.new_keys.under(key))) for key in keys]
+    room = [(key, limit - len(connection.new_keys.under([key]))) for key in keys]
     return set(_first(connection, _LARGER_THAN, orjson.dumps(room).decode(), limit))
 
 

@@ -46,24 +46,25 @@ class Stages:
 class Generation:
     """The keys of consecutive rows of the log."""
 
-    __slots__ = ("_spans", "rows")
+    __slots__ = ("rows", "spans")
 
     def __init__(self) -> None:
         self.rows = 0
-        # Tuples, as most keys lead to one record, and the garbage collector need not walk them.
-        self._spans: list[dict[int, tuple[int, ...]]] = [{} for _ in range(SPANS)]
+        # The records under the keys of each span. Tuples: most keys lead to one, and the garbage collector does not
+        # walk them.
+        self.spans: list[dict[int, tuple[int, ...]]] = [{} for _ in range(SPANS)]
 
     def add(self, record: int, keys: Iterable[int]) -> None:
         """Put a record under keys under which it is not."""
         for key in keys:
-            records = self._spans[span_of(key)]
+            records = self.spans[span_of(key)]
             records[key] = (*records.get(key, ()), record)
             self.rows += 1
 
     def discard(self, record: int, keys: Iterable[int]) -> None:
         """Take a record from under those keys under which it is."""
         for key in keys:
-            records = self._spans[span_of(key)]
+            records = self.spans[span_of(key)]
             before = records.get(key, ())
             if record not in before:
                 continue
@@ -73,13 +74,9 @@ class Generation:
             else:
                 records[key] = tuple(other for other in before if other != record)
 
-    def under(self, key: int) -> tuple[int, ...]:
-        """The records under a key, in the order in which they came."""
-        return self._spans[span_of(key)].get(key, ())
-
     def in_span(self, number: int) -> list[tuple[int, int]]:
         """Key and record of each row of a span, in the order of keys."""
-        return [(key, r) for key, records in sorted(self._spans[number].items()) for r in records]
+        return [(key, r) for key, records in sorted(self.spans[number].items()) for r in records]
 
 
 def span_of(key: int) -> int:
@@ -155,11 +152,17 @@ class Memtable:
         self._live.add(record, added)
         self.last_seq = self._position = seq
 
-    def under(self, key: int) -> tuple[int, ...]:
-        """Records under a key that are in no table of keys."""
-        if span_of(key) < self._next_span:
-            return self._live.under(key)
-        return self._frozen.under(key) + self._live.under(key)
+    def under(self, keys: Iterable[int]) -> list[int]:
+        """Records under keys that are in no table of them; once for each key under which they are."""
+        found: list[int] = []
+        frozen, live = self._frozen.spans, self._live.spans
+        for key in keys:
+            span = span_of(key)
+            if span >= self._next_span and key in frozen[span]:
+                found += frozen[span][key]
+            if key in live[span]:
+                found += live[span][key]
+        return found
 
     def leaving(self, span: int) -> list[tuple[int, int]]:
         """Key and record of each row of a span of the frozen generation."""
