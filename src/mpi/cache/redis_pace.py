@@ -14,7 +14,9 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local known = redis.call('HMGET', KEYS[1], 'base', 'since', 'next')
 local most, urgent = tonumber(ARGV[1]), ARGV[4] == '1'
-local base, since = tonumber(known[1]) or tonumber(ARGV[2]), tonumber(known[2]) or now
+local base = tonumber(known[1]) or tonumber(ARGV[2])
+-- A clock that was set back, or that of another server, may be behind what was told before.
+local since = math.min(tonumber(known[2]) or now, now)
 local free = tonumber(known[3]) or now
 local rate = math.min(most, base + tonumber(ARGV[3]) * (now - since) / 1000)
 local last = now + math.max(tonumber(ARGV[7]), 1000 / rate)
@@ -37,7 +39,9 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local known = redis.call('HMGET', KEYS[1], 'base', 'since', 'next')
 local most = tonumber(ARGV[1])
-local base, since = tonumber(known[1]) or tonumber(ARGV[2]), tonumber(known[2]) or now
+local base = tonumber(known[1]) or tonumber(ARGV[2])
+-- A clock that was set back, or that of another server, may be behind what was told before.
+local since = math.min(tonumber(known[2]) or now, now)
 local rate = math.min(most, base + tonumber(ARGV[3]) * (now - since) / 1000)
 local free = math.max(tonumber(known[3]) or now, now + tonumber(ARGV[4]))
 redis.call('HSET', KEYS[1], 'base', math.max(rate / 2, most / 16), 'since', now, 'next', free)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 from time import monotonic
@@ -103,6 +104,23 @@ async def test_too_much_for_one_is_too_much_for_all(paces: tuple[RedisPace, Redi
     wait, rate = await other.take(urgent=True)
     assert 0.3 < wait <= 0.5
     assert rate == pytest.approx(TPS / 2)
+
+
+async def test_a_clock_that_goes_back_lifts_no_limit(paces: tuple[RedisPace, RedisPace]) -> None:
+    slow = TPS / 5
+    ramping = replace(paces[0], start=slow, ramp=TPS)
+    await ramping.take(urgent=False)
+    told = float(await ramping.client.hget(ramping.name, "since") or 0)
+    # As if the clock were an hour behind the one that told these.
+    await ramping.client.hset(ramping.name, mapping={"since": told + 3_600_000, "next": told})
+    assert await ramping.take(urgent=False) == (0.0, slow)
+    wait, rate = await ramping.take(urgent=False)
+    assert 0 < wait <= 1 / slow
+    assert rate == pytest.approx(slow, rel=0.05)
+    await ramping.client.hset(ramping.name, "since", told + 3_600_000)
+    await ramping.slow_down(0)
+    base = float(await ramping.client.hget(ramping.name, "base") or 0)
+    assert base == pytest.approx(slow / 2, rel=0.05)
 
 
 async def test_without_redis_each_has_its_share(tmp_path: Path) -> None:
