@@ -6,6 +6,7 @@ lock on it, so that the next service on this machine knows which folders were le
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -53,7 +54,7 @@ def shared() -> Iterator[Path]:
 @contextmanager
 def joined() -> Iterator[None]:
     """Keep the folder of the parent in life for as long as this process needs it."""
-    with _locked(Path(os.environ[VARIABLE]) / _LIFE, fcntl.LOCK_SH):
+    with _locked(_kept(Path(os.environ[VARIABLE])) / _LIFE, fcntl.LOCK_SH):
         yield
 
 
@@ -66,8 +67,11 @@ def rendered(folder: Path) -> bytes:
 
 
 def fold(folder: Path, pid: int) -> None:
-    """Add what an ended process counted to that of all ended ones, and drop what it was doing."""
-    with _locked(folder / _FOLD, fcntl.LOCK_EX):
+    """Add what an ended process counted to that of all ended ones, and drop what it was doing.
+
+    Raises ``OSError`` when there is no room for it; what it counted then stays where it is, and is in the sums.
+    """
+    with _locked(_kept(folder) / _FOLD, fcntl.LOCK_EX):
         for gauge in folder.glob(f"gauge_*_{pid}.db"):
             gauge.unlink()
         for kind in ("counter", "histogram"):
@@ -75,6 +79,16 @@ def fold(folder: Path, pid: int) -> None:
             if own.exists():
                 _add(own, folder / f"{kind}_ended.db")
                 own.unlink()
+
+
+def _kept(folder: Path) -> Path:
+    """The folder, made again when it was cleared away, as some systems do with temporary files after days."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.lstat().st_uid != os.geteuid():
+        raise PermissionError(
+            errno.EPERM, "somebody else has made the folder for metrics meanwhile"
+        )
+    return folder
 
 
 def _add(own: Path, ended: Path) -> None:

@@ -21,6 +21,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from mpi import shared_metrics
 from mpi.resilience import BreakerState
 
+log = structlog.get_logger(__name__)
+
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 _AcrossProcesses = Literal["livemax", "livesum", "livemin", "livemostrecent"]
@@ -241,9 +243,12 @@ class Metrics:
         self._counters[name].inc(amount)
 
     def render(self) -> bytes:
-        """The text format of Prometheus, over all workers where there are several."""
+        """The text format of Prometheus, over all workers; of this one alone while the others cannot be read."""
         if folder := os.environ.get(shared_metrics.VARIABLE):
-            return shared_metrics.rendered(Path(folder))
+            try:
+                return shared_metrics.rendered(Path(folder))
+            except OSError:
+                log.warning("metrics_of_one_worker", pid=os.getpid(), exc_info=True)
         return generate_latest(self.registry)
 
 

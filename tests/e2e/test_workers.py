@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -14,38 +13,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from tests.conftest import Effort
 from tests.support.service import Service, command, environment, free_port, run_mpi, running
 from tests.support.traffic import Traffic, traffic
-from tests.support.workers import until, workers
+from tests.support.workers import failures, metric, settle, started, until, workers
 
 CLIENTS = 40
-
-
-def metric(service: Service, name: str) -> float:
-    text = httpx2.get(f"{service.url}/metrics", headers={"Connection": "close"}, timeout=30).text
-    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
-    assert found, f"{name} is not among the metrics"
-    return float(found[1])
-
-
-def logged(service: Service) -> list[dict[str, object]]:
-    lines = service.output.read_text().splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
-
-
-def started(service: Service) -> int:
-    """How many workers have begun to serve so far."""
-    return sum(line["event"] == "started" for line in logged(service))
-
-
-def settle(service: Service, count: int = 2) -> None:
-    """Wait until so many workers have begun, and long enough that their end is no failed start."""
-    until(lambda: started(service) == count, f"the start of {count} workers")
-    time.sleep(1.5)
 
 
 def assert_kept(service: Service, seen: Traffic) -> None:
@@ -240,14 +215,10 @@ def test_workers_that_keep_failing_are_started_ever_more_rarely(tmp_path: Path) 
         database.rename(hidden)
         victim, survivor = workers(service)
         os.kill(victim, signal.SIGKILL)
-        until(lambda: len(_failures(service)) == 3, "the third failure")
-        pauses = [line["seconds"] for line in _failures(service)]
+        until(lambda: len(failures(service)) == 3, "the third failure")
+        pauses = [line["seconds"] for line in failures(service)]
         assert pauses == [0.5, 1.0, 2.0]
         assert survivor in workers(service)
         assert not database.exists()
         hidden.rename(database)
         until(lambda: started(service) == 3, "the recovery")
-
-
-def _failures(service: Service) -> list[dict[str, object]]:
-    return [line for line in logged(service) if line["event"] == "worker_failed"]

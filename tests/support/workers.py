@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import httpx2
 
 from tests.support.service import Service
 
@@ -31,6 +34,36 @@ def handles(pid: int, number: signal.Signals) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     caught = re.search(r"^SigCgt:\s+(\w+)$", status, re.MULTILINE)
     return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
+
+
+def metric(service: Service, name: str) -> float:
+    """What it exports under that name, labels included."""
+    text = httpx2.get(f"{service.url}/metrics", headers={"Connection": "close"}, timeout=30).text
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    assert found, f"{name} is not among the metrics"
+    return float(found[1])
+
+
+def logged(service: Service) -> list[dict[str, object]]:
+    """What it has logged so far."""
+    lines = service.output.read_text().splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def started(service: Service) -> int:
+    """How many workers have begun to serve so far."""
+    return sum(line["event"] == "started" for line in logged(service))
+
+
+def settle(service: Service, count: int = 2) -> None:
+    """Wait until so many workers have begun, and long enough that their end is no failed start."""
+    until(lambda: started(service) == count, f"the start of {count} workers")
+    time.sleep(1.5)
+
+
+def failures(service: Service) -> list[dict[str, object]]:
+    """What it has logged of workers that failed."""
+    return [line for line in logged(service) if line["event"] == "worker_failed"]
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float = 180) -> float:

@@ -186,8 +186,11 @@ class Workers:
             staff.remove(leaver)
             self._part(leaver, LEAVE)
         if now >= self._next_start:
-            for _ in range(self._count + bool(outdated) - len(staff)):
-                self._start(now)
+            try:
+                for _ in range(self._count + bool(outdated) - len(staff)):
+                    self._start(now)
+            except OSError as error:  # no descriptors, processes or memory are left
+                self._failed(None, f"no worker can be started: {error.strerror}", now)
 
     def _start(self, now: float) -> None:
         reports, theirs = _SPAWN.Pipe(duplex=False)
@@ -195,6 +198,9 @@ class Workers:
         signal.pthread_sigmask(signal.SIG_BLOCK, _ALONE)
         try:
             process.start()
+        except OSError:
+            reports.close()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ALONE)
             theirs.close()
@@ -219,17 +225,24 @@ class Workers:
         self._workers.remove(worker)
         worker.process.close()
         worker.reports.close()
-        self._ended(worker.pid)
+        try:
+            self._ended(worker.pid)
+        except OSError:  # those that serve must not end for the sake of what this one counted
+            log.exception("worker_not_counted", pid=worker.pid)
         if worker.is_leaving:
             return
         if worker.serving_since is not None and now - worker.serving_since >= SHORT_LIFE:
             log.error("worker_lost", pid=worker.pid)
             self._pause = self._next_start = 0.0
             return
+        self._failed(worker.pid, worker.reason, now)
+
+    def _failed(self, pid: int | None, reason: str, now: float) -> None:
+        """Let some time pass before the next start, more each time."""
         if not self._has_served:
-            raise ConfigurationError(worker.reason)
+            raise ConfigurationError(reason)
         self._pause = min(max(2 * self._pause, FIRST_PAUSE), LAST_PAUSE)
         self._next_start = now + self._pause
-        log.error("worker_failed", pid=worker.pid, problem=worker.reason, seconds=self._pause)
+        log.error("worker_failed", pid=pid, problem=reason, seconds=self._pause)
         for other in self._workers:  # a renewal that fails is given up; those that serve go on
             other.is_outdated = False

@@ -1,0 +1,58 @@
+"""What befalls the parent of workers, and what they count, does not end those that serve."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+from pathlib import Path
+
+from tests.support.service import Service, running
+from tests.support.workers import failures, logged, metric, settle, started, until, workers
+
+
+def lose_one(service: Service) -> int:
+    """Kill a worker; returns the one that is left."""
+    victim, survivor = workers(service)
+    os.kill(victim, signal.SIGKILL)
+    return survivor
+
+
+def test_workers_are_replaced_though_the_folder_of_their_metrics_was_removed(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    with running(tmp_path, "--workers", "2", settings={"TMPDIR": str(place)}) as service:
+        settle(service)
+        (folder,) = place.glob("mpi-metrics-*")
+        shutil.rmtree(folder)
+        assert metric(service, "mpi_active_connections") == 1
+        survivor = lose_one(service)
+        settle(service, 3)
+        assert survivor in workers(service)
+        assert folder.stat().st_mode & 0o777 == 0o700
+        until(lambda: metric(service, "mpi_active_connections") == 1, "its count among all", 30)
+        assert service.stop() == 0
+    assert {line["event"] for line in logged(service)} >= {"started", "metrics_of_one_worker"}
+    assert list(place.iterdir()) == []
+
+
+def test_a_parent_without_descriptors_waits_until_it_has_some(tmp_path: Path) -> None:
+    with running(tmp_path, "--workers", "2") as service:
+        settle(service)
+        parent = service.process.pid
+        limits = resource.prlimit(parent, resource.RLIMIT_NOFILE)
+        resource.prlimit(parent, resource.RLIMIT_NOFILE, (3, limits[1]))
+        survivor = lose_one(service)
+        until(lambda: len(failures(service)) == 2, "the second failure", 30)
+        assert [line["seconds"] for line in failures(service)] == [0.5, 1.0]
+        assert "Too many open files" in str(failures(service)[0]["problem"])
+        assert [line["event"] for line in logged(service)].count("worker_not_counted") == 1
+        assert workers(service) == {survivor}
+        with service.client() as http:
+            assert http.get("/health/ready").status_code == 200
+        resource.prlimit(parent, resource.RLIMIT_NOFILE, limits)
+        until(lambda: started(service) == 3, "the replacement", 30)
+        assert service.stop() == 0
