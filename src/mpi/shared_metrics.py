@@ -1,6 +1,8 @@
 """What several worker processes count, added up in a folder that belongs to one service.
 
-Each process counts in files of its own there. The folder lives as long as one of its processes: all of them hold a
+Each process counts in files of its own there, which the library maps into memory. It would make them with holes, and
+to write into a hole of a mapped file kills the process (SIGBUS) when the disk is full: so their room is taken before it
+opens them, and it never has to let them grow. The folder lives as long as one of its processes: all of them hold a
 lock on it, so that the next service on this machine knows which folders were left by one that was killed.
 """
 
@@ -10,13 +12,15 @@ import errno
 import fcntl
 import os
 import shutil
+import struct
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.mmap_dict import MmapedDict, mmap_key
+import structlog
+from prometheus_client import CollectorRegistry, generate_latest, values
+from prometheus_client.mmap_dict import mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from mpi.errors import ConfigurationError
@@ -25,6 +29,18 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Where the library looks for the folder."""
 _PREFIX = "mpi-metrics-"
 _LIFE, _FOLD = "life.lock", "fold.lock"
+_GAUGES = 1 << 14
+_ROOM = {
+    "counter": 1 << 18,
+    "histogram": 1 << 20,
+    "gauge_livemax": _GAUGES,
+    "gauge_livesum": _GAUGES,
+    "gauge_livemin": _GAUGES,
+    "gauge_livemostrecent": _GAUGES,
+}
+"""The bytes of each file of a process: more than all labels take together that our metrics can have."""
+
+log = structlog.get_logger(__name__)
 
 
 @contextmanager
@@ -53,8 +69,19 @@ def shared() -> Iterator[Path]:
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Keep the folder of the parent in life for as long as this process needs it."""
-    with _locked(_kept(Path(os.environ[VARIABLE])) / _LIFE, fcntl.LOCK_SH):
+    """Keep the folder of the parent in life for as long as this process needs it, and have room in it.
+
+    Where there is none, what this process counts is told by itself alone. Metrics are to be made inside the block.
+    """
+    with ExitStack() as stack:
+        try:
+            folder = _kept(Path(os.environ[VARIABLE]))
+            stack.enter_context(_locked(folder / _LIFE, fcntl.LOCK_SH))
+            _reserve(folder)
+        except OSError:
+            log.exception("metrics_not_shared", pid=os.getpid())
+            del os.environ[VARIABLE]
+            values.ValueClass = values.MutexValue
         yield
 
 
@@ -72,8 +99,8 @@ def fold(folder: Path, pid: int) -> None:
     Raises ``OSError`` when there is no room for it; what it counted then stays where it is, and is in the sums.
     """
     with _locked(_kept(folder) / _FOLD, fcntl.LOCK_EX):
-        for gauge in folder.glob(f"gauge_*_{pid}.db"):
-            gauge.unlink()
+        for left in (*folder.glob(f"gauge_*_{pid}.db"), *folder.glob(f"*_{pid}.fresh")):
+            left.unlink()
         for kind in ("counter", "histogram"):
             own = folder / f"{kind}_{pid}.db"
             if own.exists():
@@ -91,19 +118,52 @@ def _kept(folder: Path) -> Path:
     return folder
 
 
+def _reserve(folder: Path) -> None:
+    """Take the room for what this process counts."""
+    for kind, size in _ROOM.items():
+        own = folder / f"{kind}_{os.getpid()}.db"
+        if own.exists():  # of a process that had our number and could not be added up
+            continue
+        with _fresh(own) as fresh, fresh.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+
+
 def _add(own: Path, ended: Path) -> None:
-    # A process that was killed while it made its file leaves it empty.
-    files = [str(file) for file in (own, ended) if file.exists() and file.stat().st_size]
-    fresh = ended.with_suffix(".fresh")
-    sums = MmapedDict(str(fresh))  # type: ignore[no-untyped-call]
-    for metric in MultiProcessCollector.merge(files, accumulate=False):  # type: ignore[no-untyped-call]
-        for name, labels, value, *_ in metric.samples:
-            key = mmap_key(
-                metric.name, name, list(labels), list(labels.values()), metric.documentation
-            )
-            sums.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
-    sums.close()  # type: ignore[no-untyped-call]
-    fresh.replace(ended)
+    entries = b"".join(
+        _entry(
+            mmap_key(metric.name, name, list(labels), list(labels.values()), metric.documentation),
+            value,
+        )
+        for metric in MultiProcessCollector.merge(  # type: ignore[no-untyped-call]
+            [str(file) for file in (own, ended) if file.exists()], accumulate=False
+        )
+        for name, labels, value, *_ in metric.samples
+    )
+    with _fresh(ended) as fresh:
+        fresh.write_bytes(_HEAD.pack(_HEAD.size + len(entries)) + entries)
+
+
+_HEAD = struct.Struct("i4x")
+"""How the files of the library begin: the number of bytes that are used."""
+
+
+def _entry(key: str, value: float) -> bytes:
+    """One value as the library writes it; its own way to write maps the file."""
+    name = key.encode()
+    padded = name + b" " * (8 - (len(name) + 4) % 8)
+    return struct.pack(f"i{len(padded)}sdd", len(name), padded, value, 0.0)
+
+
+@contextmanager
+def _fresh(file: Path) -> Iterator[Path]:
+    """Where to make a file that takes its name when it is whole, for others read the folder meanwhile."""
+    fresh = file.with_suffix(".fresh")
+    try:
+        yield fresh
+        fresh.replace(file)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def _made() -> tuple[Path, int]:

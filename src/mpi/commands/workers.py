@@ -25,6 +25,7 @@ from mpi.api.server import LEAVE, Server
 from mpi.errors import ConfigurationError, MpiError
 from mpi.settings import Settings, read_settings
 from mpi.shared_metrics import joined
+from mpi.telemetry import configure_logging
 
 START_SECONDS = 60.0
 """Time for a worker to become ready."""
@@ -56,8 +57,10 @@ def work(listener: socket.socket, reports: Connection) -> None:
             reports.send_bytes(message)
 
     try:
+        settings = read_settings()
+        configure_logging(settings.log_level)
         with joined():
-            Server(read_settings(), partial(report, _TURNED)).run([listener])
+            Server(settings, partial(report, _TURNED)).run([listener])
     except MpiError as error:
         report(error.detail.encode())
         raise SystemExit(1) from None
