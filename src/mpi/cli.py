@@ -46,6 +46,7 @@ COMMANDS = {
 FAILED, MISUSED = 1, 2
 INTERRUPTED = 130
 """As Typer ends a command that Ctrl-C has stopped."""
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 _OPTION = re.compile(r"--?[a-z][a-z-]*")
 # Typer carries its own copy of click and shows only this one of its usage errors.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if argv is None else argv)
     # The service stops in its own way: with exit code 0, once everybody is answered.
-    with nullcontext() if given[:1] == ["serve"] else _ending_on_sigterm():
+    with nullcontext() if given[:1] == ["serve"] else _ending_when_told():
         code = _run(given)
     lost = lost_output()
     if lost is None or code:
@@ -91,20 +92,26 @@ def _run(given: list[str]) -> int:
 
 
 @contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    """SIGTERM ends a command as Ctrl-C does: what it began to write is cleared away, for it holds patient data."""
+def _ending_when_told() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a command as Ctrl-C does: what it began to write, with patient data, is cleared away.
+
+    Where somebody wants one of them otherwise, as ``nohup`` does, it stays so.
+    """
     is_told = threading.current_thread() is threading.main_thread()
-    if not is_told or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield  # whoever runs it here wants it otherwise
-        return
-    signal.signal(signal.SIGTERM, _interrupt)
+    heard = [name for name in _ENDING if is_told and signal.getsignal(name) is signal.SIG_DFL]
+    for name in heard:
+        signal.signal(name, _interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for name in heard:
+            signal.signal(name, signal.SIG_DFL)
 
 
-def _interrupt(_: int, frame: FrameType | None) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if number == signal.SIGHUP:
+        # A terminal that is closed sends it twice, by the shell and by the kernel: the second must not disturb the end.
+        signal.signal(number, signal.SIG_IGN)
     # Asked anew each time: a running loop has a handler of its own. In the background Ctrl-C may be ignored.
     handler = signal.getsignal(signal.SIGINT)
     if not callable(handler):

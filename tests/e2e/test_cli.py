@@ -150,11 +150,13 @@ _HANGING = "import os, time; os.fsync = lambda _: time.sleep(60)"
 
 
 @contextmanager
-def hanging_backup(folder: Path, target: Path) -> Iterator[subprocess.Popen[str]]:
+def hanging_backup(
+    folder: Path, target: Path, prelude: str = ""
+) -> Iterator[subprocess.Popen[str]]:
     """A backup that is killed at the latest when the block ends."""
     before = drafts(target)
     process = subprocess.Popen(
-        command("backup", str(target), "--embedded", prelude=_HANGING),
+        command("backup", str(target), "--embedded", prelude=f"{_HANGING}\n{prelude}"),
         env=environment(folder),
         stderr=subprocess.PIPE,
         text=True,
@@ -172,7 +174,7 @@ def drafts(target: Path) -> set[Path]:
     return set(target.parent.glob(".*"))
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_backup_that_is_stopped_leaves_nothing(tmp_path: Path, how: signal.Signals) -> None:
     mpi(tmp_path, "load", str(as_csv(tmp_path / "rows.csv", ROWS)))
     target = tmp_path / "backup.mpi"
@@ -182,6 +184,15 @@ def test_a_backup_that_is_stopped_leaves_nothing(tmp_path: Path, how: signal.Sig
         assert (process.returncode, said) == (130, "")
         assert drafts(target) == set()
     assert not target.exists()
+
+
+def test_a_backup_that_is_to_outlive_its_terminal_does(tmp_path: Path) -> None:
+    mpi(tmp_path, "load", str(as_csv(tmp_path / "rows.csv", ROWS)))
+    as_nohup = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    with hanging_backup(tmp_path, tmp_path / "backup.mpi", as_nohup) as process:
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
 
 
 def test_the_next_backup_removes_what_a_killed_one_has_left(tmp_path: Path) -> None:

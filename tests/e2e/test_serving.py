@@ -10,6 +10,8 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 
@@ -225,10 +227,12 @@ def is_ready(url: str) -> bool:
         return False
 
 
-def test_a_machine_is_told_where_the_service_is(tmp_path: Path) -> None:
+@contextmanager
+def told_service(folder: Path, prelude: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A service at the moment at which it has said where it is, and that place."""
     service = subprocess.Popen(
-        command("serve", "--embedded", "--json"),
-        env=environment(tmp_path),
+        command("serve", "--embedded", "--json", prelude=prelude),
+        env=environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -237,7 +241,29 @@ def test_a_machine_is_told_where_the_service_is(tmp_path: Path) -> None:
         assert service.stdout is not None
         told = json.loads("".join(takewhile(lambda line: line != "}\n", service.stdout)) + "}")
         assert told["pid"] == service.pid
-        until(lambda: is_ready(told["url"]), "an answer there")
+        yield service, told["url"]
     finally:
-        service.terminate()
+        service.kill()
         service.communicate()
+
+
+def test_a_machine_is_told_where_the_service_is(tmp_path: Path) -> None:
+    with told_service(tmp_path) as (_, url):
+        until(lambda: is_ready(url), "an answer there")
+
+
+def test_a_service_whose_terminal_is_closed_while_it_starts_ends_in_order(tmp_path: Path) -> None:
+    with told_service(tmp_path) as (service, _):
+        service.send_signal(signal.SIGHUP)
+        assert service.wait(30) == 0
+
+
+def test_a_service_that_is_to_outlive_its_terminal_does(tmp_path: Path) -> None:
+    as_nohup = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    with told_service(tmp_path, as_nohup) as (service, url):
+        until(lambda: is_ready(url), "an answer there")
+        service.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        assert is_ready(url)
+        service.terminate()
+        assert service.wait(30) == 0

@@ -32,6 +32,11 @@ IDLE_SECONDS = 1.0
 """How long connections on which nothing is asked stay open when the whole service stops."""
 
 
+def is_hangup_ignored() -> bool:
+    """Whether this was started to outlive its terminal, as by ``nohup``."""
+    return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
 class Server(uvicorn.Server):
     """uvicorn's server with a parting that loses no request. ``turned`` is called once a second."""
 
@@ -82,11 +87,10 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """See uvicorn; here also for ``LEAVE``, and for a terminal that is closed."""
-        before = {
-            LEAVE: signal.signal(LEAVE, self._leave),
-            signal.SIGHUP: signal.signal(signal.SIGHUP, self.handle_exit),
-        }
+        """See uvicorn; here also for ``LEAVE``, and for a terminal that is closed unless that is ignored."""
+        before = {LEAVE: signal.signal(LEAVE, self._leave)}
+        if not is_hangup_ignored():
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self.handle_exit)
         try:
             with super().capture_signals():
                 yield

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from mpi import shared_metrics
-from mpi.api.server import Server
+from mpi.api.server import Server, is_hangup_ignored
 from mpi.bootstrap.container import Container
 from mpi.commands import limits
 from mpi.commands.beside import simulated_verato
@@ -74,7 +74,7 @@ def _serve(
     os.environ.update(chosen)
     for sentence in limits.raised():
         note(sentence)
-    with _heeding_sigterm(), _bound(settings) as listener:
+    with _ending_when_told(), _bound(settings) as listener:
         run(_prepare(settings))
         where = f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
         _say_where(where, as_json=as_json)
@@ -90,13 +90,21 @@ def _say_where(url: str, *, as_json: bool) -> None:
 
 
 @contextmanager
-def _heeding_sigterm() -> Iterator[None]:
-    """Stop on SIGTERM also while starting: for process 1 of a container it counts only when it is handled."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+def _ending_when_told() -> Iterator[None]:
+    """Stop on SIGTERM also while starting: for process 1 of a container it counts only when it is handled.
+
+    So on SIGHUP, of a terminal that is closed, unless it is ignored.
+    """
+    before = {signal.SIGTERM: signal.getsignal(signal.SIGTERM)}
+    if not is_hangup_ignored():
+        before[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
+    for name in before:
+        signal.signal(name, lambda *_: sys.exit(0))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 async def _prepare(settings: Settings) -> None:
