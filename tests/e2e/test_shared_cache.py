@@ -14,7 +14,8 @@ import pytest
 from bench.daemons import Valkey, free_port
 from tests.conftest import Effort
 from tests.support.people import Patient, made_up
-from tests.support.service import Profile
+from tests.support.service import Profile, running
+from tests.support.workers import metric, until
 
 PASSWORD = "right-password"
 REJOIN_SECONDS = 30
@@ -134,6 +135,22 @@ def test_a_service_starts_and_serves_while_redis_is_down_and_says_so(tmp_path: P
         metrics = client.get("/metrics").text
         assert 'mpi_cache_skipped_total{tier="redis"}' in metrics
         assert 'mpi_cache_tier_open{tier="redis"}' in metrics
+
+
+def test_a_tier_that_goes_and_comes_is_told_though_nobody_asks_it(
+    tmp_path: Path, own_valkey: Valkey
+) -> None:
+    often = "from mpi.cache import tiered; tiered.WATCH_SECONDS = 0.3"
+    with running(tmp_path, profile=sharing(own_valkey), prelude=often) as service:
+
+        def left_out() -> float:
+            return metric(service, 'mpi_cache_tier_open{tier="redis"}')
+
+        assert left_out() == 0
+        own_valkey.kill()
+        until(lambda: left_out() == 1, "its end", 30)
+        own_valkey.start()
+        until(lambda: left_out() == 0, "its return", 30)
 
 
 @pytest.mark.parametrize(

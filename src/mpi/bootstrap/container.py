@@ -100,14 +100,19 @@ class Container:
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
-        """Inside the block, what has to be said elsewhere is said in the background."""
-        work = None if self.courier is None else asyncio.create_task(self.courier.run())
+        """Inside the block, what has to be said elsewhere is said in the background, and shared tiers are watched."""
+        works = []
+        if self.courier is not None:
+            works.append(asyncio.create_task(self.courier.run()))
+        if self.tiers is not None:
+            works.append(asyncio.create_task(self.tiers.watch()))
         try:
             yield
         finally:
-            if work is not None:
+            for work in works:
                 work.cancel()
-                await asyncio.wait([work])
+            if works:
+                await asyncio.wait(works)
 
     async def close(self) -> None:
         """Let go of everything that runs elsewhere and of the store; all that is acknowledged is durable already."""

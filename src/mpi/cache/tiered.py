@@ -16,6 +16,8 @@ from mpi.resilience import BreakerRule, BreakerState, CircuitBreaker
 
 T = TypeVar("T")
 
+WATCH_SECONDS = 5.0
+"""How often every tier is asked for a sign of life."""
 _THREE_IN_A_ROW = BreakerRule(share=1, calls=3, latest=3, window=math.inf, pause=1)
 
 
@@ -151,6 +153,14 @@ class TieredCache:
             except CacheUnavailable as problem:
                 problems.append(problem.detail)
         return tuple(problems)
+
+    async def watch(self) -> None:
+        """Ask every tier for a sign of life now and then, for ever: without that, only traffic tells how it is."""
+        while True:
+            for tier in self._tiers:
+                with suppress(CacheUnavailable):
+                    await tier.attempt(tier.cache.check)
+            await asyncio.sleep(WATCH_SECONDS)
 
     @property
     def checks(self) -> dict[str, Callable[[], Awaitable[None]]]:
