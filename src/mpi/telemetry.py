@@ -238,6 +238,11 @@ class Metrics:
             child = self._labels[counter, label] = counter.labels(label)
         return child
 
+    def looked_up(self, narrowed: int) -> None:
+        """Count one look-up of candidates, and the blocks that were too large for it."""
+        self.count("mpi_candidate_lookups_total")
+        self.count("mpi_blocks_narrowed_total", narrowed)
+
     def count(self, name: str, amount: int = 1) -> None:
         """Add to one of the counters that the heart reports, such as ``mpi_conflicts_total``."""
         self._counters[name].inc(amount)
@@ -254,6 +259,7 @@ class Metrics:
 
 _OPENNESS = {BreakerState.CLOSED: 0.0, BreakerState.HALF_OPEN: 0.5, BreakerState.OPEN: 1.0}
 _COUNTERS = {
+    "mpi_candidate_lookups_total": "Look-ups of candidates in the index, for answers, searches and repetitions.",
     "mpi_blocks_narrowed_total": "Blocks too large to read whole, narrowed by a further trait.",
     "mpi_conflicts_total": "Commits repeated because the neighbourhood changed meanwhile.",
     "mpi_shadow_skipped_total": "Decisions that the shadow model had no time to repeat.",

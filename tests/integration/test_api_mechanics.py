@@ -313,6 +313,17 @@ async def test_metrics_count_by_method_and_status_and_know_no_paths(api: Api) ->
     assert SENTINEL not in text
 
 
+async def test_look_ups_are_counted_where_their_large_blocks_are(api: Api) -> None:
+    """Searches are no submissions, and what a cache answers looks nothing up."""
+    for path in ("/mpi/match", "/mpi/match", "/mpi/search"):
+        answer = await api.client.post(path, json=PATIENT)
+        assert answer.status_code == 200
+    text = (await api.client.get("/metrics")).text
+    assert 'mpi_decisions_total{status="no_match"} 2.0' in text
+    assert "mpi_candidate_lookups_total 2.0" in text
+    assert "mpi_blocks_narrowed_total 0.0" in text
+
+
 async def test_documentation_loads_nothing_from_elsewhere(api: Api) -> None:
     page = await api.client.get("/docs")
     assert page.status_code == 200

@@ -144,7 +144,7 @@ def build(settings: Settings, *, create: bool = True) -> Container:
     internal = InternalProvider(
         store,
         follower.deciding,
-        narrowed=partial(metrics.count, "mpi_blocks_narrowed_total"),
+        narrowed=metrics.looked_up,
         judged=shadow.observe,
     )
     remote = _elsewhere(settings, store, internal, metrics)

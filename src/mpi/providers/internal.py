@@ -22,8 +22,8 @@ _GROWTH = 0.1
 
 
 class InternalProvider:
-    """Decides by the model over the candidates of the store. ``narrowed`` is told of blocks that grew too large,
-    ``judged`` of every decision."""
+    """Decides by the model over the candidates of the store. ``narrowed`` is told with every look-up of candidates how
+    many blocks were too large for it, ``judged`` of every decision."""
 
     name = "internal"
 
@@ -53,8 +53,7 @@ class InternalProvider:
     ) -> Resolution:
         """See :class:`mpi.ports.Provider`."""
         around = await self._store.candidates(keys)
-        if around.narrowed:
-            self._narrowed(around.narrowed)
+        self._narrowed(around.narrowed)
         model = self._model()
         company = () if home is None else home.company_of(record.key)
         if home is not None and company:
