@@ -56,7 +56,8 @@ def test_a_rolling_restart_fails_no_request(tmp_path: Path, effort: Effort) -> N
 
 
 @pytest.mark.parametrize(
-    ("count", "how"), [("1", signal.SIGTERM), ("1", signal.SIGHUP), ("2", signal.SIGTERM)]
+    ("count", "how"),
+    [("1", signal.SIGTERM), ("1", signal.SIGINT), ("1", signal.SIGHUP), ("2", signal.SIGTERM)],
 )
 def test_stopping_answers_every_request_on_open_connections(
     tmp_path: Path, count: str, how: signal.Signals
@@ -81,7 +82,7 @@ def test_stopping_answers_every_request_on_open_connections(
         service.process.send_signal(how)
         for client in clients:
             client.result(30)
-        service.process.wait(30)
+        assert service.process.wait(30) == 0
     assert set(answered) == {200}
 
 

@@ -32,11 +32,6 @@ IDLE_SECONDS = 1.0
 """How long connections on which nothing is asked stay open when the whole service stops."""
 
 
-def is_hangup_ignored() -> bool:
-    """Whether this was started to outlive its terminal, as by ``nohup``."""
-    return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-
-
 class Server(uvicorn.Server):
     """uvicorn's server with a parting that loses no request. ``turned`` is called once a second."""
 
@@ -89,7 +84,7 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Generator[None, None, None]:
         """See uvicorn; here also for ``LEAVE``, and for a terminal that is closed unless that is ignored."""
         before = {LEAVE: signal.signal(LEAVE, self._leave)}
-        if not is_hangup_ignored():
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self.handle_exit)
         try:
             with super().capture_signals():

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from mpi import shared_metrics
-from mpi.api.server import Server, is_hangup_ignored
+from mpi.api.server import Server
 from mpi.bootstrap.container import Container
 from mpi.commands import limits
 from mpi.commands.beside import simulated_verato
@@ -30,6 +30,7 @@ from mpi.telemetry import configure_logging
 _SIMULATOR = (
     "Provider hybrid over a simulated Verato that is started beside the service, on this machine."
 )
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _WORKERS = "Processes (MPI_WORKERS); by default one per core, and one on a SQLite file."
 
 
@@ -91,19 +92,18 @@ def _say_where(url: str, *, as_json: bool) -> None:
 
 @contextmanager
 def _ending_when_told() -> Iterator[None]:
-    """Stop on SIGTERM also while starting: for process 1 of a container it counts only when it is handled.
+    """Stop in order also while starting, and once the server has: it raises again what it was told to stop with.
 
-    So on SIGHUP, of a terminal that is closed, unless it is ignored.
+    For process 1 of a container a signal counts only when it is handled. One that is ignored stays so.
     """
-    before = {signal.SIGTERM: signal.getsignal(signal.SIGTERM)}
-    if not is_hangup_ignored():
-        before[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
-    for name in before:
+    before = {name: signal.getsignal(name) for name in _ENDING}
+    heard = {name: was for name, was in before.items() if was is not signal.SIG_IGN}
+    for name in heard:
         signal.signal(name, lambda *_: sys.exit(0))
     try:
         yield
     finally:
-        for name, handler in before.items():
+        for name, handler in heard.items():
             signal.signal(name, handler)
 
 
