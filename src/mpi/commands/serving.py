@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from mpi import shared_metrics
-from mpi.api.server import Server
+from mpi.api.server import BACKLOG, Server
 from mpi.bootstrap.container import Container
 from mpi.commands import limits
 from mpi.commands.beside import simulated_verato
@@ -77,6 +77,9 @@ def _serve(
         note(sentence)
     with _ending_when_told(), _bound(settings) as listener:
         run(_prepare(settings))
+        listener.listen(
+            BACKLOG
+        )  # whoever is told where it serves may connect, and waits for the first worker
         where = f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
         _say_where(where, as_json=as_json)
         _run(settings, listener)
@@ -129,7 +132,7 @@ async def _require_key(container: Container) -> None:
 
 @contextmanager
 def _bound(settings: Settings) -> Iterator[socket.socket]:
-    """A socket on the chosen address; nobody can connect before the server listens on it."""
+    """A socket on the chosen address; nobody can connect before it listens."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
