@@ -1,11 +1,15 @@
-"""What befalls the parent of workers, and what they count, does not end those that serve."""
+"""What the system refuses a service, its parent or its metrics does not end those that serve, and is told."""
 
 from __future__ import annotations
 
 import os
 import resource
+import select
 import shutil
 import signal
+import socket
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.support.service import Service, running
@@ -56,3 +60,35 @@ def test_a_parent_without_descriptors_waits_until_it_has_some(tmp_path: Path) ->
         resource.prlimit(parent, resource.RLIMIT_NOFILE, limits)
         until(lambda: started(service) == 3, "the replacement", 30)
         assert service.stop() == 0
+
+
+def closed_of(connections: list[socket.socket]) -> int:
+    """How many of them the other side has closed."""
+    readable, _, _ = select.select(connections, [], [], 1)
+    return sum(connection.recv(1) == b"" for connection in readable)
+
+
+def test_a_service_without_descriptors_says_each_time_that_it_refuses(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        pid = service.process.pid
+        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        highest = max(int(file.name) for file in Path(f"/proc/{pid}/fd").iterdir())
+
+        def told() -> int:
+            return [line["event"] for line in logged(service)].count("connections_refused")
+
+        def crowd(times: int) -> None:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 5, limits[1]))
+            place = ("127.0.0.1", service.port)
+            with ExitStack() as stack:
+                clients = [stack.enter_context(socket.create_connection(place)) for _ in range(20)]
+                until(lambda: told() == times, "a word", 10)
+                time.sleep(1.5)
+                assert 0 < closed_of(clients) < 20
+                assert told() == times
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+            time.sleep(1.5)
+
+        crowd(1)
+        crowd(2)
+        assert metric(service, "mpi_active_connections") == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -16,6 +17,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+import structlog
 import uvicorn
 
 from mpi.api.transport import Protocol
@@ -30,6 +32,9 @@ MOVING_SECONDS = 5.0
 """How long clients have to move to other processes when one leaves."""
 IDLE_SECONDS = 1.0
 """How long connections on which nothing is asked stay open when the whole service stops."""
+
+
+log = structlog.get_logger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -53,13 +58,27 @@ class Server(uvicorn.Server):
             )
         )
         self._turned = turned
+        self._lacks_descriptors = False
         self._hurry = asyncio.Event()
 
     async def on_tick(self, counter: int) -> bool:
         """See uvicorn: called ten times a second, from the start to the parting."""
-        if self._turned is not None and counter % 10 == 0:
-            self._turned()
+        if counter % 10 == 0:
+            self._try_descriptors()
+            if self._turned is not None:
+                self._turned()
         return await super().on_tick(counter)
+
+    def _try_descriptors(self) -> None:
+        """Tell when none is left: the loop then accepts connections only to close them, and says nothing."""
+        try:
+            os.close(os.open(os.devnull, os.O_RDONLY))
+        except OSError:
+            if not self._lacks_descriptors:
+                log.exception("connections_refused", pid=os.getpid())
+            self._lacks_descriptors = True
+        else:
+            self._lacks_descriptors = False
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept nobody any more, answer everybody, then end."""
