@@ -77,9 +77,8 @@ def _serve(
         note(sentence)
     with _ending_when_told(), _bound(settings) as listener:
         run(_prepare(settings))
-        listener.listen(
-            BACKLOG
-        )  # whoever is told where it serves may connect, and waits for the first worker
+        # Whoever is told where it serves may connect, and waits for the first worker.
+        listener.listen(BACKLOG)
         where = f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
         _say_where(where, as_json=as_json)
         _run(settings, listener)
