@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from rapidfuzz.distance import OSA, JaroWinkler
 
+from mpi.matching.names import are_nicknames
 from mpi.matching.record import StandardAddress
 
 MISSING = "missing"
@@ -160,21 +161,29 @@ def compare_systems(left: frozenset[str], right: frozenset[str]) -> str:
     return "conflict" if left & right else MISSING
 
 
-Birth = tuple[str, str, bool]
+Birth = tuple[str, str, tuple[str, ...]]
 
 
 def compare_birth_order(left: Birth, right: Birth) -> str:
-    """Birth order, multiple-birth flag, whether there is a given name: the facts that tell twins apart.
+    """Birth order, multiple-birth flag and given names: the facts that tell twins apart.
 
-    Who has no name yet is any child of that birth, and of several if either record says so.
+    Who has no name yet is any child of that birth, and of several if either record says so. So is who goes by what may
+    be short for the other name: parents call twins William and Liam.
     """
     if left[0] and right[0]:
         return "same" if left[0] == right[0] else "conflict"
-    if not (left[2] and right[2]) and (_one_of_several(left) or _one_of_several(right)):
+    if (_one_of_several(left) or _one_of_several(right)) and not _is_named_so(left[2], right[2]):
         return "one_of_several"
     if left[1] and right[1]:
         return MISSING if left[1] == right[1] else "flag_differs"
     return MISSING
+
+
+def _is_named_so(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
+    """Whether both have a name, and not one that is merely a variant of the other."""
+    if not left or not right:
+        return False
+    return not set(left).isdisjoint(right) or not are_nicknames(left[0], right[0])
 
 
 def _one_of_several(birth: Birth) -> bool:

@@ -41,11 +41,6 @@ class Trait:
 _names = attrgetter("given", "middle", "family")
 
 
-def _birth(record: StandardRecord) -> c.Birth:
-    # Whether there is a given name, not which: so that few values are left to compare.
-    return record.birth_order, record.multiple_birth, bool(record.given)
-
-
 TRAITS: tuple[Trait, ...] = (
     Trait("given", _names, compare_given,
           (MISSING, "exact", "nickname", "token", "initial", "prefix", "swapped", "middle", "alike",
@@ -71,7 +66,7 @@ TRAITS: tuple[Trait, ...] = (
           (MISSING, "exact", "mailbox", "similar", "different")),
     Trait("identifier", attrgetter("identifiers"), c.compare_identifiers,
           (MISSING, "exact", "conflict")),
-    Trait("birth_order", _birth, c.compare_birth_order,
+    Trait("birth_order", attrgetter("birth_order", "multiple_birth", "given"), c.compare_birth_order,
           (MISSING, "same", "flag_differs", "one_of_several", "conflict")),
     Trait("mothers_maiden_name", attrgetter("mothers_maiden"), c.compare_mothers_maiden,
           (MISSING, "exact", "similar", "different")),

@@ -237,3 +237,16 @@ def test_a_newborn_s_record_without_a_name_parts_no_persons_of_one_name() -> Non
         decision = decide(named, None, persons, (), MODEL, 50_000)
         assert decision.outcome is Outcome.LINK
         assert {decision.mpi_id, *decision.merge} == {"A", "B"}
+
+
+@pytest.mark.parametrize("sign", [{"birth_order": "2"}, {"multiple_birth": "Y"}])
+def test_a_variant_of_the_name_may_be_the_twin_s_where_there_is_one(sign: dict[str, str]) -> None:
+    short, whole = (standardize(newborn(given, **sign))[0] for given in ("Liam", "William"))
+    silent = standardize(newborn("William"))[0]
+    assert ("one_of_several" in vetoes_between(compare(short, [whole]))) == (
+        "multiple_birth" in sign
+    )
+    assert "one_of_several" in vetoes_between(compare(short, [silent]))
+    assert "one_of_several" in vetoes_between(compare(silent, [short]))
+    assert "one_of_several" not in vetoes_between(compare(short, [short, whole]))
+    assert "one_of_several" not in vetoes_between(compare(silent, [whole]))
