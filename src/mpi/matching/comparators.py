@@ -172,7 +172,9 @@ def compare_birth_order(left: Birth, right: Birth) -> str:
     """
     if left[0] and right[0]:
         return "same" if left[0] == right[0] else "conflict"
-    if (_one_of_several(left) or _one_of_several(right)) and not _is_named_so(left[2], right[2]):
+    if (tells_of_several(*left[:2]) or tells_of_several(*right[:2])) and not _is_named_so(
+        left[2], right[2]
+    ):
         return "one_of_several"
     if left[1] and right[1]:
         return MISSING if left[1] == right[1] else "flag_differs"
@@ -186,9 +188,8 @@ def _is_named_so(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
     return not set(left).isdisjoint(right) or not are_nicknames(left[0], right[0])
 
 
-def _one_of_several(birth: Birth) -> bool:
+def tells_of_several(order: str, flag: str) -> bool:
     """Whether there are other children of that birth. Some systems write a 1 for every child that is born alone."""
-    order, flag, _ = birth
     return flag == "Y" or (bool(order) and (flag != "N" or order != "1"))
 
 

@@ -11,16 +11,15 @@ import numpy as np
 from mpi.domain.identity import Assertion, AssertionKind, Candidate, Member, Neighbour
 from mpi.domain.record import RecordKey
 from mpi.matching.comparison import compare, informative
-from mpi.matching.model import FREQUENCY_TRAITS, Matrix, Model, shared_value
+from mpi.matching.model import FREQUENCY_TRAITS, Model, shared_value
 from mpi.matching.record import StandardRecord
+from mpi.matching.twins import has_a_name, possible_twins
 from mpi.matching.vetoes import (
     ONE_OF_SEVERAL,
     TWIN_PATTERN,
     UNPROVEN,
     another_middle_name,
-    may_be_a_twin_s,
     may_be_twins,
-    of_one_birth,
     two_names_in_use,
     vetoes_between,
 )
@@ -225,30 +224,12 @@ def _ranked(
 def _with_twins(
     record: StandardRecord, scored: list[ScoredPerson], people: Mapping[str, Candidate]
 ) -> list[ScoredPerson]:
-    """A newborn without a name is one of several where another child was born that day in that home, or has no name."""
-
-    def levels(person: ScoredPerson, *, unnamed: bool = False) -> Matrix:
-        records = (r.standard for r in people[person.mpi_id].records)
-        return compare(record, [r for r in records if not (unnamed and r.given)])
-
-    def is_any_of_them(person: ScoredPerson) -> bool:
-        if record.given:
-            return not _has_a_name(people[person.mpi_id]) and may_be_a_twin_s(levels(person))
-        found = levels(person, unnamed=True)
-        return bool(len(found)) and may_be_twins(found)
-
-    others = (s for s in scored if TWIN_PATTERN in s.vetoes)
-    if record.given and not any(of_one_birth(levels(s)) for s in others):
-        return scored
-    return [_one_of_several(s) if is_any_of_them(s) else s for s in scored]
+    several = possible_twins(record, {s.mpi_id: s.vetoes for s in scored}, people)
+    return [_one_of_several(s) if s.mpi_id in several else s for s in scored]
 
 
 def _one_of_several(scored: ScoredPerson) -> ScoredPerson:
     return replace(scored, vetoes=tuple(dict.fromkeys((*scored.vetoes, ONE_OF_SEVERAL))))
-
-
-def _has_a_name(person: Candidate) -> bool:
-    return any(record.standard.given for record in person.records)
 
 
 def _is_possible(weight: float, question: float, model: Model) -> bool:
@@ -346,7 +327,7 @@ def _could_be_one(
     ours, theirs = {r.key for r in left.records}, {r.key for r in right.records}
     if any(a.kind is AssertionKind.NOT_SAME and a.joins(ours, theirs) for a in assertions):
         return False
-    nameless = not _has_a_name(left) and not _has_a_name(right)
+    nameless = not has_a_name(left) and not has_a_name(right)
     seen, joined = (weigh(arriving, [p], model, index_size).compared.vectors for p in (right, left))
     for member in _different(left):
         weighing = weigh(member, [right], model, index_size)

@@ -51,6 +51,7 @@ _OTHER_MIDDLE = _levels("middle", "different")
 _OTHER_INITIAL = _either(_OTHER_MIDDLE, _levels("middle", "other_initial"))
 _SAME_MIDDLE = _levels("middle", "exact", "initial", "similar")
 _EQUAL_GIVEN = _levels("given", "exact")
+_VARIANT = _levels("given", "nickname")
 _SAME_GIVEN = _levels("given", "exact", "nickname")
 # From sure to unsure: JOHN beside MARY is another given name, as is XQZW, which nobody knows; MARIA beside MARIO is two
 # names that are alike. J is half of a name, and so may be KXY beside KAY; STEFEN is just not quite STEPHEN.
@@ -126,6 +127,19 @@ def of_one_birth(levels: Matrix) -> bool:
     """Whether there is another child of that birthday and home."""
     seen = _seen(levels)
     return _twin_pattern(seen) and _any(seen, *_AT_HOME)
+
+
+def of_one_day_and_home(levels: Matrix) -> bool:
+    """Whether somebody was born that day in that home, under whatever name."""
+    seen = _seen(levels)
+    return _any(seen, _BORN_TOGETHER) and _any(seen, *_AT_HOME)
+
+
+def goes_by_a_variant(levels: Matrix) -> bool:
+    """Whether one name is a variant of the other at best, and no number of its own tells who it is."""
+    seen = _seen(levels)
+    variant = _only(seen, _VARIANT) and _any(seen, _BORN_TOGETHER)
+    return variant and not _any(seen, *_A_NEWBORNS_OWN)
 
 
 def may_be_a_twin_s(levels: Matrix) -> bool:

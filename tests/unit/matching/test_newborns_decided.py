@@ -250,3 +250,19 @@ def test_a_variant_of_the_name_may_be_the_twin_s_where_there_is_one(sign: dict[s
     assert "one_of_several" in vetoes_between(compare(silent, [short]))
     assert "one_of_several" not in vetoes_between(compare(short, [short, whole]))
     assert "one_of_several" not in vetoes_between(compare(silent, [whole]))
+
+
+def test_a_variant_of_the_name_may_be_the_twin_s_where_another_s_record_tells_of_twins() -> None:
+    whole, short = _standard("William", "Liam")
+    nursery = [standardize(newborn(f"BABY BOY {which}", **_HOME))[0] for which in "AB"]
+    known = person_of("W", whole)
+    twins = [person_of(f"N{number}", baby) for number, baby in enumerate(nursery)]
+    alone = decide(short, None, [known], (), MODEL, 50_000)
+    assert (alone.outcome, alone.mpi_id) == (Outcome.LINK, "W")
+    beside = decide(short, None, [known, *twins], (), MODEL, 50_000)
+    assert beside.outcome is Outcome.REVIEW
+    again = decide(short, None, [person_of("W", whole, short), *twins], (), MODEL, 50_000)
+    assert (again.outcome, again.mpi_id) == (Outcome.LINK, "W")
+    elsewhere = standardize(newborn("BABY BOY A"))[0]._replace(dob="2019-02-02")
+    strangers = [known, person_of("S", elsewhere)]
+    assert decide(short, None, strangers, (), MODEL, 50_000).mpi_id == "W"
