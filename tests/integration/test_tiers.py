@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from time import time
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from pymongo import MongoClient
 
 from bench.daemons import Mongod, Server, Valkey, free_port
 from mpi.cache.redis import RedisCache, RedisPlace
@@ -221,6 +224,22 @@ async def test_a_server_that_is_away_is_no_wrong_configuration(closed: list[Redi
     for host in ("127.0.0.1", "no-such-host.invalid"):
         with pytest.raises(CacheUnavailable, match="REDIS_HOST"):
             await entering(RedisPlace(host, free_port(), 2), closed).check()
+
+
+async def test_what_is_kept_expires_also_after_the_collection_was_dropped(
+    mongod: Mongod, prefix: bytes
+) -> None:
+    later = 0.0
+    cache = mongo_cache(mongod, prefix, now=lambda: time() + later)
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        answers = client["cache"]["answer"]
+        await cache.put(KEY, an_answer())
+        answers.drop()
+        await cache.put(KEY, an_answer())
+        later = 60
+        await cache.put(b"another", an_answer())
+        assert answers.index_information()["expires_1"]["expireAfterSeconds"] == 0
+    await cache.close()
 
 
 async def test_wrong_credentials_of_mongodb_are_named(mongod: Mongod, prefix: bytes) -> None:

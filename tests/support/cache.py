@@ -81,10 +81,12 @@ def redis_cache(valkey: Valkey, prefix: bytes, *, lease: float = 5.0) -> RedisCa
     return RedisCache(client, prefix, Seal(SECRET), now=time, lease=lease)
 
 
-def mongo_cache(mongod: Mongod, prefix: bytes, *, uri: str | None = None) -> MongoCache:
+def mongo_cache(
+    mongod: Mongod, prefix: bytes, *, uri: str | None = None, now: Callable[[], float] = time
+) -> MongoCache:
     """A tier in a real MongoDB."""
     client = client_for(Address(uri or mongod.uri, "cache", pool_size=10, timeout=1.0))
-    return MongoCache(client, "cache", prefix, Seal(SECRET), now=time)
+    return MongoCache(client, "cache", prefix, Seal(SECRET), now=now)
 
 
 @asynccontextmanager

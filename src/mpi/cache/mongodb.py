@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from mpi.ports import KeptAnswer
 Document = dict[str, Any]
 _REFUSED = {13, 18}
 """Unauthorized and AuthenticationFailed."""
+_INDEX_KNOWN_S = 60.0
+"""How long an index counts as there: whoever drops the collection to clear the cache drops the index with it."""
 
 
 class MongoCache:
@@ -41,7 +44,7 @@ class MongoCache:
         self._prefix = prefix
         self._seal = seal
         self._now = now
-        self._indexed = False
+        self._indexed_at = -math.inf
 
     async def get(self, key: bytes) -> KeptAnswer | None:
         """See :class:`mpi.ports.AnswerCache`. The server drops what has expired a minute later."""
@@ -59,9 +62,9 @@ class MongoCache:
             "expires": datetime.fromtimestamp(answer.expires, UTC),
         }
         with _translated():
-            if not self._indexed:
+            if not 0 <= self._now() - self._indexed_at < _INDEX_KNOWN_S:
                 await self._answers.create_index("expires", expireAfterSeconds=0)
-                self._indexed = True
+                self._indexed_at = self._now()
             await self._answers.replace_one({"_id": Binary(name)}, content, upsert=True)
 
     async def check(self) -> None:
