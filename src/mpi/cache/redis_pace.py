@@ -9,6 +9,10 @@ from redis.asyncio import Redis
 from mpi.cache.redis import translated
 from mpi.resilience import LONGEST_PAUSE_S
 
+_OURS = """
+-- A value of another type that somebody has put here would end the pace for as long as it stays.
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
+"""
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
@@ -72,7 +76,7 @@ class RedisPace:
         limits = (self.most, min(self.start, self.most), self.ramp / 60)
         with translated():
             wait, rate = await self.client.eval(
-                _TAKE,
+                _OURS + _TAKE,
                 2,
                 *keys,
                 *limits,
@@ -88,7 +92,7 @@ class RedisPace:
         limits = (self.most, min(self.start, self.most), self.ramp / 60)
         with translated():
             await self.client.eval(
-                _SLOW_DOWN, 1, self.name, *limits, pause * 1000, _FORGOTTEN_AFTER_MS
+                _OURS + _SLOW_DOWN, 1, self.name, *limits, pause * 1000, _FORGOTTEN_AFTER_MS
             )
 
     async def close(self) -> None:

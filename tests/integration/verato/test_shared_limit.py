@@ -123,6 +123,19 @@ async def test_a_clock_that_goes_back_lifts_no_limit(paces: tuple[RedisPace, Red
     assert base == pytest.approx(slow / 2, rel=0.05)
 
 
+async def test_a_value_of_another_type_in_its_place_ends_no_pace(
+    paces: tuple[RedisPace, RedisPace],
+) -> None:
+    one, other = paces
+    await one.client.set(one.name, "somebody else's")
+    assert await one.take(urgent=False) == (0.0, TPS)
+    assert (await other.take(urgent=False))[0] > 0, "they count together"
+    await one.client.delete(one.name)
+    await one.client.lpush(one.name, "somebody else's")
+    await one.slow_down(0)
+    assert (await other.take(urgent=True))[1] == pytest.approx(TPS / 2)
+
+
 async def test_without_redis_each_has_its_share(tmp_path: Path) -> None:
     server = Valkey(tmp_path / "valkey")
     server.start()
