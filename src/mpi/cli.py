@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from io import TextIOWrapper
 from types import FrameType, TracebackType
@@ -19,7 +19,7 @@ from typer.main import get_command
 from mpi import __version__
 from mpi.commands.streams import fill_gaps, lost_output
 from mpi.errors import ConfigurationError, MpiError
-from mpi.telemetry import place_of
+from mpi.telemetry import configure_logging, place_of
 
 COMMANDS = {
     "serve": "serving:serve",
@@ -60,9 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A terminal that lacks a letter is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if argv is None else argv)
-    # The service stops in its own way: with exit code 0, once everybody is answered.
-    with nullcontext() if given[:1] == ["serve"] else _ending_when_told():
+    # The service stops in its own way, with exit code 0 once everybody is answered, and logs as its settings say.
+    if given[:1] == ["serve"]:
         code = _run(given)
+    else:
+        configure_logging("WARNING")  # what libraries say by themselves may quote data
+        with _ending_when_told():
+            code = _run(given)
     lost = lost_output()
     if lost is None or code:
         return code

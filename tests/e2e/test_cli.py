@@ -322,3 +322,23 @@ def test_a_command_imports_no_driver_that_its_settings_do_not_name(tmp_path: Pat
         timeout=60,
     )
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_what_a_library_logs_during_a_command_tells_no_values(tmp_path: Path) -> None:
+    at_the_end = (
+        "import atexit, logging; log = logging.getLogger('pymongo.client'); "
+        "atexit.register(lambda: log.error('about %s', 'Smith', exc_info=ValueError('Smith')))"
+    )
+    done = subprocess.run(
+        command("stats", "--embedded", "--json", prelude=at_the_end),
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2, "there is no index"
+    sentence, line = done.stderr.splitlines()
+    assert sentence.startswith("mpi: ")
+    assert json.loads(line)["error"] == "ValueError"
+    assert "Smith" not in done.stderr

@@ -70,6 +70,7 @@ def _serve(
     chosen |= verato
     chosen |= {name: str(value) for name, value in given.items() if value is not None}
     settings = read_settings(chosen)
+    configure_logging(settings.log_level)
     check_verato_address(settings)
     # Workers read the same environment, so they come to the same settings.
     os.environ.update(chosen)
@@ -158,7 +159,6 @@ def _bind_problem(error: OSError) -> str:
 
 
 def _run(settings: Settings, listener: socket.socket) -> None:
-    configure_logging(settings.log_level)
     if settings.worker_count == 1:
         Server(settings).run([listener])
         return
