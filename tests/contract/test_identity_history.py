@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import pytest
@@ -349,3 +351,19 @@ class TestCounting:
             (key("10"), first),
             (key("2"), second),
         ]
+
+    async def test_a_crosswalk_that_is_given_up_leaves_no_read_open(self, store: Store) -> None:
+        for number in range(3):
+            await created(store, str(number))
+        left: list[AsyncGenerator[object, None]] = []
+        before = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(finalizer=left.append)  # told of what nobody has closed
+        try:
+            rows = store.crosswalk()
+            await anext(rows)
+            await rows.aclose()
+        finally:
+            sys.set_asyncgen_hooks(*before)
+        for forgotten in left:
+            await forgotten.aclose()
+        assert left == []

@@ -6,7 +6,7 @@ import csv
 import gc
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import aclosing, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -197,8 +197,7 @@ def export_crosswalk(
     check_outputs(path, index=chosen.sqlite_path)
 
     async def work() -> int:
-        async with opened(chosen) as index:
-            crosswalk = index.index.crosswalk()
+        async with opened(chosen) as index, aclosing(index.index.crosswalk()) as crosswalk:
             found = ((key.source, key.source_id, mpi_id) async for key, mpi_id in crosswalk)
             return await _write_table(path, ("source", "source_id", "mpi_id"), found)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -121,8 +121,8 @@ class IdentityHistory(Protocol):
         """Counts: records, persons, retired, tasks_open, assertions, events."""
         ...
 
-    def crosswalk(self) -> AsyncIterator[tuple[RecordKey, str]]:
-        """Every active record with its person, ordered by source and source id."""
+    def crosswalk(self) -> AsyncGenerator[tuple[RecordKey, str], None]:
+        """Every active record with its person, ordered by source and source id. Who stops early closes it."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -376,8 +376,8 @@ class MasterPatientIndex:
         """Counts of records, persons, open tasks and events."""
         return await self._store.statistics()
 
-    def crosswalk(self) -> AsyncIterator[tuple[RecordKey, str]]:
-        """Every active record with its person."""
+    def crosswalk(self) -> AsyncGenerator[tuple[RecordKey, str], None]:
+        """See :class:`mpi.ports.IdentityHistory`."""
         return self._store.crosswalk()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from mpi.domain.errand import Errand, ErrandKind
@@ -39,16 +40,17 @@ async def queue_untold(
     told = await _told(store, counterpart.name)
     records = known = queued = 0
     waiting: list[Errand] = []
-    async for key, _ in store.crosswalk():
-        records += 1
-        if key in told:
-            known += 1
-        elif key.source not in counterpart.untold:
-            waiting.append(Errand(ErrandKind.POST, (key,)))
-        if len(waiting) == _TOGETHER:
-            queued += await outbox.queue(waiting)
-            waiting = []
-            progress(records)
+    async with aclosing(store.crosswalk()) as crosswalk:
+        async for key, _ in crosswalk:
+            records += 1
+            if key in told:
+                known += 1
+            elif key.source not in counterpart.untold:
+                waiting.append(Errand(ErrandKind.POST, (key,)))
+            if len(waiting) == _TOGETHER:
+                queued += await outbox.queue(waiting)
+                waiting = []
+                progress(records)
     queued += await outbox.queue(waiting)
     progress(records)
     return Queued(records, known, queued)

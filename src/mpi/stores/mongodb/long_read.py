@@ -7,7 +7,7 @@ last document in a new one, which shows the same as long as nothing has happened
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
 from typing import Any
@@ -49,8 +49,10 @@ class LongRead:
         wanted: Mapping[str, Any] | None = None,
         fields: Mapping[str, int] | None = None,
         order: Sequence[str] = BY_NUMBER,
-    ) -> AsyncIterator[Document]:
+    ) -> AsyncGenerator[Document, None]:
         """What is in a collection, in the order of a unique index; ``fields`` include those of it.
+
+        Who stops early closes it within the read: its cursor belongs to a session of that.
 
         Raises:
             StoreUnavailable: the index changed, and its former state is no longer kept.

@@ -7,8 +7,8 @@ Implements :class:`mpi.ports.IdentityStore`, :class:`~mpi.ports.IdentityHistory`
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import UTC, datetime, timedelta
 
 from mpi.domain.errand import Errand, Lane, LeasedErrand, Waiting
@@ -181,12 +181,15 @@ class MongoStore:
         """See :class:`mpi.ports.IdentityHistory`."""
         return history.statistics(await self._transactions.head())
 
-    async def crosswalk(self) -> AsyncIterator[tuple[RecordKey, str]]:
+    async def crosswalk(self) -> AsyncGenerator[tuple[RecordKey, str], None]:
         """See :class:`mpi.ports.IdentityHistory`. One moment of what is durable."""
         owned = {"person": {"$exists": True}}
         fields = {"_id": 0, "source": 1, "source_id": 1, "person": 1}
-        async with long_read(self._client, self._database) as read:
-            async for found in read.documents(RECORD, owned, fields, ("source", "source_id")):
+        async with (
+            long_read(self._client, self._database) as read,
+            aclosing(read.documents(RECORD, owned, fields, ("source", "source_id"))) as records,
+        ):
+            async for found in records:
                 yield (
                     RecordKey(found["source"], found["source_id"]),
                     format_mpi_id(found["person"]),

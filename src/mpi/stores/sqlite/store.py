@@ -7,8 +7,8 @@ Implements :class:`mpi.ports.IndexStore`, :class:`~mpi.ports.Outbox`,
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -166,11 +166,12 @@ class SqliteStore:
         """See :class:`mpi.ports.IdentityHistory`."""
         return await self._transactions.read(history.statistics)
 
-    async def crosswalk(self) -> AsyncIterator[tuple[RecordKey, str]]:
+    async def crosswalk(self) -> AsyncGenerator[tuple[RecordKey, str], None]:
         """See :class:`mpi.ports.IdentityHistory`. One snapshot of what is durable."""
-        async for batch in self._transactions.stream(_CROSSWALK, _CROSSWALK_ROWS):
-            for source, source_id, mpi_id in batch:
-                yield RecordKey(source, source_id), mpi_id
+        async with aclosing(self._transactions.stream(_CROSSWALK, _CROSSWALK_ROWS)) as batches:
+            async for batch in batches:
+                for source, source_id, mpi_id in batch:
+                    yield RecordKey(source, source_id), mpi_id
 
     async def queue(self, errands: Sequence[Errand]) -> int:
         """See :class:`mpi.ports.Outbox`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from contextvars import ContextVar
 from os.path import samestat
@@ -126,7 +126,9 @@ class Transactions:
             asyncio.get_running_loop().call_soon(self._glances.clear)
         return self._glances[statement]
 
-    async def stream(self, statement: str, rows: int) -> AsyncIterator[list[tuple[Any, ...]]]:
+    async def stream(
+        self, statement: str, rows: int
+    ) -> AsyncGenerator[list[tuple[Any, ...]], None]:
         """The rows of a long read in batches: one snapshot, on a connection of its own."""
         self._check_open()
         with closing(connect(self._path, read_only=True)) as connection:
