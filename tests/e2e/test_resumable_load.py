@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
+from bench.daemons import Mongod
 from mpi.bulk.checkpoint import CheckpointFile
+from mpi.cli import INTERRUPTED
 from mpi.demo.population import Population
-from tests.support.service import Profile, command, environment, run_mpi
+from tests.support.service import Profile, command, environment, on_mongodb, run_mpi
 from tests.support.workers import until
 
 ROWS = 900
@@ -228,6 +231,33 @@ def test_an_interrupt_stops_both_processes_and_the_load_goes_on_later(
     report, _ = load(tmp_path, path)
     assert report["resumed_after"] >= 100
     assert report["rows"] == ROWS
+
+
+def test_a_load_ends_when_it_is_told_to_although_its_server_hangs(
+    tmp_path: Path, path: Path, mongod: Mongod, database: str
+) -> None:
+    profile = on_mongodb(mongod.uri, database, **SETTINGS)
+    process = subprocess.Popen(
+        command("load", str(path), *profile.options),
+        env=environment(tmp_path, profile.settings),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        loaded = client[database]["record"]
+        until(lambda: loaded.estimated_document_count() > 0, "the first row", 60)
+    with mongod.paused():
+        time.sleep(0.5)
+        began = time.monotonic()
+        process.terminate()
+        _, said = process.communicate(timeout=100)
+        assert time.monotonic() - began < 12, "it waited for the server, which has 10 seconds for each answer"
+    assert process.returncode == INTERRUPTED
+    assert "Traceback" not in said
+    assert "the same command goes on from there" in said
+    assert profile.run(tmp_path, "load", str(path)).returncode == 0
 
 
 def test_a_file_is_loaded_by_one_process_at_a_time(tmp_path: Path, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -22,6 +22,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")
 
 ACTOR = "command-line"
 """Who changed something, in events that commands make."""
+_PARTING_S = 2.0
 
 
 def overrides(*, embedded: bool, demo: bool) -> dict[str, str]:
@@ -53,5 +54,16 @@ async def opened(
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work to its end."""
-    return asyncio.run(work)
+    """Run a command's work to its end, or until it is told to end."""
+    return asyncio.run(_ending_when_told(work))
+
+
+async def _ending_when_told(work: Coroutine[Any, Any, T]) -> T:
+    """A server that hangs must not hold up the end: each step of clearing away gets a moment, then the next has its turn."""
+    task = asyncio.create_task(work)
+    with suppress(asyncio.CancelledError):
+        await asyncio.wait([task])
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_PARTING_S)
+    return task.result()
