@@ -26,7 +26,12 @@ from mpi.api.scope import BODY, HEADERS, REQUEST_ID, ROUTE
 from mpi.errors import DeadlineExceeded, MpiError, PayloadTooLarge
 from mpi.telemetry import Metrics, place_of
 
-_SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_MADE_ID = re.compile(
+    rb"(?=[0-9-]*[A-Za-z])"
+    rb"(?:[0-9A-Fa-f][0-9A-Fa-f-]{14,62}[0-9A-Fa-f]|[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25})"
+)
+"""What programs draw: a UUID, a trace id and other hexadecimal digits, or a ULID. A number of nothing but digits may be a
+patient's, and so may words, and letters among digits (the tax codes of some countries are made of the name)."""
 _UNROUTED = "(no route)"
 _CLIENT_LEFT = 499
 _JSON = (b"content-type", b"application/json")
@@ -142,9 +147,9 @@ class _Answer:
 
 
 def _request_id(scope: Scope) -> str:
-    """The client's id where it is harmless to log, else a new one."""
+    """The client's id where it cannot be a patient's number, else a new one: it is logged."""
     given = header(scope, b"x-request-id")
-    if given is not None and _SAFE_ID.fullmatch(given):
+    if given is not None and _MADE_ID.fullmatch(given):
         return given.decode()
     return f"{random.getrandbits(64):016x}"
 

@@ -187,7 +187,10 @@ _OF_PROVIDERS: dict[str, tuple[type[MpiError], ...]] = {
 _SHOWN_ID = "9f86d081884c7d65"
 _HEADER = "#/components/headers/{name}"
 _DESCRIBED = {
-    "X-Request-ID": "Names this request in the log: the client's own id where that is harmless.",
+    "X-Request-ID": (
+        "Names this request in the log: the client's own id where it is a UUID, a ULID or 16 to 64 hexadecimal digits "
+        "and hyphens with a letter among them, else one made here."
+    ),
     "ETag": "The version read, for `If-Match`; left out where nothing can be changed.",
     "Retry-After": "Whole seconds after which repeating may help; sent with what is `retryable`.",
     "WWW-Authenticate": "How a key is sent.",
