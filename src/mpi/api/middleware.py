@@ -30,8 +30,8 @@ _MADE_ID = re.compile(
     rb"(?=[0-9-]*[A-Za-z])"
     rb"(?:[0-9A-Fa-f][0-9A-Fa-f-]{14,62}[0-9A-Fa-f]|[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25})"
 )
-"""What programs draw: a UUID, a trace id and other hexadecimal digits, or a ULID. A number of nothing but digits may be a
-patient's, and so may words, and letters among digits (the tax codes of some countries are made of the name)."""
+"""What programs draw: a UUID, a trace id and other hexadecimal digits, or a ULID. A number of nothing but digits may be
+a patient's, and so may words, and letters among digits (the tax codes of some countries are made of the name)."""
 _UNROUTED = "(no route)"
 _CLIENT_LEFT = 499
 _JSON = (b"content-type", b"application/json")

@@ -59,7 +59,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _ending_when_told(work: Coroutine[Any, Any, T]) -> T:
-    """A server that hangs must not hold up the end: each step of clearing away gets a moment, then the next has its turn."""
+    """A server that hangs must not hold up the end: each step of clearing up gets a moment, then the next its turn."""
     task = asyncio.create_task(work)
     with suppress(asyncio.CancelledError):
         await asyncio.wait([task])
