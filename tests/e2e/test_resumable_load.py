@@ -253,7 +253,9 @@ def test_a_load_ends_when_it_is_told_to_although_its_server_hangs(
         began = time.monotonic()
         process.terminate()
         _, said = process.communicate(timeout=100)
-        assert time.monotonic() - began < 12, "it waited for the server, which has 10 seconds for each answer"
+        assert (
+            time.monotonic() - began < 12
+        ), "it waited for the server, which has 10 seconds for each answer"
     assert process.returncode == INTERRUPTED
     assert "Traceback" not in said
     assert "the same command goes on from there" in said

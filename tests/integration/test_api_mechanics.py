@@ -64,7 +64,9 @@ async def test_every_answer_names_its_request_and_is_not_stored(api: Api) -> Non
         ("x\ty", False),
     ],
 )
-async def test_a_request_id_is_kept_when_it_can_be_nobodys_number(api: Api, given: str, kept: bool) -> None:
+async def test_a_request_id_is_kept_when_it_can_be_nobodys_number(
+    api: Api, given: str, kept: bool
+) -> None:
     response = await api.client.get("/health/live", headers={"x-request-id": given})
     assert (response.headers["x-request-id"] == given) is kept
 
