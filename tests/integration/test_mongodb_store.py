@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from typing import Any
 
 import pytest
+import structlog
 from pymongo import AsyncMongoClient, MongoClient
+from structlog.testing import capture_logs
 
 from mpi.domain.errand import Errand, ErrandKind
 from mpi.domain.mpi_id import format_mpi_id
@@ -35,6 +37,14 @@ async def store(address: Address) -> AsyncIterator[MongoStore]:
     await store.open(b"fingerprint")
     yield store
     await store.close()
+
+
+@pytest.fixture
+def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[MutableMapping[str, Any]]]:
+    """What is told of the indexes; by a new logger, because one that was used keeps the configuration of then."""
+    monkeypatch.setattr("mpi.stores.mongodb.schema.log", structlog.get_logger())
+    with capture_logs() as told:
+        yield told
 
 
 async def test_a_process_that_died_within_a_transaction_keeps_nobody_out(
@@ -158,6 +168,55 @@ async def test_verify_finds_a_missing_index(store: MongoStore, address: Address)
     with MongoClient[dict[str, Any]](address.uri) as client:
         client[address.database]["record"].drop_index("keys")
     assert [violation.code for violation in await store.verify()] == ["missing_index"]
+
+
+async def test_indexes_that_were_dropped_are_made_again_by_whoever_opens_first(
+    store: MongoStore, address: Address, logs: list[MutableMapping[str, Any]]
+) -> None:
+    await created(store, "1", 1)
+    with MongoClient[dict[str, Any]](address.uri) as client:
+        record = client[address.database]["record"]
+        record.drop_indexes()
+        others = [MongoStore(address) for _ in range(4)]
+        await asyncio.gather(*(other.open(b"fingerprint", create=False) for other in others))
+        assert {line["event"] for line in logs} == {"index_missing"}
+        assert {line["where"] for line in logs} == {
+            "record.source_source_id",
+            "record.person",
+            "record.keys",
+        }
+        made = record.index_information()
+        assert (made["source_source_id"]["unique"], made["keys"]["sparse"]) == (True, True)
+    assert await store.verify() == []
+    for other in others:
+        await other.close()
+
+
+async def test_an_index_that_cannot_be_made_again_is_told_and_stops_no_start(
+    store: MongoStore, address: Address, logs: list[MutableMapping[str, Any]]
+) -> None:
+    await created(store, "1", 1)
+    with MongoClient[dict[str, Any]](address.uri) as client:
+        record = client[address.database]["record"]
+        record.drop_index("source_source_id")
+        record.insert_one(record.find_one({}, {"_id": 0}) | {"_id": 2})  # type: ignore[operator]
+    await store.open(b"fingerprint", create=False)
+    assert [line["event"] for line in logs] == ["index_missing", "index_not_made"]
+    assert logs[1]["problem"] == "DuplicateKey"
+    assert "missing_index" in {violation.code for violation in await store.verify()}
+
+
+async def test_an_index_that_somebody_made_again_under_another_name_is_one(
+    store: MongoStore, address: Address, logs: list[MutableMapping[str, Any]]
+) -> None:
+    with MongoClient[dict[str, Any]](address.uri) as client:
+        record = client[address.database]["record"]
+        record.drop_index("source_source_id")
+        record.create_index(["source", "source_id"], unique=True)
+        await store.open(b"fingerprint", create=False)
+        assert "source_source_id" not in record.index_information()
+    assert logs == []
+    assert await store.verify() == []
 
 
 async def test_an_index_of_an_earlier_schema_keeps_the_indexes_that_it_has(

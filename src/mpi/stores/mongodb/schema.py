@@ -28,11 +28,13 @@ import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import structlog
 from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from mpi.errors import ConfigurationError
+from mpi.stores.mongodb.errors import name_of
 
 Document = dict[str, Any]
 Database = AsyncDatabase[Document]
@@ -53,6 +55,9 @@ _SMALL_PAGES = {"wiredTiger": {"configString": "leaf_page_max=4KB"}}
 """For an index of digests: those of a record fall on some 25 pages, each of which is read and written whole."""
 
 _NAMESPACE_EXISTS = 48
+_OF_WHAT_IS_FOUND = ("unique", "sparse", "partialFilterExpression")
+
+log = structlog.get_logger(__name__)
 
 
 def _index(*names: str, unique: bool = False, sparse: bool = False, **options: Any) -> IndexModel:
@@ -87,23 +92,45 @@ async def make_collections(database: Database) -> None:
 async def _make(database: Database, name: str, indexes: Sequence[IndexModel]) -> None:
     if not indexes:
         await make_collection(database, name)
-        return
-    known = await database[name].index_information()
-    lacking = [index for index in indexes if not _serves(known, index)]
-    if lacking:
-        await database[name].create_indexes(lacking)
+    elif missing := await lacking(database, name):
+        await database[name].create_indexes(missing)
 
 
-def _serves(known: Mapping[str, Any], index: IndexModel) -> bool:
-    """Whether the index is there, perhaps with other pages: to make it anew is for whoever can spare the time.
+async def lacking(database: Database, name: str) -> list[IndexModel]:
+    """Which indexes of the collection are not there."""
+    known = (await database[name].index_information()).values()
+    return [index for index in INDEXES[name] if not any(_serves(there, index) for there in known)]
 
-    One of its name that finds something else is none; MongoDB refuses to make ours beside it.
+
+def _serves(there: Mapping[str, Any], index: IndexModel) -> bool:
+    """Whether one that is there finds the same, perhaps under another name or with other pages.
+
+    To make it anew is for whoever can spare the time. MongoDB refuses to make ours beside one of its name that finds
+    something else.
     """
     wanted = index.document
-    there = known.get(wanted["name"], {})
-    return list(wanted["key"].items()) == there.get("key") and all(
-        bool(wanted.get(option)) == bool(there.get(option)) for option in ("unique", "sparse")
+    return list(wanted["key"].items()) == there["key"] and all(
+        bool(wanted.get(option)) == bool(there.get(option)) for option in _OF_WHAT_IS_FOUND
     )
+
+
+async def make_again(database: Database) -> None:
+    """Make the indexes that somebody has dropped since; tell which, and which cannot be made.
+
+    Of several processes that start each may ask: MongoDB makes an index once, and all wait for it.
+    """
+    await asyncio.gather(*(_make_again(database, name) for name in INDEXES))
+
+
+async def _make_again(database: Database, name: str) -> None:
+    for index in await lacking(database, name):
+        where = f"{name}.{index.document['name']}"
+        log.warning("index_missing", where=where)
+        try:
+            await database[name].create_indexes([index])
+        except OperationFailure as error:
+            # To refuse the start would help nobody; `mpi verify` tells about it too.
+            log.warning("index_not_made", where=where, problem=name_of(error))
 
 
 async def make_collection(database: Database, name: str) -> None:
@@ -140,6 +167,8 @@ async def prepare(database: Database, fingerprint: bytes, *, create: bool) -> No
     schema = 0 if head is None else int(head["schema"])
     for number in range(schema, SCHEMA_VERSION):
         await MIGRATIONS[number](database)
+    if schema == SCHEMA_VERSION:
+        await make_again(database)
     if head is None:
         await _begin(database, fingerprint)
     elif schema < SCHEMA_VERSION:

@@ -28,6 +28,7 @@ from mpi.stores.mongodb.schema import (
     TASK,
     VERSION,
     Document,
+    lacking,
 )
 from mpi.stores.numbering import event_id, person_number
 from mpi.stores.rows import VERSION_BITS
@@ -67,11 +68,9 @@ Check = Callable[[LongRead, _Present], AsyncIterator[Finding]]
 
 async def _indexes(read: LongRead, _: _Present) -> AsyncIterator[Finding]:
     """As they are now: no snapshot shows them."""
-    for name, wanted in INDEXES.items():
-        known = await read.database[name].index_information()
-        for index in wanted:
-            if index.document["name"] not in known:
-                yield "missing_index", f"the index {index.document['name']} of {name} is missing"
+    for name in INDEXES:
+        for index in await lacking(read.database, name):
+            yield "missing_index", f"the index {index.document['name']} of {name} is missing"
 
 
 async def _events(read: LongRead, present: _Present) -> AsyncIterator[Finding]:
