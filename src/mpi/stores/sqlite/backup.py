@@ -24,6 +24,7 @@ from mpi.stores.sqlite.files import (
     remove_draft,
     sync_directory,
 )
+from mpi.stores.sqlite.reading import reading
 from mpi.stores.sqlite.rows import SqliteRows
 from mpi.stores.sqlite.schema import (
     check_known,
@@ -146,7 +147,7 @@ def _key_beside(path: Path) -> bytes | None:
 
 def _check_key(path: Path, hmac_key: bytes) -> None:
     try:
-        with closing(connect(path, read_only=True)) as connection:
+        with reading(path) as connection:
             check_known(connection, path)
             known = get_meta(connection, "hmac_fingerprint")
     except sqlite3.Error as error:
@@ -165,7 +166,7 @@ def _check_key(path: Path, hmac_key: bytes) -> None:
 def _examine(backup: Path, hmac_fingerprint: bytes | None, beside: bytes | None) -> bytes | None:
     """The key that the backup brings along. Raises ``ConfigurationError`` as :func:`restore_store` does."""
     try:
-        with closing(connect(backup, read_only=True)) as connection:
+        with reading(backup) as connection:
             check_known(connection, backup)
             verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
             known = get_meta(connection, "hmac_fingerprint")
@@ -192,7 +193,7 @@ def _examine(backup: Path, hmac_fingerprint: bytes | None, beside: bytes | None)
 
 def _copy(path: Path, target: Path, progress: Progress, pages: int) -> None:
     try:
-        with closing(connect(path, read_only=True)) as source, closing(connect(target)) as copy:
+        with reading(path) as source, closing(connect(target)) as copy:
             check_known(source, path)
             # An open snapshot: without one, every commit of another process starts the copy anew.
             source.execute("BEGIN")

@@ -36,16 +36,17 @@ class Connection(sqlite3.Connection):
         self.new_keys = Memtable()
 
 
-def connect(path: Path, *, read_only: bool = False) -> Connection:
+def connect(path: Path, *, read_only: bool = False, immutable: bool = False) -> Connection:
     """A connection in explicit transaction mode that fails at once on another process's lock, once it is open.
 
     Opening waits: a process that closes the database keeps it locked for a moment.
 
-    A reader may write the log's index, as every reader of a write-ahead log must, but no data. Threads may use it one
-    after the other.
+    A reader may write the log's index, as every reader of a write-ahead log must, but no data; one of what is
+    ``immutable`` looks at no lock and no log. Threads may use it one after the other.
     """
+    mode = "mode=ro&immutable=1" if immutable else "mode=rw"
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw",
+        f"{path.absolute().as_uri()}?{mode}",
         uri=True,
         isolation_level=None,
         timeout=OPEN_DEADLINE,

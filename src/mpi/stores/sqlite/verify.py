@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
 
 from mpi.domain.mpi_id import format_mpi_id
 from mpi.errors import ConfigurationError
 from mpi.stores.codec import UnreadableBlob, decode_demographics, decode_keys, decode_standard
+from mpi.stores.sqlite.reading import reading
 from mpi.stores.sqlite.replay import replay
 from mpi.stores.sqlite.schema import (
     SCHEMA_VERSION,
     Connection,
     check_known,
-    connect,
     get_meta,
     unusable,
 )
@@ -260,7 +259,7 @@ def verify_store(
     if not path.is_file():
         raise ConfigurationError(f"there is no database at {path}; name an existing one")
     try:
-        with closing(connect(path, read_only=True)) as connection:
+        with reading(path) as connection:
             check_known(connection, path)
             _check_taken_over(connection, path)
             connection.execute("BEGIN")
