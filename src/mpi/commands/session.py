@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -22,7 +22,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")
 
 ACTOR = "command-line"
 """Who changed something, in events that commands make."""
-_PARTING_S = 2.0
+_LOOK_S, _PARTING_S = 0.5, 2.0
 
 
 def overrides(*, embedded: bool, demo: bool) -> dict[str, str]:
@@ -59,11 +59,20 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _ending_when_told(work: Coroutine[Any, Any, T]) -> T:
-    """A server that hangs must not hold up the end: each step of clearing up gets a moment, then the next its turn."""
-    task = asyncio.create_task(work)
-    with suppress(asyncio.CancelledError):
-        await asyncio.wait([task])
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=_PARTING_S)
-    return task.result()
+    """A server that hangs must not hold up the end: each step of clearing away gets a moment, then comes the next."""
+    insisting = asyncio.create_task(_insist(asyncio.current_task()))
+    try:
+        return await work
+    finally:
+        insisting.cancel()
+
+
+async def _insist(told: asyncio.Task[Any] | None) -> None:
+    while told is not None:
+        await asyncio.sleep(_LOOK_S)
+        if not told.cancelling():
+            continue
+        await asyncio.sleep(_PARTING_S)
+        if told.cancelling():  # still: a timeout cancels as well, for a moment
+            told.uncancel()  # told again, it has been told once: only then asyncio takes it for an interrupt
+            told.cancel()
