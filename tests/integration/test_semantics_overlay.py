@@ -111,6 +111,38 @@ async def test_an_overlay_may_be_another_person(index: Index, company: bool) -> 
             await index.mpi.person(before)
 
 
+async def test_what_was_said_of_the_patient_before_ends_with_an_overlay_by_another(
+    index: Index,
+) -> None:
+    await index.add(MARGA, "1")
+    await index.add(MARGA, "2")
+    said = await index.stewards.assert_pair("same", key("1"), key("2"), **BECAUSE)
+    task = (await index.add(OTTO, "1")).task_id or ""
+    decided = await index.stewards.decide(task, "new", **BECAUSE)
+    undone = await index.stewards.undo(decided.event_id or "", **BECAUSE)
+    assert await index.owner("1") == await index.owner("2") == said.mpi_id
+    assert [move["record"] for move in undone.detail["moves"]] == [["lab", "1"]]
+    assert await index.store.assertions([key("1")])
+    await index.stewards.undo(undone.event_id or "", **BECAUSE)
+    assert not await index.store.assertions([key("1")])
+    changed = await index.add({**OTTO, "phone": MARGA["phone"]}, "1")
+    assert changed.mpi_id == await index.owner("1") != said.mpi_id
+
+
+async def test_what_was_said_of_the_patient_before_ends_when_the_number_comes_back_as_another_s(
+    index: Index,
+) -> None:
+    await index.add(MARGA, "1")
+    await index.add(MARGA, "2")
+    said = await index.stewards.assert_pair("same", key("1"), key("2"), **BECAUSE)
+    await index.mpi.delete_record(key("2"), actor="test")
+    relative = {**MARGA, **{name: OTTO[name] for name in ("first_name", "dob", "ssn")}}
+    revived = await index.add(relative, "2")
+    assert revived.mpi_id != said.mpi_id
+    again = await index.add({**relative, "email": "o@example.com"}, "2")
+    assert again.mpi_id == revived.mpi_id
+
+
 async def test_an_overlay_has_outcomes_of_its_own(index: Index) -> None:
     task = await overlaid(index)
     with pytest.raises(InvalidInput):

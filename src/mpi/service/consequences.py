@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from mpi.domain.errand import Errand, ErrandKind, Lane
 from mpi.domain.identity import (
     AUTOMATIC,
     NEW_PERSON,
+    Assertion,
+    AssertionKind,
     Candidate,
     EventKind,
     IdentityChange,
@@ -73,6 +76,11 @@ def tasks_of(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:
     kind = TaskKind.MERGE if decision.outcome is Outcome.LINK else TaskKind.REVIEW
     weight = decision.best.weight if decision.best else None
     return (NewTask(kind, key, decision.review, weight, decision.reason or "two_certain_persons"),)
+
+
+def said_same(assertions: Iterable[Assertion]) -> tuple[Assertion, ...]:
+    """Those that say that two records are one patient's."""
+    return tuple(a for a in assertions if a.kind is AssertionKind.SAME)
 
 
 def update_tasks(key: RecordKey, decision: Decision) -> tuple[NewTask, ...]:

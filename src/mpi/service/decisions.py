@@ -342,7 +342,7 @@ class HumanDecisions:
             committed.mpi_id,
             tuple(mpi_id for mpi_id, _ in event.retired),
             committed.task_ids,
-            detail={"moves": shown_moves(change.moves)},
+            detail={"moves": shown_moves([move for c in changes for move in c.moves])},
         )
 
 

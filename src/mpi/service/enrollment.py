@@ -34,6 +34,7 @@ from mpi.service.consequences import (
     introduced_along,
     joining,
     placement,
+    said_same,
     tasks_of,
     update_tasks,
 )
@@ -113,6 +114,8 @@ class Enrollment:
     ) -> Enrolled:
         current, expected = await self._demanded(record.key, if_match, create_only=create_only)
         if current is None or current.status is RecordStatus.DELETED:
+            if current is not None and overlays(current.standard, record.standard):
+                await self._withdraw(record, actor)
             kind = None if current is None else EventKind.REVIVED
             return await self._place(as_current(record, current), keys, actor, kind)
         try:
@@ -120,6 +123,15 @@ class Enrollment:
         except PreconditionFailed as error:
             # Somebody was faster than this attempt; the next one sees whether the condition still holds.
             raise ConcurrentChange("the person changed meanwhile") from error
+
+    async def _withdraw(self, record: StoredRecord, actor: str) -> None:
+        """What people said that this number is the same as was said of another patient, who had it before."""
+        said = said_same(await self.store.assertions((record.key,)))
+        if said:
+            why = "the number came back with the content of another patient"
+            await self.store.commit(
+                IdentityChange(EventKind.LIFTED, record.received_at, actor, why, lift=said)
+            )
 
     async def _demanded(
         self, key: RecordKey, if_match: int | None, *, create_only: bool

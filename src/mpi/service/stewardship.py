@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from mpi.domain.identity import (
     KEPT_AS,
     NEW_PERSON,
+    Assertion,
     EventKind,
     IdentityChange,
     NewTask,
@@ -26,6 +27,7 @@ from mpi.errors import Conflict, Gone, InvalidInput, MpiError, NotFound
 from mpi.matching.blocking import stored_keys
 from mpi.service.alignment import LEFT
 from mpi.service.answers import ChangeAnswer
+from mpi.service.consequences import said_same
 from mpi.service.decisions import Retired, Settled, at_once, settled
 from mpi.service.lookup import check_version, current_record
 from mpi.service.number_replacement import Replacing
@@ -253,12 +255,15 @@ class Stewardship(Replacing):
         current = await current_record(self._store, task.record)
         moves: tuple[RecordMove, ...] = ()
         retire: Retired = ()
+        lift: tuple[Assertion, ...] = ()
         if outcome == "new":
             person = await self._active(current.mpi_id or "")
             moves = (RecordMove(task.record, person.mpi_id, NEW_PERSON),)
             retire = () if len(person.records) > 1 else ((person.mpi_id, None),)
+            # What the record was said to be the same as was said of the patient before.
+            lift = said_same(await self._store.assertions((task.record,)))
         return await self._settle_version(
-            found, RecordStatus.ACTIVE, actor, reason, done, moves, retire
+            found, RecordStatus.ACTIVE, actor, reason, done, moves, retire, lift
         )
 
     async def _settle_version(
@@ -270,6 +275,7 @@ class Stewardship(Replacing):
         done: Settled,
         moves: tuple[RecordMove, ...] = (),
         retire: Retired = (),
+        lift: tuple[Assertion, ...] = (),
     ) -> ChangeAnswer:
         kept = {KEPT_AS: status.value} if status is RecordStatus.HISTORY else {}
         now = self._clock()
@@ -282,6 +288,7 @@ class Stewardship(Replacing):
                 record=replace(version, status=status, received_at=now),
                 moves=moves,
                 retire=retire,
+                lift=lift,
                 detail=kept,
             ),
             done,
