@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mpi.domain.identity import TaskKind
-from mpi.domain.record import TraitWarning
+from mpi.domain.record import RecordKey, TraitWarning
 from mpi.domain.registration import read_flat
 from mpi.errors import InvalidInput, NotFound
 from tests.support.index import (
@@ -57,6 +57,15 @@ async def test_an_anonymous_submission_is_enrolled_on_request_under_a_digest(ind
     assert (again.source_id, again.mpi_id) == (answer.source_id, answer.mpi_id)
     assert again.event_id is None
     assert "VANDERSLOOT" not in str(answer.source_id).upper()
+
+
+async def test_the_source_of_patients_without_ids_is_nobody_else_s(index: Index) -> None:
+    made = await index.mpi.resolve(submission(MARGA), enroll=True, actor="ada")
+    theirs = submission({**MARGA, "phone": "302-555-9999"}, made.source_id, source="anonymous")
+    with pytest.raises(InvalidInput, match="without ids"):
+        await index.mpi.resolve(theirs, enroll=True, actor="eve")
+    seen = await index.mpi.get_record(RecordKey("anonymous", made.source_id or ""))
+    assert seen.patient_data.phones == submission(MARGA).demographics.phones
 
 
 async def test_too_little_to_recognise_again_is_not_enrolled_anonymously(index: Index) -> None:

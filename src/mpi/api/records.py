@@ -144,6 +144,9 @@ async def replace_number(
 ) -> Response:
     """The registration is retired; its person and that of the other number of the same source are one.
 
+    There is no undo of it as a whole: the merge has an event of its own in the feed, which can be undone where other
+    registrations moved with it, and the number that was retired can be registered again.
+
     Honours `If-Match` (the ETag of the registration that is retired).
     """
     left = record_key(key.source, asked.by)

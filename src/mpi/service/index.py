@@ -22,7 +22,7 @@ from mpi.domain.mpi_id import parse_mpi_id
 from mpi.domain.record import RecordKey, RecordStatus, Submission, TraitWarning
 from mpi.domain.registration import Warnings
 from mpi.domain.versions import waiting_version
-from mpi.errors import Conflict, Gone, MpiError, NotFound
+from mpi.errors import Conflict, Gone, InvalidInput, MpiError, NotFound
 from mpi.matching.blocking import BlockingKeys
 from mpi.matching.decision import Explanation, Outcome, explain_person, self_weight
 from mpi.matching.placeholders import DEFAULT, Placeholders
@@ -42,7 +42,7 @@ from mpi.service.enrollment import Enrolled, Enrollment
 from mpi.service.history import history_of, person_at
 from mpi.service.introduction import introduced
 from mpi.service.lookup import check_version, current_record, expected, surviving_person
-from mpi.service.preparation import Preparation, Prepared
+from mpi.service.preparation import ANONYMOUS, Preparation, Prepared
 from mpi.service.recall import Question, Recall
 from mpi.service.reservation import Reservation
 from mpi.service.retrying import Retrying
@@ -245,6 +245,10 @@ class MasterPatientIndex:
         create_only: bool = False,
     ) -> MatchAnswer:
         started = perf_counter()
+        if submission.key is not None and submission.key.source == ANONYMOUS:
+            raise InvalidInput(
+                f"the source {ANONYMOUS} is kept for patients without ids; name yours"
+            )
         record, keys = self._prepare.record(submission)
         if submission.key is None:
             model = self._model()
