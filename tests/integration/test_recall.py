@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +52,7 @@ async def test_a_query_asked_again_is_answered_from_memory_with_the_same_content
         again = await index.ask(fields)
         assert (first.served_from, again.served_from) == ("provider", "memory")
         assert content(again) == content(first)
-    assert index.told == {"miss memory": 4, "hit memory": 4}
+    assert index.told == Counter({"miss memory": 4, "hit memory": 4})
 
 
 async def test_another_question_is_not_answered_from_memory(index: Index) -> None:

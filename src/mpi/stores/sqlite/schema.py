@@ -155,9 +155,10 @@ def _prepare_database(path: Path, hmac_fingerprint: bytes) -> None:
 
 def check_known(connection: sqlite3.Connection, path: Path, *, allow_empty: bool = False) -> None:
     """Raise ``ConfigurationError`` unless this is a database of ours that this version reads."""
+    # The tables first: another process may be making them, and whoever sees them sees the rest as well.
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if not tables:
         if allow_empty:
             return
