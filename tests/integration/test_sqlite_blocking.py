@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sqlite3
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mpi.domain.identity import EventKind
-from mpi.errors import Conflict
+from mpi.errors import Conflict, StoreUnavailable
 from mpi.stores.sqlite import blocking, memtable
 from mpi.stores.sqlite.store import SqliteStore, open_store
 from mpi.stores.sqlite.verify import verify_store
@@ -122,6 +123,50 @@ async def test_everybody_finds_the_same_whoever_writes_and_gives_up(
     assert verify_store(path) == []
     for each in (other, onlooker, late):
         each.close()
+
+
+async def fill(store: SqliteStore) -> None:
+    for number in range(300):
+        await store.commit(create(f"g{number}", *KEYS))
+
+
+async def test_what_a_full_disk_took_back_is_found_by_nobody(path: Path) -> None:
+    """SQLite ends the whole transaction by itself, while the group is still open."""
+    store, other = open_store(path, FINGERPRINT), open_store(path, FINGERPRINT)
+    writer = store._transactions._writer
+    given_up, leave = asyncio.Event(), asyncio.Event()
+
+    async def group() -> None:
+        async with store.group():
+            await store.commit(create("ghost", 5))
+            (pages,) = writer.execute("PRAGMA page_count").fetchone()
+            writer.execute(f"PRAGMA max_page_count = {pages}")
+            with pytest.raises(StoreUnavailable):
+                await fill(store)
+            writer.execute("PRAGMA max_page_count = 1000000")
+            given_up.set()
+            await leave.wait()
+
+    task = asyncio.create_task(group())
+    await given_up.wait()
+    assert await found(store, 5) == set()
+    await other.commit(create("other", 7))
+    assert (await found(store, 5), await found(store, 7)) == (set(), {"other"})
+    leave.set()
+    with pytest.raises(StoreUnavailable):
+        await task
+    store.close()
+    other.close()
+
+
+async def test_the_log_stays_short_where_few_keys_change(store: SqliteStore, path: Path) -> None:
+    await store.commit(create("1", 1, 2))
+    for number in range(50):
+        changed = record("1", 1, 3 + number % 2, family=f"NAME{number}")
+        await store.commit(change(EventKind.UPDATED, record=changed))
+    assert rows(path, "blocking_log") < 10
+    assert await found(store, 4) == {"1"}
+    assert verify_store(path) == []
 
 
 async def test_a_refused_change_moves_nothing(store: SqliteStore, path: Path) -> None:

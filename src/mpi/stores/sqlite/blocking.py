@@ -17,7 +17,6 @@ import orjson
 
 from mpi.matching.blocking import NARROWED_FACTOR, BlockingKeys
 from mpi.stores.codec import encode_keys
-from mpi.stores.sqlite import memtable
 from mpi.stores.sqlite.memtable import SPANS, Stages
 from mpi.stores.sqlite.schema import Connection
 
@@ -104,7 +103,7 @@ def exchange(
     stages = _removed(connection, record, removed, stages)
     while new.is_due(stages):
         stages = _span_moved(connection, stages)
-    if not stages.is_moving and new.live_rows >= memtable.GENERATION_KEYS:
+    if not stages.is_moving and new.is_full:
         stages = replace(stages, frozen_seq=seq, next_span=0)
     new.follow(stages)
     if stages.recent_keys > RECENT_KEYS:

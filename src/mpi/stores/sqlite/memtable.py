@@ -7,13 +7,15 @@ the keys have moved on to a table. See O'Neil et al., *The log-structured merge-
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from mpi.stores.codec import decode_keys
 
 GENERATION_KEYS = 48_000
 """Keys that come together before they move over: some 2,000 records, read again in 30 ms when a process starts."""
+_LEAST_KEYS = 24
+"""What a row of the log counts for at the least: it is to stay short also where few keys change, or go."""
 SPANS = 256
 """Parts of a generation, which move over one by one: those whose keys begin with the same eight bits."""
 
@@ -46,10 +48,10 @@ class Stages:
 class Generation:
     """The keys of consecutive rows of the log."""
 
-    __slots__ = ("rows", "spans")
+    __slots__ = ("counted", "spans")
 
     def __init__(self) -> None:
-        self.rows = 0
+        self.counted = 0
         # The records under the keys of each span. Tuples: most keys lead to one, and the garbage collector does not
         # walk them.
         self.spans: list[dict[int, tuple[int, ...]]] = [{} for _ in range(SPANS)]
@@ -59,7 +61,6 @@ class Generation:
         for key in keys:
             records = self.spans[span_of(key)]
             records[key] = (*records.get(key, ()), record)
-            self.rows += 1
 
     def discard(self, record: int, keys: Iterable[int]) -> None:
         """Take a record from under those keys under which it is."""
@@ -68,7 +69,6 @@ class Generation:
             before = records.get(key, ())
             if record not in before:
                 continue
-            self.rows -= 1
             if len(before) == 1:
                 del records[key]
             else:
@@ -101,13 +101,13 @@ class Memtable:
         self._position = 0
 
     @property
-    def live_rows(self) -> int:
-        """Keys of the generation that still grows."""
-        return self._live.rows
+    def is_full(self) -> bool:
+        """Whether the generation that still grows has grown enough. That follows from its rows of the log alone."""
+        return self._live.counted >= GENERATION_KEYS
 
     def is_due(self, stages: Stages) -> bool:
         """Whether to move a span: the frozen generation is gone when the other one has grown as large."""
-        return stages.is_moving and self._live.rows * SPANS >= GENERATION_KEYS * (
+        return stages.is_moving and self._live.counted * SPANS >= GENERATION_KEYS * (
             stages.next_span + 1
         )
 
@@ -138,18 +138,25 @@ class Memtable:
         """Learn what has moved, once all rows of the log are known."""
         self._freeze(stages.frozen_seq)
         self._next_span = stages.next_span
-        if not stages.is_moving and self._frozen.rows:
+        if not stages.is_moving and self._frozen.counted:
             self._frozen = Generation()
 
     def _freeze(self, seq: int) -> None:
         if seq != self._frozen_seq:
             self._live, self._frozen, self._frozen_seq = Generation(), self._live, seq
 
-    def absorb(self, seq: int, record: int, added: Iterable[int], removed: Iterable[int]) -> None:
-        """Learn one row of the log, the next one."""
-        self._frozen.discard(record, removed)
-        self._live.discard(record, removed)
-        self._live.add(record, added)
+    def absorb(
+        self, seq: int, record: int, added: Collection[int], removed: Collection[int]
+    ) -> None:
+        """Learn one row of the log, the next one. Whatever interrupts it leaves nothing half learned."""
+        try:
+            self._frozen.discard(record, removed)
+            self._live.discard(record, removed)
+            self._live.add(record, added)
+            self._live.counted += max(len(added) + len(removed), _LEAST_KEYS)
+        except BaseException:
+            self._forget()
+            raise
         self.last_seq = self._position = seq
 
     def under(self, keys: Iterable[int]) -> list[int]:

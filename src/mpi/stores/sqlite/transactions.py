@@ -182,6 +182,8 @@ class Transactions:
         except BaseException:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK TO change")
+            else:  # a full disk makes SQLite take back all of it, what came before this change as well
+                known = self._known
             self._writer.new_keys.undo(known)
             self._on_rollback()
             raise

@@ -207,7 +207,7 @@ def _new_keys(connection: Connection) -> Iterable[tuple[int, int]]:
     """Key and record of what is in no table of keys yet."""
     try:
         connection.new_keys.catch_up(connection)
-    except UnreadableBlob:
+    except DAMAGED:
         return ()  # `unreadable_version` tells it.
     return connection.new_keys.rows()
 
