@@ -9,20 +9,22 @@ from redis.asyncio import Redis
 from mpi.cache.redis import translated
 from mpi.resilience import LONGEST_PAUSE_S
 
-_OURS = """
+_KNOWN = """
 -- A value of another type that somebody has put here would end the pace for as long as it stays.
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
-"""
-_TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local known = redis.call('HMGET', KEYS[1], 'base', 'since', 'next')
-local most, urgent = tonumber(ARGV[1]), ARGV[4] == '1'
+local most = tonumber(ARGV[1])
 local base = tonumber(known[1]) or tonumber(ARGV[2])
 -- A clock that was set back, or that of another server, may be behind what was told before.
 local since = math.min(tonumber(known[2]) or now, now)
-local free = tonumber(known[3]) or now
 local rate = math.min(most, base + tonumber(ARGV[3]) * (now - since) / 1000)
+"""
+"""How both scripts begin: what the rate is now."""
+_TAKE = """
+local urgent = ARGV[4] == '1'
+local free = tonumber(known[3]) or now
 local last = now + math.max(tonumber(ARGV[7]), 1000 / rate)
 if free > last then
     free = last
@@ -39,14 +41,6 @@ redis.call('PEXPIRE', KEYS[1], ARGV[6])
 return {'0', tostring(rate)}
 """
 _SLOW_DOWN = """
-local time = redis.call('TIME')
-local now = time[1] * 1000 + time[2] / 1000
-local known = redis.call('HMGET', KEYS[1], 'base', 'since', 'next')
-local most = tonumber(ARGV[1])
-local base = tonumber(known[1]) or tonumber(ARGV[2])
--- A clock that was set back, or that of another server, may be behind what was told before.
-local since = math.min(tonumber(known[2]) or now, now)
-local rate = math.min(most, base + tonumber(ARGV[3]) * (now - since) / 1000)
 local free = math.max(tonumber(known[3]) or now, now + tonumber(ARGV[4]))
 redis.call('HSET', KEYS[1], 'base', math.max(rate / 2, most / 16), 'since', now, 'next', free)
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
@@ -76,7 +70,7 @@ class RedisPace:
         limits = (self.most, min(self.start, self.most), self.ramp / 60)
         with translated():
             wait, rate = await self.client.eval(
-                _OURS + _TAKE,
+                _KNOWN + _TAKE,
                 2,
                 *keys,
                 *limits,
@@ -92,7 +86,7 @@ class RedisPace:
         limits = (self.most, min(self.start, self.most), self.ramp / 60)
         with translated():
             await self.client.eval(
-                _OURS + _SLOW_DOWN, 1, self.name, *limits, pause * 1000, _FORGOTTEN_AFTER_MS
+                _KNOWN + _SLOW_DOWN, 1, self.name, *limits, pause * 1000, _FORGOTTEN_AFTER_MS
             )
 
     async def close(self) -> None:
