@@ -159,6 +159,22 @@ async def test_what_a_full_disk_took_back_is_found_by_nobody(path: Path) -> None
     other.close()
 
 
+async def test_a_row_that_was_half_learned_is_learned_anew(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.commit(create("1", 1, 2))
+
+    def interrupted(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(memtable.Generation, "add", interrupted)
+        with pytest.raises(MemoryError):
+            await store.commit(create("2", 2, 3))
+    await store.commit(create("3", 4))
+    assert (await found(store, 2), await found(store, 3)) == ({"1"}, set())
+
+
 async def test_the_log_stays_short_where_few_keys_change(store: SqliteStore, path: Path) -> None:
     await store.commit(create("1", 1, 2))
     for number in range(50):

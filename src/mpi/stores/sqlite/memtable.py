@@ -16,6 +16,8 @@ GENERATION_KEYS = 48_000
 """Keys that come together before they move over: some 2,000 records, read again in 30 ms when a process starts."""
 _LEAST_KEYS = 24
 """What a row of the log counts for at the least: it is to stay short also where few keys change, or go."""
+_HALF_LEARNED = -1
+"""In the place of a row's number while it is learned: what is known then is good for nothing."""
 SPANS = 256
 """Parts of a generation, which move over one by one: those whose keys begin with the same eight bits."""
 
@@ -123,8 +125,9 @@ class Memtable:
         stages = Stages(*counters)
         if position == self._position:
             return stages
-        if self._frozen_seq not in (stages.frozen_seq, stages.settled_seq):
-            # A generation has come and gone unseen.
+        is_known = self._frozen_seq in (stages.frozen_seq, stages.settled_seq)
+        if not is_known or self.last_seq == _HALF_LEARNED:
+            # A generation has come and gone unseen, or a row was interrupted.
             self._forget(stages.settled_seq)
         for seq, record, added, removed in connection.execute(_SINCE, (self.last_seq,)):
             if seq > stages.frozen_seq:
@@ -149,14 +152,11 @@ class Memtable:
         self, seq: int, record: int, added: Collection[int], removed: Collection[int]
     ) -> None:
         """Learn one row of the log, the next one. Whatever interrupts it leaves nothing half learned."""
-        try:
-            self._frozen.discard(record, removed)
-            self._live.discard(record, removed)
-            self._live.add(record, added)
-            self._live.counted += max(len(added) + len(removed), _LEAST_KEYS)
-        except BaseException:
-            self._forget()
-            raise
+        self.last_seq = self._position = _HALF_LEARNED
+        self._frozen.discard(record, removed)
+        self._live.discard(record, removed)
+        self._live.add(record, added)
+        self._live.counted += max(len(added) + len(removed), _LEAST_KEYS)
         self.last_seq = self._position = seq
 
     def under(self, keys: Iterable[int]) -> list[int]:
